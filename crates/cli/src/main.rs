@@ -1,0 +1,2 @@
+//! The `scorefield` binary.
+fn main() {}

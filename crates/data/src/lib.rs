@@ -1,0 +1,1 @@
+//! Sources of data, invertible codecs, caches and batches.

@@ -1,0 +1,1 @@
+//! Fused CPU operations, each with a portable body and its own backward.

@@ -1,0 +1,1 @@
+//! A network made into a denoiser, and the model file.

@@ -1,0 +1,1 @@
+//! Layers and networks; knows nothing of what they are for.

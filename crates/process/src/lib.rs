@@ -1,0 +1,20 @@
+//! The mathematics of noising.
+//!
+//! Data `x_0` become `x_t = alpha(t) x_0 + sigma(t) eps`, `eps ~ N(0, I)`. A [`Process`] is those two formulas; a
+//! [`Denoiser`] is one function, `E[x_0 | x_t = x]`; everything else (score, noise, velocity, drift, diffusion, training
+//! target) is derived from them, once, in [`Marginal`] and [`Prediction`].
+
+mod denoiser;
+pub mod grid;
+mod marginal;
+pub mod oracle;
+mod prediction;
+mod process;
+pub mod schedule;
+
+pub use denoiser::{Denoiser, DenoiserExt};
+pub use grid::{Grid, GridError, GridKind, Leg};
+pub use marginal::Marginal;
+pub use prediction::{Coeffs, Prediction, TimeInput};
+pub use process::{Process, ProcessExt, Span};
+pub use schedule::{ProcessConfig, ProcessError};

@@ -1,0 +1,68 @@
+//! The law of `x_t` given `x_0` at one time, and all that follows from it.
+//!
+//! Song et al. 2021 ("Score-based generative modeling through stochastic differential equations"), Karras et al. 2022
+//! ("Elucidating the design space"), Kingma et al. 2021 ("Variational diffusion models") write the same quantities in three
+//! notations; here they are one struct.
+
+use scorefield_tensor::{Batch, Coefficient};
+
+/// `x_t ~ N(alpha x_0, sigma^2 I)` and the slopes of both coefficients; one time for all rows (`f64`) or one a row
+/// ([`Column`](scorefield_tensor::Column)).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Marginal<S = f64> {
+    /// Signal coefficient.
+    pub alpha: S,
+    /// Noise coefficient: a standard deviation.
+    pub sigma: S,
+    /// `d alpha / dt`.
+    pub d_alpha: S,
+    /// `d sigma / dt`.
+    pub d_sigma: S,
+}
+
+impl<S: Coefficient> Marginal<S> {
+    /// `ln(alpha^2 / sigma^2)`.
+    pub fn log_snr(&self) -> S {
+        (self.alpha.clone() / self.sigma.clone()).ln() * 2.0
+    }
+
+    /// Noise-to-signal ratio `sigma / alpha`: the noise level of the equivalent variance-exploding process.
+    pub fn ratio(&self) -> S {
+        self.sigma.clone() / self.alpha.clone()
+    }
+
+    /// Linear drift coefficient `f = alpha' / alpha` of `dx = f x dt + g dw` (Song et al. 2021, eq. 5).
+    pub fn drift(&self) -> S {
+        self.d_alpha.clone() / self.alpha.clone()
+    }
+
+    /// Squared diffusion coefficient `g^2 = 2 sigma sigma' - 2 f sigma^2`.
+    pub fn diffusion_squared(&self) -> S {
+        (self.d_sigma.clone() - self.drift() * self.sigma.clone()) * self.sigma.clone() * 2.0
+    }
+
+    /// `x_t = alpha x_0 + sigma eps`.
+    pub fn perturb(&self, x0: &Batch, eps: &Batch) -> Batch {
+        self.alpha.scale(x0.clone()) + self.sigma.scale(eps.clone())
+    }
+
+    /// The noise in `x_t` if the clean data were `x0`: `eps = (x - alpha x_0) / sigma`.
+    pub fn noise(&self, x: &Batch, x0: &Batch) -> Batch {
+        self.sigma.recip().scale(x.clone() - self.alpha.scale(x0.clone()))
+    }
+
+    /// The score by Tweedie's formula: `(alpha E[x_0 | x] - x) / sigma^2`.
+    pub fn score(&self, x: &Batch, x0: &Batch) -> Batch {
+        self.sigma.square().recip().scale(self.alpha.scale(x0.clone()) - x.clone())
+    }
+
+    /// The clean data that a score implies: `(x + sigma^2 s) / alpha`.
+    pub fn clean_of_score(&self, x: &Batch, score: &Batch) -> Batch {
+        self.alpha.recip().scale(x.clone() + self.sigma.square().scale(score.clone()))
+    }
+
+    /// The velocity of the probability flow along a path with clean end `x0` and noise `eps`: `alpha' x_0 + sigma' eps`.
+    pub fn velocity(&self, x0: &Batch, eps: &Batch) -> Batch {
+        self.d_alpha.scale(x0.clone()) + self.d_sigma.scale(eps.clone())
+    }
+}

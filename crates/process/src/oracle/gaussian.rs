@@ -1,0 +1,68 @@
+//! Gaussian data: the one law for which every solver, likelihood and posterior has a closed form.
+
+use crate::{Denoiser, Process, ProcessExt};
+use scorefield_tensor::{Batch, Tensor, TensorData};
+
+/// `x_0 ~ N(mean, diag(variance))` under a process.
+///
+/// `E[x_0 | x_t] = mean + alpha v / (alpha^2 v + sigma^2) (x_t - alpha mean)`, entry by entry.
+#[derive(Debug)]
+pub struct Gaussian<P> {
+    process: P,
+    mean: Vec<f64>,
+    variance: Vec<f64>,
+}
+
+impl<P: Process> Gaussian<P> {
+    /// The law with the given means and variances, one an entry.
+    ///
+    /// # Panics
+    /// When the lengths differ or a variance is not positive.
+    #[track_caller]
+    pub fn new(process: P, mean: Vec<f64>, variance: Vec<f64>) -> Self {
+        assert_eq!(mean.len(), variance.len(), "{} means with {} variances", mean.len(), variance.len());
+        assert!(variance.iter().all(|&v| v > 0.0), "variances must be positive: {variance:?}");
+        Self { process, mean, variance }
+    }
+
+    /// Mean and variance of entry `i` of `x_t`.
+    pub fn marginal(&self, i: usize, t: f64) -> (f64, f64) {
+        let m = self.process.at(t);
+        (m.alpha * self.mean[i], m.alpha * m.alpha * self.variance[i] + m.sigma * m.sigma)
+    }
+
+    /// `ln p_t(x)` of one state, in nats.
+    pub fn ln_density(&self, x: &[f64], t: f64) -> f64 {
+        x.iter()
+            .enumerate()
+            .map(|(i, &x)| {
+                let (mean, variance) = self.marginal(i, t);
+                -0.5 * ((x - mean).powi(2) / variance + (std::f64::consts::TAU * variance).ln())
+            })
+            .sum()
+    }
+
+    /// Where the probability flow carries entry `i` of a state from `t` to `s`: standardised values are kept, so
+    /// `x_s = m_s + sqrt(v_s / v_t) (x_t - m_t)`.
+    pub fn flow(&self, i: usize, x: f64, t: f64, s: f64) -> f64 {
+        let ((m_t, v_t), (m_s, v_s)) = (self.marginal(i, t), self.marginal(i, s));
+        m_s + (v_s / v_t).sqrt() * (x - m_t)
+    }
+}
+
+impl<P: Process> Denoiser for Gaussian<P> {
+    fn process(&self) -> &dyn Process {
+        &self.process
+    }
+
+    #[track_caller]
+    fn denoise(&self, x: &Batch, t: f64) -> Batch {
+        let d = self.mean.len();
+        assert_eq!(x.dims()[1], d, "a state of {} entries meets a law of {d}", x.dims()[1]);
+        let m = self.process.at(t);
+        let row = |values: Vec<f64>| Tensor::<2>::from_data(TensorData::new(values, [1, d]), (&x.device(), x.dtype()));
+        let gains: Vec<f64> = self.variance.iter().map(|v| m.alpha * v / (m.alpha * m.alpha * v + m.sigma * m.sigma)).collect();
+        let offsets = gains.iter().zip(&self.mean).map(|(k, mean)| mean - k * m.alpha * mean).collect();
+        x.clone() * row(gains) + row(offsets)
+    }
+}

@@ -1,0 +1,169 @@
+//! Gaussian mixtures: multimodal data whose score is still exact.
+
+use crate::{Denoiser, Process, ProcessExt};
+use scorefield_tensor::{Batch, Tensor, TensorData, rows_f64};
+
+/// One component: its weight, mean `[d]` and Cholesky-free covariance given by orthonormal axes and variances.
+#[derive(Clone, Debug)]
+struct Component {
+    ln_weight: f64,
+    mean: Vec<f64>,
+    /// Rows are the eigenvectors of the covariance.
+    axes: Vec<Vec<f64>>,
+    variances: Vec<f64>,
+}
+
+/// `x_0 ~ sum_k w_k N(mu_k, C_k)` under a process.
+///
+/// With `M_k = alpha^2 C_k + sigma^2 I` and responsibilities `r_k ~ w_k N(x; alpha mu_k, M_k)`,
+/// `E[x_0 | x] = sum_k r_k (mu_k + alpha C_k M_k^-1 (x - alpha mu_k))`. Covariances are kept by their eigenvectors, so one
+/// decomposition serves every time.
+#[derive(Debug)]
+pub struct Mixture<P> {
+    process: P,
+    components: Vec<Component>,
+}
+
+impl<P: Process> Mixture<P> {
+    /// A mixture of isotropic components: weights (normalised here), means, standard deviations.
+    ///
+    /// # Panics
+    /// When there is no component, lengths differ, or a number is out of range.
+    #[track_caller]
+    pub fn isotropic(process: P, weights: &[f64], means: &[Vec<f64>], deviations: &[f64]) -> Self {
+        let covariances: Vec<_> = means
+            .iter()
+            .zip(deviations)
+            .map(|(m, s)| (0..m.len()).map(|i| (0..m.len()).map(|j| if i == j { s * s } else { 0.0 }).collect()).collect())
+            .collect();
+        Self::new(process, weights, means, &covariances)
+    }
+
+    /// A mixture with full covariances (`covariances[k][i][j]`, symmetric and positive definite).
+    ///
+    /// # Panics
+    /// When there is no component, lengths differ, a weight is not positive or a covariance not positive definite.
+    #[track_caller]
+    pub fn new(process: P, weights: &[f64], means: &[Vec<f64>], covariances: &[Vec<Vec<f64>>]) -> Self {
+        assert!(!weights.is_empty(), "a mixture needs a component");
+        assert!(weights.len() == means.len() && means.len() == covariances.len(), "one mean and covariance a weight");
+        let total: f64 = weights.iter().sum();
+        let components = weights
+            .iter()
+            .zip(means)
+            .zip(covariances)
+            .map(|((w, mean), covariance)| {
+                assert!(*w > 0.0, "weights must be positive, one is {w}");
+                assert!(covariance.len() == mean.len() && mean.len() == means[0].len(), "dimensions differ");
+                let (variances, axes) = eigen(covariance);
+                assert!(variances.iter().all(|&v| v > 0.0), "a covariance is not positive definite: {variances:?}");
+                Component { ln_weight: (w / total).ln(), mean: mean.clone(), axes, variances }
+            })
+            .collect();
+        Self { process, components }
+    }
+
+    /// For each component: `ln (w_k N(x; alpha mu_k, M_k))` and the coordinates of `x - alpha mu_k` along its axes.
+    fn parts(&self, x: &[f64], alpha: f64, sigma: f64) -> Vec<(f64, Vec<f64>)> {
+        self.components
+            .iter()
+            .map(|c| {
+                let mut ln = c.ln_weight;
+                let along = c
+                    .axes
+                    .iter()
+                    .zip(&c.variances)
+                    .map(|(axis, v)| {
+                        let u: f64 = axis.iter().zip(x).zip(&c.mean).map(|((a, x), m)| a * (x - alpha * m)).sum();
+                        let variance = alpha * alpha * v + sigma * sigma;
+                        ln -= 0.5 * (u * u / variance + (std::f64::consts::TAU * variance).ln());
+                        u
+                    })
+                    .collect();
+                (ln, along)
+            })
+            .collect()
+    }
+
+    /// `ln p_t(x)` of one state, in nats.
+    pub fn ln_density(&self, x: &[f64], t: f64) -> f64 {
+        let m = self.process.at(t);
+        ln_sum_exp(self.parts(x, m.alpha, m.sigma).iter().map(|p| p.0))
+    }
+
+    /// `E[x_0 | x_t = x]` of one state.
+    pub fn posterior_mean(&self, x: &[f64], t: f64) -> Vec<f64> {
+        let m = self.process.at(t);
+        let (alpha, sigma) = (m.alpha, m.sigma);
+        let parts = self.parts(x, alpha, sigma);
+        let total = ln_sum_exp(parts.iter().map(|p| p.0));
+        let mut out = vec![0.0; x.len()];
+        for (c, (ln, along)) in self.components.iter().zip(&parts) {
+            let r = (ln - total).exp();
+            out.iter_mut().zip(&c.mean).for_each(|(o, mean)| *o += r * mean);
+            for ((axis, v), u) in c.axes.iter().zip(&c.variances).zip(along) {
+                let gain = r * alpha * v / (alpha * alpha * v + sigma * sigma) * u;
+                out.iter_mut().zip(axis).for_each(|(o, a)| *o += gain * a);
+            }
+        }
+        out
+    }
+}
+
+impl<P: Process> Denoiser for Mixture<P> {
+    fn process(&self) -> &dyn Process {
+        &self.process
+    }
+
+    #[track_caller]
+    fn denoise(&self, x: &Batch, t: f64) -> Batch {
+        let [n, d] = x.dims();
+        assert_eq!(d, self.components[0].mean.len(), "a state of {d} entries meets another law");
+        let host = rows_f64(x.clone());
+        let out: Vec<f64> = host.chunks(d).flat_map(|row| self.posterior_mean(row, t)).collect();
+        Tensor::from_data(TensorData::new(out, [n, d]), (&x.device(), x.dtype()))
+    }
+}
+
+fn ln_sum_exp(terms: impl Iterator<Item = f64> + Clone) -> f64 {
+    let top = terms.clone().fold(f64::NEG_INFINITY, f64::max);
+    top + terms.map(|v| (v - top).exp()).sum::<f64>().ln()
+}
+
+/// Eigenvalues and eigenvectors (as rows) of a symmetric matrix by Jacobi rotations: exact enough and short for the few
+/// dimensions of an oracle.
+fn eigen(matrix: &[Vec<f64>]) -> (Vec<f64>, Vec<Vec<f64>>) {
+    let d = matrix.len();
+    let mut a = matrix.to_vec();
+    let mut axes: Vec<Vec<f64>> = (0..d).map(|i| (0..d).map(|j| f64::from(u8::from(i == j))).collect()).collect();
+    for _ in 0..100 {
+        let off: f64 = (0..d).flat_map(|i| (0..i).map(move |j| (i, j))).map(|(i, j)| a[i][j] * a[i][j]).sum();
+        if off < 1e-300 {
+            break;
+        }
+        for p in 0..d {
+            for q in p + 1..d {
+                if a[p][q] == 0.0 {
+                    continue;
+                }
+                let theta = (a[q][q] - a[p][p]) / (2.0 * a[p][q]);
+                let t = theta.signum() / (theta.abs() + (theta * theta + 1.0).sqrt());
+                let t = if theta == 0.0 { 1.0 } else { t };
+                let (c, s) = ((t * t + 1.0).sqrt().recip(), t * (t * t + 1.0).sqrt().recip());
+                for k in 0..d {
+                    let (kp, kq) = (a[k][p], a[k][q]);
+                    (a[k][p], a[k][q]) = (c * kp - s * kq, s * kp + c * kq);
+                }
+                for k in 0..d {
+                    let (pk, qk) = (a[p][k], a[q][k]);
+                    (a[p][k], a[q][k]) = (c * pk - s * qk, s * pk + c * qk);
+                }
+                for k in 0..d {
+                    let (pk, qk) = (axes[p][k], axes[q][k]);
+                    (axes[p][k], axes[q][k]) = (c * pk - s * qk, s * pk + c * qk);
+                }
+            }
+        }
+    }
+    ((0..d).map(|i| a[i][i]).collect(), axes)
+}

@@ -1,0 +1,7 @@
+//! Data laws whose marginals, scores and posterior means are closed formulas: what everything else is tested on.
+
+mod gaussian;
+mod mixture;
+
+pub use gaussian::Gaussian;
+pub use mixture::Mixture;

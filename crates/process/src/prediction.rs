@@ -1,0 +1,129 @@
+//! What a network's output means, and the coefficients that turn it into a denoiser.
+//!
+//! Every parametrisation of the field is affine in the network's output `F`:
+//! `D = c_skip x + c_out F(c_in x, c_noise)`. Solving for `F` gives the training target, so the target is derived from the
+//! coefficients that sampling uses and cannot disagree with them (Karras et al. 2022, section 5).
+
+use crate::{Marginal, ProcessExt, process::Process};
+use scorefield_tensor::{Batch, Coefficient};
+use serde::{Deserialize, Serialize};
+
+/// What the network predicts.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Prediction {
+    /// The clean data `x_0`.
+    Clean,
+    /// The noise `eps` (Ho et al. 2020).
+    Noise,
+    /// `v = alpha eps - sigma x_0` (Salimans and Ho 2022).
+    Velocity,
+    /// `u = alpha' x_0 + sigma' eps`, the flow-matching target (Lipman et al. 2023; Liu et al. 2023).
+    Flow,
+    /// The score times `sigma`: `-eps` (Song et al. 2021 with the network's output divided by the noise level).
+    Score,
+    /// The preconditioning of Karras et al. 2022, table 1, for data of standard deviation `sigma_data`.
+    Edm {
+        /// Root mean square of the centred data.
+        sigma_data: f64,
+    },
+}
+
+/// `D = c_skip x + c_out F(c_in x, c_noise)`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Coeffs<S = f64> {
+    /// Weight of the input itself.
+    pub c_skip: S,
+    /// Weight of the network's output.
+    pub c_out: S,
+    /// Scale of the network's input.
+    pub c_in: S,
+}
+
+impl Prediction {
+    /// One of each, for tests and listings.
+    pub fn all() -> [Self; 6] {
+        [Self::Clean, Self::Noise, Self::Velocity, Self::Flow, Self::Score, Self::Edm { sigma_data: 0.5 }]
+    }
+
+    /// The name used in recipes and model files.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Clean => "clean",
+            Self::Noise => "noise",
+            Self::Velocity => "velocity",
+            Self::Flow => "flow",
+            Self::Score => "score",
+            Self::Edm { .. } => "edm",
+        }
+    }
+
+    /// The coefficients at a marginal. The input is scaled to unit variance for data of unit variance
+    /// (of variance `sigma_data^2` for [`Prediction::Edm`]): `c_in = 1 / sqrt(alpha^2 sigma_d^2 + sigma^2)`, which is one for
+    /// variance-preserving processes.
+    pub fn coeffs<S: Coefficient>(&self, m: &Marginal<S>) -> Coeffs<S> {
+        let (alpha, sigma) = (m.alpha.clone(), m.sigma.clone());
+        let sigma_d = if let Self::Edm { sigma_data } = self { *sigma_data } else { 1.0 };
+        let variance = alpha.square() * (sigma_d * sigma_d) + sigma.square();
+        let c_in = variance.sqrt().recip();
+        let (c_skip, c_out) = match self {
+            // F = x_0
+            Self::Clean => (alpha.constant(0.0), alpha.constant(1.0)),
+            // F = eps, x_0 = (x - sigma eps) / alpha
+            Self::Noise => (alpha.recip(), -(sigma / alpha)),
+            // F = alpha eps - sigma x_0, x_0 = (alpha x - sigma F) / (alpha^2 + sigma^2)
+            Self::Velocity => {
+                let norm = alpha.square() + sigma.square();
+                (alpha / norm.clone(), -(sigma / norm))
+            }
+            // F = alpha' x_0 + sigma' eps, x_0 = (sigma F - sigma' x) / (sigma alpha' - sigma' alpha)
+            Self::Flow => {
+                let wronskian = sigma.clone() * m.d_alpha.clone() - m.d_sigma.clone() * alpha;
+                (-(m.d_sigma.clone() / wronskian.clone()), sigma / wronskian)
+            }
+            // F = sigma score = -eps
+            Self::Score => (alpha.recip(), sigma / alpha),
+            // Karras et al. 2022, table 1, with the signal scaled by alpha
+            Self::Edm { .. } => (alpha * (sigma_d * sigma_d) / variance.clone(), sigma * sigma_d / variance.sqrt()),
+        };
+        Coeffs { c_skip, c_out, c_in }
+    }
+}
+
+impl<S: Coefficient> Coeffs<S> {
+    /// The denoised data from the network's output: `D = c_skip x + c_out F`.
+    pub fn assemble(&self, x: &Batch, output: &Batch) -> Batch {
+        self.c_skip.scale(x.clone()) + self.c_out.scale(output.clone())
+    }
+
+    /// The output the network should give: `F* = (x_0 - c_skip x) / c_out`.
+    pub fn target(&self, x: &Batch, x0: &Batch) -> Batch {
+        self.c_out.recip().scale(x0.clone() - self.c_skip.scale(x.clone()))
+    }
+}
+
+/// What the network is told of the time: `c_noise`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TimeInput {
+    /// `ln(sigma / alpha) / 4` (Karras et al. 2022, table 1): the same for every process at the same noise level.
+    QuarterLogRatio,
+    /// `scale * t`, for example 999 t for variance-preserving models of Song et al. 2021.
+    Time {
+        /// The factor.
+        scale: f64,
+    },
+    /// The noise level `sigma / alpha` itself.
+    Ratio,
+}
+
+impl TimeInput {
+    /// `c_noise` at one time.
+    pub fn at(&self, process: &(impl Process + ?Sized), t: f64) -> f64 {
+        match self {
+            Self::QuarterLogRatio => process.at(t).ratio().ln() / 4.0,
+            Self::Time { scale } => scale * t,
+            Self::Ratio => process.at(t).ratio(),
+        }
+    }
+}

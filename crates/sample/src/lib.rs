@@ -1,0 +1,1 @@
+//! Solvers, trajectories and guidance over any denoiser.

@@ -1,0 +1,19 @@
+//! The ground everything stands on: Burn's tensor under one name, [`Dual`] numbers that carry a slope,
+//! [`Column`]s of per-row numbers, and the counter-based noise streams.
+//!
+//! States are rows: a [`Batch`] is a rank-2 tensor `[n, d]`, a picture being its `c * h * w` values in
+//! row-major CHW order. The element type is a run-time property: networks work in `f32`, exact oracles also in `f64`.
+
+mod column;
+mod dual;
+pub mod noise;
+mod rows;
+
+pub use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+pub use column::{Coefficient, Column};
+pub use dual::Dual;
+pub use noise::{Noise, Purpose, Streams};
+pub use rows::{batch, batch_f64, rows, rows_f64};
+
+/// `n` states of dimension `d`, one a row: `[n, d]`.
+pub type Batch = Tensor<2>;

@@ -1,0 +1,1 @@
+//! Objectives, optimiser, EMA, trainer and run folder.

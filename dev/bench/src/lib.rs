@@ -1,0 +1,1 @@
+//! Benches of the hot paths and side-by-side runs against peers.
