@@ -1,1 +1,20 @@
-//! Solvers, trajectories and guidance over any denoiser.
+//! From noise to data: solvers, the one loop over time, guidance.
+//!
+//! A [`Solver`] carries a batch over one leg of a [`Grid`](scorefield_process::Grid); [`Trajectory`] is the loop over the legs
+//! and an iterator, so progress, early stop and recording belong to the caller; [`sample`] cuts many samples into batches such
+//! that sample `I` of seed `S` depends on neither. All see a model only as a [`Denoiser`](scorefield_process::Denoiser): nothing
+//! here knows that networks exist.
+
+pub mod check;
+mod guidance;
+mod nearest;
+mod run;
+pub mod solver;
+mod trajectory;
+
+pub use check::check;
+pub use guidance::Guided;
+pub use nearest::nearest;
+pub use run::{Job, prior, sample, sample_with};
+pub use solver::{Order, Past, Solver, SolverError, SolverKind};
+pub use trajectory::{Counted, Finish, Frame, Trajectory};

@@ -1,0 +1,54 @@
+//! Guidance: a model pushed away from a weaker one.
+
+use scorefield_process::{Denoiser, Process, ProcessExt};
+use scorefield_tensor::Batch;
+use std::ops::RangeInclusive;
+
+/// `D = G + w (M - G)`, `M` the main model and `G` its guide.
+///
+/// With an unconditional guide it is classifier-free guidance (Ho and Salimans 2022, eq. 6 in their weight `w - 1`); with a
+/// smaller or less trained one, autoguidance (Karras et al. 2024a). Weight 1 is the main model and weight 0 the guide, exactly and
+/// without evaluating the other. Outside the interval of noise levels `sigma / alpha`, if there is one, the main model stands
+/// alone (Kynkaanniemi et al. 2024).
+#[derive(Clone, Debug)]
+pub struct Guided<M, G> {
+    /// The model.
+    pub main: M,
+    /// What it is pushed away from.
+    pub guide: G,
+    /// How far: 1 is the main model.
+    pub weight: f64,
+    /// The noise levels `sigma / alpha` with guidance; `None` is all.
+    pub interval: Option<RangeInclusive<f64>>,
+}
+
+impl<M: Denoiser, G: Denoiser> Guided<M, G> {
+    /// Guidance at every noise level.
+    pub fn new(main: M, guide: G, weight: f64) -> Self {
+        Self { main, guide, weight, interval: None }
+    }
+
+    /// Guidance within an interval of noise levels only.
+    pub fn within(self, interval: RangeInclusive<f64>) -> Self {
+        Self { interval: Some(interval), ..self }
+    }
+}
+
+impl<M: Denoiser, G: Denoiser> Denoiser for Guided<M, G> {
+    fn process(&self) -> &dyn Process {
+        self.main.process()
+    }
+
+    fn denoise(&self, x: &Batch, t: f64) -> Batch {
+        let level = self.process().at(t).ratio();
+        let guided = self.interval.as_ref().is_none_or(|i| i.contains(&level));
+        if !guided || self.weight == 1.0 {
+            return self.main.denoise(x, t);
+        }
+        let guide = self.guide.denoise(x, t);
+        if self.weight == 0.0 {
+            return guide;
+        }
+        guide.clone() + (self.main.denoise(x, t) - guide) * self.weight
+    }
+}

@@ -1,0 +1,145 @@
+//! What a solver is, and the list of all of them ([`SolverKind`]).
+//!
+//! A new solver is one short file beside these (a struct with its options, `Solver` for the step, `Method` for its name on the
+//! command line) and one line in the list in `kind.rs`; the tests walk that list.
+
+mod churn;
+mod ddim;
+mod ddpm;
+mod dpmpp_2m;
+mod euler;
+mod euler_maruyama;
+mod heun;
+mod key;
+mod kind;
+mod predictor_corrector;
+mod reverse;
+
+pub use churn::Churn;
+pub use ddim::Ddim;
+pub use ddpm::Ddpm;
+pub use dpmpp_2m::DpmPp2M;
+pub use euler::Euler;
+pub use euler_maruyama::EulerMaruyama;
+pub use heun::Heun;
+pub use key::{Choice, Key};
+pub use kind::{Method, SolverError, SolverKind};
+pub use predictor_corrector::{Corrector, Norm, PredictorCorrector};
+pub use reverse::{Predictor, Variance};
+
+use scorefield_process::{Denoiser, Leg};
+use scorefield_tensor::{Batch, Noise};
+use std::collections::VecDeque;
+use std::fmt;
+
+/// A way from `x_t` to `x_s`, `s < t`. Immutable: what it remembers between steps is in [`Past`], what it draws comes from
+/// [`Noise`].
+///
+/// Every solver also takes legs that end where `sigma(s) = 0` (the grid of Karras et al. 2022 appends one): the step is then its
+/// limit, which is finite.
+pub trait Solver: fmt::Debug + Send + Sync {
+    /// The name on the command line.
+    fn name(&self) -> &'static str;
+
+    /// The order of convergence that it claims.
+    fn order(&self) -> Order;
+
+    /// Calls of the denoiser in a full step.
+    fn evaluations_per_step(&self) -> usize {
+        1
+    }
+
+    /// Carries the batch `x`, `[n, d]`, from time `leg.t` to time `leg.s`.
+    fn step(&self, d: &dyn Denoiser, x: &Batch, leg: Leg, past: &mut Past, noise: &mut dyn Noise) -> Batch;
+}
+
+/// How fast the error vanishes with the length of the steps.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Order {
+    /// The end point of the probability flow, to the k-th power of the step.
+    Deterministic(u32),
+    /// Every path of the reverse SDE, to the k-th power (mean absolute error at the end, same Brownian path).
+    Strong(f64),
+    /// The law of the end point (errors of expectations), to the k-th power.
+    Weak(u32),
+    /// It does not converge to the law of the data as steps shrink, by design.
+    None,
+}
+
+impl Order {
+    /// The number, if there is one.
+    pub fn number(&self) -> Option<f64> {
+        match *self {
+            Self::Deterministic(k) | Self::Weak(k) => Some(f64::from(k)),
+            Self::Strong(k) => Some(k),
+            Self::None => None,
+        }
+    }
+}
+
+impl fmt::Display for Order {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Deterministic(k) => write!(f, "order {k}"),
+            Self::Strong(k) => write!(f, "strong order {k}"),
+            Self::Weak(k) => write!(f, "weak order {k}"),
+            Self::None => write!(f, "no order"),
+        }
+    }
+}
+
+/// One look at the model: `clean = D(x, t)`.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// The time.
+    pub t: f64,
+    /// The posterior mean there.
+    pub clean: Batch,
+}
+
+/// What a run remembers: its latest looks at the model and the count of evaluations.
+#[derive(Clone, Debug, Default)]
+pub struct Past {
+    seen: VecDeque<Seen>,
+    fresh: bool,
+    pub(crate) evaluations: u64,
+}
+
+impl Past {
+    /// How many looks are kept: enough for multistep methods of order four.
+    const KEPT: usize = 4;
+
+    /// Nothing seen yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Keeps the look `D(x, t)` at the start of a step; multistep methods find it by [`Past::back`], callers in
+    /// [`Frame::clean`](crate::Frame).
+    pub fn push(&mut self, t: f64, clean: Batch) {
+        self.seen.truncate(Self::KEPT - 1);
+        self.seen.push_front(Seen { t, clean });
+        self.fresh = true;
+    }
+
+    /// The look `k` pushes ago: 0 is the latest.
+    pub fn back(&self, k: usize) -> Option<&Seen> {
+        self.seen.get(k)
+    }
+
+    /// Forgets the looks (after a jump in the state), not the count.
+    pub fn forget(&mut self) {
+        self.seen.clear();
+        self.fresh = false;
+    }
+
+    /// Calls of the denoiser so far.
+    pub fn evaluations(&self) -> u64 {
+        self.evaluations
+    }
+
+    /// The look of the step just taken, once.
+    pub(crate) fn take_fresh(&mut self) -> Option<Batch> {
+        std::mem::take(&mut self.fresh).then(|| self.seen.front().map(|s| s.clean.clone())).flatten()
+    }
+}

@@ -1,0 +1,113 @@
+//! Predictor-corrector sampling.
+//!
+//! Song et al. 2021, algorithms 2 to 5: at every time Langevin steps on the score (the corrector), then a step of the reverse SDE
+//! (the [`Predictor`]). A Langevin step is `x + e score + sqrt(2 e) w` with
+//! `e = 2 (alpha_t / alpha_s)^2 (snr |w| / |score|)^2`; the factor is their `1 - beta` for variance-preserving processes and 1 for
+//! exploding ones, and so is defined for every process, sub-VP included.
+//!
+//! They average both norms over the batch (`norm=batch`), which couples the samples; here each row has its own by default, so
+//! that a sample does not depend on its neighbours. Langevin steps of fixed `snr` leave a bias that does not vanish with the
+//! grid: no order. Without them (`n_steps=0`) it is the predictor: weak order 1. `1 + n_steps` evaluations a step.
+
+use super::key::choice;
+use super::{Key, Method, Order, Past, Predictor, Solver};
+use scorefield_process::{Denoiser, DenoiserExt, Leg, ProcessExt};
+use scorefield_tensor::{Batch, Coefficient, Column, Noise, rows_f64};
+
+choice! {
+    /// Over what the norms of a Langevin step are taken.
+    Norm {
+        Row = "row": "Each sample by itself.",
+        Batch = "batch": "Averaged over the batch, as Song et al. do: samples then depend on each other.",
+    }
+}
+
+/// The Langevin steps.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Corrector {
+    /// Target ratio of the score's part to the noise's part of a step.
+    pub snr: f64,
+    /// Steps at each time.
+    pub n_steps: usize,
+    /// Over what the norms are taken.
+    pub norm: Norm,
+}
+
+impl Default for Corrector {
+    fn default() -> Self {
+        Self { snr: 0.16, n_steps: 1, norm: Norm::Row }
+    }
+}
+
+impl Corrector {
+    /// One step from `x` with its score and fresh noise `w`; `decay = alpha_t / alpha_s`.
+    fn correct(&self, x: Batch, score: Batch, w: Batch, decay: f64) -> Batch {
+        let ratio = match self.norm {
+            Norm::Row => norms(&w).into_iter().zip(norms(&score)).map(|(w, s)| w / s).collect(),
+            Norm::Batch => vec![norms(&w).iter().sum::<f64>() / norms(&score).iter().sum::<f64>(); x.dims()[0]],
+        };
+        // A vanishing score has no scale to compare with: such a row stays.
+        let step = Column(ratio).map(|r| if r.is_finite() { 2.0 * (decay * self.snr * r).powi(2) } else { 0.0 });
+        x + step.scale(score) + (step * 2.0).sqrt().scale(w)
+    }
+}
+
+/// The Euclidean norm of every row, summed in double precision in the row's order, so that it depends on the row alone.
+fn norms(x: &Batch) -> Vec<f64> {
+    let d = x.dims()[1].max(1);
+    rows_f64(x.clone()).chunks(d).map(|row| row.iter().map(|v| v * v).sum::<f64>().sqrt()).collect()
+}
+
+/// Langevin steps at `t`, then a step of the reverse SDE to `s`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PredictorCorrector {
+    /// The step to the next time.
+    pub predictor: Predictor,
+    /// The steps before it.
+    pub corrector: Corrector,
+}
+
+impl Solver for PredictorCorrector {
+    fn name(&self) -> &'static str {
+        "pc"
+    }
+
+    fn order(&self) -> Order {
+        if self.corrector.n_steps == 0 { Order::Weak(1) } else { Order::None }
+    }
+
+    fn evaluations_per_step(&self) -> usize {
+        1 + self.corrector.n_steps
+    }
+
+    fn step(&self, d: &dyn Denoiser, x: &Batch, leg: Leg, past: &mut Past, noise: &mut dyn Noise) -> Batch {
+        let (at_t, at_s) = (d.process().at(leg.t), d.process().at(leg.s));
+        let mut x = x.clone();
+        for _ in 0..self.corrector.n_steps {
+            let score = d.score(&x, leg.t);
+            let w = noise.normal(&x);
+            x = self.corrector.correct(x, score, w, at_t.alpha / at_s.alpha);
+        }
+
+        let x0 = d.denoise(&x, leg.t);
+        let (mean, deviation) = self.predictor.law(&x, &x0, leg, &at_t, &at_s);
+        past.push(leg.t, x0);
+        mean + noise.normal(&x) * deviation
+    }
+}
+
+impl Method for PredictorCorrector {
+    fn about(&self) -> &'static str {
+        "predictor-corrector: Langevin steps, then a step of the reverse SDE (Song et al. 2021)"
+    }
+
+    fn keys(&mut self) -> Vec<Key<'_>> {
+        let Corrector { snr, n_steps, norm } = &mut self.corrector;
+        vec![
+            Key::choice("predictor", "the step of the reverse SDE", &mut self.predictor),
+            Key::number("snr", "signal-to-noise ratio of a Langevin step", snr, 0.0..=10.0),
+            Key::count("n_steps", "Langevin steps at each time", n_steps, 0..=100),
+            Key::choice("norm", "of a Langevin step: each row's own, or the batch's mean", norm),
+        ]
+    }
+}

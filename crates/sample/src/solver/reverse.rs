@@ -1,0 +1,64 @@
+//! One step of the reverse SDE in three discretisations: the conditional law of `x_s` given `x_t`.
+//!
+//! Forward from `s` to `t` the process multiplies by `a = alpha_t / alpha_s` and adds noise of variance
+//! `G^2 = sigma_t^2 - a^2 sigma_s^2 = sigma_t^2 (1 - rho^2)`, `rho` being the ratio of the noise levels `sigma / alpha` at `s` and
+//! `t`. Where `sigma_s = 0` the three are replaced by the mean of their common limit, `alpha_s E[x_0 | x_t]`, without noise.
+
+use super::key::choice;
+use scorefield_process::{Leg, Marginal};
+use scorefield_tensor::Batch;
+
+choice! {
+    /// The discretisation.
+    Predictor {
+        ReverseDiffusion = "reverse-diffusion": "`(2 - a) x + G^2 score`, deviation `G` (Song et al. 2021, eq. 46): the forward kernel run backwards.",
+        Ancestral = "ancestral": "`(x + G^2 score) / a`, the posterior mean of DDPM (Ho et al. 2020, eq. 7), deviation `G sigma_s / sigma_t`.",
+        EulerMaruyama = "euler-maruyama": "`x - (f x - g^2 score) h`, deviation `g sqrt(h)`, `h = t - s`: Euler-Maruyama in the process's time.",
+    }
+}
+
+choice! {
+    /// The variance of an ancestral step.
+    Variance {
+        Small = "small": "`G^2 sigma_s^2 / sigma_t^2`: exact when the data are one point (Ho et al. 2020, beta tilde).",
+        Large = "large": "`G^2`: exact when the data are standard normal (Ho et al. 2020, beta).",
+    }
+}
+
+impl Predictor {
+    /// Mean `[n, d]` and standard deviation of `x_s` given `x_t = x` and `x0 = E[x_0 | x_t]`.
+    pub fn law(self, x: &Batch, x0: &Batch, leg: Leg, at_t: &Marginal, at_s: &Marginal) -> (Batch, f64) {
+        if at_s.sigma == 0.0 {
+            return (x0.clone() * at_s.alpha, 0.0);
+        }
+        let decay = at_t.alpha / at_s.alpha;
+        // 1 - rho^2 from the log-SNRs, without cancellation.
+        let fresh = -(at_t.log_snr() - at_s.log_snr()).exp_m1();
+        match self {
+            Self::ReverseDiffusion => {
+                let g2 = at_t.sigma.powi(2) * fresh;
+                (x.clone() * (2.0 - decay) + at_t.score(x, x0) * g2, g2.sqrt())
+            }
+            // The score written by x_0: free of the division by a.
+            Self::Ancestral => {
+                let shrink = at_s.sigma / at_t.sigma;
+                (x0.clone() * (at_s.alpha * fresh) + x.clone() * (decay * shrink * shrink), at_s.sigma * fresh.sqrt())
+            }
+            Self::EulerMaruyama => {
+                let (h, g2) = (leg.t - leg.s, at_t.diffusion_squared());
+                (x.clone() * (1.0 - at_t.drift() * h) + at_t.score(x, x0) * (g2 * h), (g2 * h).sqrt())
+            }
+        }
+    }
+}
+
+impl Variance {
+    /// The deviation of an ancestral step of this variance, from that of the small.
+    pub(super) fn deviation(self, small: f64, at_t: &Marginal, at_s: &Marginal) -> f64 {
+        match self {
+            _ if at_s.sigma == 0.0 => 0.0,
+            Self::Small => small,
+            Self::Large => small * at_t.sigma / at_s.sigma,
+        }
+    }
+}
