@@ -1,1 +1,46 @@
-//! Layers and networks; knows nothing of what they are for.
+//! Layers and networks as functions of a flat list of parameters; knows nothing of what they are for.
+//!
+//! A network is a description: it owns no numbers. [`Network::params`] lists what it needs ([`ParamSpec`]: a stable dotted name, a
+//! shape, a rule to draw it), and [`Network::forward`] is a function of a [`Params`], each parameter being one flat tensor. The
+//! optimiser, the moving average, clipping, files, imports and counting then work on lists and never see a layer.
+//!
+//! What goes in besides the rows is one number a row ([`Input::time`], any embedding of a noise level), a class or none, and the nine
+//! numbers of an augmentation or none. [`Mlp`] takes vectors, [`UNet`] pictures of any channel count and size.
+//!
+//! ```
+//! use scorefield_nn::{Input, Mode, Params, preset};
+//! use scorefield_tensor::{batch, rows};
+//! let preset = preset("mlp-2d").unwrap();
+//! let network = preset.config.build(&preset.shape).unwrap();
+//! let device = Default::default();
+//! let params = Params::init(network.params(), 0, &device);
+//! let x = batch(vec![0.5, -1.0, 2.0, 0.0], 2, &device);
+//! let y = network.forward(&params, x, &Input::at(vec![0.1, 0.9]), &Mode::Eval);
+//! assert_eq!(rows(y), [0.0; 4]); // the last layer starts at zero
+//! ```
+
+mod block;
+mod config;
+mod embedding;
+mod input;
+mod layer;
+mod mlp;
+mod network;
+mod ops;
+mod packing;
+mod params;
+mod preset;
+mod unet;
+
+pub use config::{NetworkConfig, NetworkError};
+pub use embedding::{ClassEmbedding, SinCos, TimeFeatures};
+pub use input::{Input, Mode};
+pub use layer::InitScheme;
+pub use mlp::{Mlp, MlpConfig};
+pub use network::{Network, Stage};
+pub use packing::QkvPacking;
+pub use params::{Init, ParamSpec, Params, ParamsError};
+pub use preset::{Preset, preset, presets};
+pub use unet::{
+    AttentionPlacement, DownPadding, ProgressiveInput, ProgressiveOutput, ResampleFilter, Resampling, UNet, UNetConfig,
+};

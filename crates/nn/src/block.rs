@@ -1,0 +1,136 @@
+//! Residual blocks and attention of a U-Net.
+
+use crate::layer::{Conv, ConvShape, Layout, Linear, Norm, Pass, Place};
+use crate::ops::{self, Act, Resample};
+use scorefield_tensor::Tensor;
+
+/// What all blocks of a network share.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BlockStyle {
+    /// Width of the embedding.
+    pub(crate) embedding: usize,
+    /// Largest number of groups, and the least channels a group may have.
+    pub(crate) groups: usize,
+    pub(crate) group_width: usize,
+    pub(crate) eps: f64,
+    pub(crate) scale_shift: bool,
+    /// Branches are added and multiplied by this.
+    pub(crate) gain: f64,
+    pub(crate) dropout: f64,
+    /// Whether a resampling block has a 1x1 convolution beside even where the channels stay.
+    pub(crate) resample_skip_conv: bool,
+}
+
+impl BlockStyle {
+    /// The number of groups for `channels`.
+    pub(crate) fn groups(&self, channels: usize) -> usize {
+        self.groups.min(channels / self.group_width)
+    }
+
+    pub(crate) fn norm(&self, layout: &mut Layout, name: &str, channels: usize) -> Norm {
+        layout.norm(name, channels, self.groups(channels), self.eps)
+    }
+}
+
+/// `x, e -> gain (S R x + C1 drop silu(N1(C0 R silu(N0 x), e)))` (He et al. 2016; Ho et al. 2020, appendix B; Brock et al. 2019 for
+/// the resampling `R`): the embedding is added before `N1` or scales and shifts after it.
+#[derive(Clone, Debug)]
+pub(crate) struct ResBlock {
+    norm0: Norm,
+    conv0: Conv,
+    embed: Linear,
+    norm1: Norm,
+    conv1: Conv,
+    skip: Option<Conv>,
+    resample: Option<Resample>,
+    style: BlockStyle,
+}
+
+impl ResBlock {
+    pub(crate) fn new(
+        layout: &mut Layout,
+        name: impl ToString,
+        inputs: usize,
+        outputs: usize,
+        resample: Option<Resample>,
+        style: BlockStyle,
+    ) -> Self {
+        let told = if style.scale_shift { 2 * outputs } else { outputs };
+        let skip = inputs != outputs || (resample.is_some() && style.resample_skip_conv);
+        layout.within(name, |l| Self {
+            norm0: style.norm(l, "norm0", inputs),
+            conv0: l.conv("conv0", ConvShape::three(inputs, outputs), Place::Inner),
+            embed: l.linear("embed", style.embedding, told, true, Place::Inner),
+            norm1: style.norm(l, "norm1", outputs),
+            conv1: l.conv("conv1", ConvShape::three(outputs, outputs), Place::Last),
+            skip: skip.then(|| l.conv("skip", ConvShape::one(inputs, outputs), Place::Inner)),
+            resample,
+            style,
+        })
+    }
+
+    pub(crate) fn forward(&self, pass: &Pass<'_>, x: Tensor<4>, e: &Tensor<2>) -> Tensor<4> {
+        let mut h = self.norm0.forward(pass, x.clone(), None, Act::Silu);
+        let mut x = x;
+        if let Some(how) = self.resample {
+            (h, x) = (ops::resample(h, how), ops::resample(x, how));
+        }
+        let h = self.conv0.forward(pass, h);
+        let told = self.embed.forward(pass, e.clone());
+        let h = if self.style.scale_shift {
+            let c = h.dims()[1];
+            let (scale, shift) = (told.clone().narrow(1, 0, c), told.narrow(1, c, c));
+            self.norm1.forward(pass, h, Some((scale, shift)), Act::Silu)
+        } else {
+            let [n, c] = told.dims();
+            self.norm1.forward(pass, h + told.reshape([n, c, 1, 1]), None, Act::Silu)
+        };
+        let h = self.conv1.forward(pass, pass.dropout(h, self.style.dropout));
+        let x = match &self.skip {
+            Some(skip) => skip.forward(pass, x),
+            None => x,
+        };
+        join(x, h, self.style.gain)
+    }
+}
+
+/// `gain (x + h)`.
+pub(crate) fn join(x: Tensor<4>, h: Tensor<4>, gain: f64) -> Tensor<4> {
+    let sum = x + h;
+    if gain == 1.0 { sum } else { sum.mul_scalar(gain) }
+}
+
+/// `x -> gain (x + P attention(Q N x, K N x, V N x))` over all pixels in row-major order, head after head.
+#[derive(Clone, Debug)]
+pub(crate) struct Attention {
+    norm: Norm,
+    qkv: Conv,
+    out: Conv,
+    heads: usize,
+    gain: f64,
+}
+
+impl Attention {
+    pub(crate) fn new(layout: &mut Layout, name: impl ToString, channels: usize, heads: usize, style: BlockStyle) -> Self {
+        layout.within(name, |l| Self {
+            norm: style.norm(l, "norm", channels),
+            qkv: l.conv("qkv", ConvShape::one(channels, 3 * channels), Place::Qkv),
+            out: l.conv("out", ConvShape::one(channels, channels), Place::Last),
+            heads,
+            gain: style.gain,
+        })
+    }
+
+    pub(crate) fn forward(&self, pass: &Pass<'_>, x: Tensor<4>) -> Tensor<4> {
+        let [n, c, h, w] = x.dims();
+        let (heads, d, pixels) = (self.heads, c / self.heads, h * w);
+        let qkv = self.qkv.forward(pass, self.norm.forward(pass, x.clone(), None, Act::Identity)); // [n, 3 c, h, w]
+        let part = |i: usize| {
+            let rows: Tensor<3> = qkv.clone().narrow(1, i * c, c).reshape([n * heads, d, pixels]);
+            rows.swap_dims(1, 2) // [n heads, pixels, d]
+        };
+        let y = ops::attention(part(0), part(1), part(2));
+        let y = y.swap_dims(1, 2).reshape([n, c, h, w]);
+        join(x, self.out.forward(pass, y), self.gain)
+    }
+}

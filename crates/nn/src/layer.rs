@@ -1,0 +1,260 @@
+//! The smallest layers: places in the list of parameters, and what is done with them.
+//!
+//! A [`Layout`] collects the descriptions while a network is put together; a layer keeps the indices it was given. In a [`Pass`] the
+//! indices meet the numbers.
+
+use crate::ops::{self, Act, Padding};
+use crate::{Init, Mode, ParamSpec, Params};
+use scorefield_tensor::{DType, Streams, Tensor, TensorData};
+use serde::{Deserialize, Serialize};
+use std::cell::RefCell;
+
+/// Which published rule draws the weights. All are uniform; they differ in the variance and at the places where a branch joins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum InitScheme {
+    /// Ho et al. 2020 and Song et al. 2021: variance `1 / fan_average`, biases zero, last layers of branches zero (1e-10 there).
+    #[default]
+    Ddpm,
+    /// The DDPM++ and NCSN++ of Karras et al. 2022: as above, but last layers at 1e-5 of the usual deviation and the
+    /// query-key-value map at `sqrt(0.2)` of it.
+    Song,
+    /// The ADM of Karras et al. 2022: variance `1 / (3 fan_in)` for weights and biases, last layers of branches zero.
+    Adm,
+}
+
+/// Where in the network a weight stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    Inner,
+    /// The last layer of a branch, or of the network.
+    Last,
+    /// The map to queries, keys and values.
+    Qkv,
+}
+
+impl InitScheme {
+    fn weight(self, fan_in: usize, fan_out: usize, place: Place) -> Init {
+        match (self, place) {
+            (Self::Ddpm | Self::Adm, Place::Last) => Init::Zeros,
+            (Self::Ddpm, _) | (Self::Song, Place::Inner) => Init::fan_average(fan_in, fan_out, 1.0),
+            (Self::Song, Place::Last) => Init::fan_average(fan_in, fan_out, 1e-10),
+            (Self::Song, Place::Qkv) => Init::fan_average(fan_in, fan_out, 0.2),
+            (Self::Adm, _) => Init::fan_in(fan_in, 1.0 / 3.0),
+        }
+    }
+
+    fn bias(self, fan_in: usize, place: Place) -> Init {
+        match (self, place) {
+            (Self::Adm, Place::Inner | Place::Qkv) => Init::fan_in(fan_in, 1.0 / 3.0),
+            _ => Init::Zeros,
+        }
+    }
+}
+
+/// Collects parameter descriptions under dotted names.
+#[derive(Debug)]
+pub(crate) struct Layout {
+    pub(crate) specs: Vec<ParamSpec>,
+    path: Vec<String>,
+    scheme: InitScheme,
+}
+
+impl Layout {
+    pub(crate) fn new(scheme: InitScheme) -> Self {
+        Self { specs: Vec::new(), path: Vec::new(), scheme }
+    }
+
+    /// Everything `build` adds gets `name` before its own name.
+    pub(crate) fn within<R>(&mut self, name: impl ToString, build: impl FnOnce(&mut Self) -> R) -> R {
+        self.path.push(name.to_string());
+        let built = build(self);
+        self.path.pop();
+        built
+    }
+
+    /// The full name of something called `name` here.
+    pub(crate) fn name(&self, name: &str) -> String {
+        self.path.iter().map(String::as_str).chain([name]).collect::<Vec<_>>().join(".")
+    }
+
+    pub(crate) fn add(&mut self, name: &str, shape: &[usize], init: Init, trainable: bool) -> usize {
+        self.specs.push(ParamSpec { name: self.name(name), shape: shape.to_vec(), init, trainable });
+        self.specs.len() - 1
+    }
+
+    pub(crate) fn conv(&mut self, name: &str, shape: ConvShape, place: Place) -> Conv {
+        let ConvShape { inputs, outputs, kernel, stride, pad } = shape;
+        let area = kernel * kernel;
+        let (fan_in, fan_out) = (inputs * area, outputs * area);
+        self.within(name, |l| Conv {
+            weight: l.add("weight", &[outputs, inputs, kernel, kernel], l.scheme.weight(fan_in, fan_out, place), true),
+            bias: l.add("bias", &[outputs], l.scheme.bias(fan_in, place), true),
+            shape,
+            stride,
+            pad,
+        })
+    }
+
+    pub(crate) fn linear(&mut self, name: &str, inputs: usize, outputs: usize, bias: bool, place: Place) -> Linear {
+        self.within(name, |l| Linear {
+            weight: l.add("weight", &[outputs, inputs], l.scheme.weight(inputs, outputs, place), true),
+            bias: bias.then(|| l.add("bias", &[outputs], l.scheme.bias(inputs, place), true)),
+            inputs,
+            outputs,
+        })
+    }
+
+    /// A linear map without bias whose weights are standard normal: a table of embeddings, one column an entry.
+    pub(crate) fn table(&mut self, name: &str, entries: usize, outputs: usize) -> Linear {
+        let weight = self.within(name, |l| l.add("weight", &[outputs, entries], Init::Normal { std: 1.0 }, true));
+        Linear { weight, bias: None, inputs: entries, outputs }
+    }
+
+    pub(crate) fn norm(&mut self, name: &str, channels: usize, groups: usize, eps: f64) -> Norm {
+        self.within(name, |l| Norm {
+            weight: l.add("weight", &[channels], Init::Ones, true),
+            bias: l.add("bias", &[channels], Init::Zeros, true),
+            channels,
+            groups,
+            eps,
+        })
+    }
+}
+
+/// The geometry of a convolution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ConvShape {
+    pub(crate) inputs: usize,
+    pub(crate) outputs: usize,
+    pub(crate) kernel: usize,
+    pub(crate) stride: usize,
+    pub(crate) pad: Padding,
+}
+
+impl ConvShape {
+    /// 3x3, padded by one.
+    pub(crate) fn three(inputs: usize, outputs: usize) -> Self {
+        Self { inputs, outputs, kernel: 3, stride: 1, pad: Padding::same(1) }
+    }
+
+    /// 1x1.
+    pub(crate) fn one(inputs: usize, outputs: usize) -> Self {
+        Self { inputs, outputs, kernel: 1, stride: 1, pad: Padding::same(0) }
+    }
+}
+
+/// Cross-correlation with zero padding, and a bias.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Conv {
+    weight: usize,
+    bias: usize,
+    shape: ConvShape,
+    stride: usize,
+    pad: Padding,
+}
+
+impl Conv {
+    pub(crate) fn forward(&self, pass: &Pass<'_>, x: Tensor<4>) -> Tensor<4> {
+        let ConvShape { inputs, outputs, kernel, .. } = self.shape;
+        let w = pass.tensor(self.weight, [outputs, inputs, kernel, kernel]);
+        ops::conv2d(x, w, Some(pass.tensor(self.bias, [outputs])), self.stride, self.pad)
+    }
+}
+
+/// `y = x W^T + b`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Linear {
+    weight: usize,
+    bias: Option<usize>,
+    pub(crate) inputs: usize,
+    pub(crate) outputs: usize,
+}
+
+impl Linear {
+    pub(crate) fn forward(&self, pass: &Pass<'_>, x: Tensor<2>) -> Tensor<2> {
+        let w = pass.tensor(self.weight, [self.outputs, self.inputs]);
+        ops::linear(x, w, self.bias.map(|b| pass.tensor(b, [self.outputs])))
+    }
+}
+
+/// Group normalisation over consecutive channels, biased variance (Wu and He 2018).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Norm {
+    weight: usize,
+    bias: usize,
+    channels: usize,
+    groups: usize,
+    eps: f64,
+}
+
+impl Norm {
+    /// `act(GN(x) (1 + scale) + shift)`.
+    pub(crate) fn forward(
+        &self,
+        pass: &Pass<'_>,
+        x: Tensor<4>,
+        modulation: Option<(Tensor<2>, Tensor<2>)>,
+        act: Act,
+    ) -> Tensor<4> {
+        let (gamma, beta) = (pass.tensor(self.weight, [self.channels]), pass.tensor(self.bias, [self.channels]));
+        ops::group_norm(x, gamma, beta, self.groups, self.eps, modulation, act)
+    }
+}
+
+/// One evaluation: the numbers of the parameters, and the streams of dropout.
+#[derive(Debug)]
+pub(crate) struct Pass<'a> {
+    params: &'a Params,
+    dropout: Option<RefCell<Streams>>,
+}
+
+impl<'a> Pass<'a> {
+    #[track_caller]
+    pub(crate) fn new(params: &'a Params, specs: &[ParamSpec], mode: &Mode) -> Self {
+        assert_eq!(params.values.len(), specs.len(), "parameters given, parameters of the network");
+        let dropout = match mode {
+            Mode::Eval => None,
+            Mode::Train { noise } => Some(RefCell::new(noise.clone())),
+        };
+        Self { params, dropout }
+    }
+
+    /// Parameter `index` in its shape.
+    pub(crate) fn tensor<const D: usize>(&self, index: usize, shape: [usize; D]) -> Tensor<D> {
+        self.params.values[index].clone().reshape(shape)
+    }
+
+    /// The numbers of a parameter that is not trained, on the host.
+    pub(crate) fn frozen(&self, index: usize) -> Vec<f32> {
+        scorefield_tensor::rows(self.params.values[index].clone().inner())
+    }
+
+    /// Host numbers beside the parameters: their device and element type.
+    pub(crate) fn constant<const D: usize>(&self, values: Vec<f32>, shape: [usize; D]) -> Tensor<D> {
+        let (device, dtype) = match self.params.values.first() {
+            Some(p) => (p.device(), p.dtype()),
+            None => (Default::default(), DType::F32),
+        };
+        Tensor::from_data(TensorData::new(values, shape), (&device, dtype))
+    }
+
+    /// Inverted dropout: each number survives with probability `1 - rate` and is divided by it. Nothing in evaluation.
+    pub(crate) fn dropout<const D: usize>(&self, x: Tensor<D>, rate: f64) -> Tensor<D> {
+        let Some(streams) = self.dropout.as_ref().filter(|_| rate > 0.0) else { return x };
+        let mut streams = streams.borrow_mut();
+        let dims = x.dims();
+        let width: usize = dims[1..].iter().product();
+        let (limit, kept) = ((rate * 4_294_967_296.0) as u64, (1.0 / (1.0 - rate)) as f32);
+        let mut mask = vec![0.0f32; dims[0] * width];
+        for (i, row) in mask.chunks_mut(width.max(1)).enumerate() {
+            let stream = streams.stream(i);
+            for (b, chunk) in row.chunks_mut(4).enumerate() {
+                let keep = |word: u32| if u64::from(word) >= limit { kept } else { 0.0 };
+                chunk.iter_mut().zip(stream.block(b as u32)).for_each(|(m, word)| *m = keep(word));
+            }
+        }
+        streams.advance();
+        x * self.constant(mask, dims)
+    }
+}

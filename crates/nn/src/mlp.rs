@@ -1,0 +1,191 @@
+//! A multilayer perceptron for vectors.
+//!
+//! `h = L x`, then blocks `h <- h + W1 silu(W0 silu(h) + E e)` told of the time by the embedding `e`, then `y = V silu(h)`. `V` and
+//! every `W1` start at zero, so that the network starts as zero and each block as the identity.
+
+use crate::embedding::{Embedding, EmbeddingShape};
+use crate::layer::{Layout, Linear, Pass, Place};
+use crate::network::count_stages;
+use crate::{ClassEmbedding, InitScheme, Input, Mode, Network, NetworkError, ParamSpec, Params, Stage, TimeFeatures, ops};
+use scorefield_tensor::Batch;
+use serde::{Deserialize, Serialize};
+
+/// Configuration of [`Mlp`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MlpConfig {
+    /// Width of the hidden layers.
+    pub hidden: usize,
+    /// Number of blocks.
+    pub depth: usize,
+    /// Residual blocks of two layers; without, blocks are `h <- silu(W0 h + E e)`.
+    pub residual: bool,
+    /// The features of the time.
+    pub time: TimeFeatures,
+    /// Base width of the features: their number for sinusoids, the number of frequencies for Fourier features.
+    pub time_width: usize,
+    /// Number of classes; zero for none.
+    pub classes: usize,
+    /// Where a class joins the embedding.
+    pub class_embedding: ClassEmbedding,
+    /// Rate of dropout inside residual blocks, in [0, 1).
+    pub dropout: f64,
+    /// How the weights are drawn.
+    pub init: InitScheme,
+}
+
+impl Default for MlpConfig {
+    fn default() -> Self {
+        Self {
+            hidden: 256,
+            depth: 4,
+            residual: true,
+            time: TimeFeatures::Fourier { scale: 1.0, frequency_first: true },
+            time_width: 32,
+            classes: 0,
+            class_embedding: ClassEmbedding::Embedding,
+            dropout: 0.0,
+            init: InitScheme::Ddpm,
+        }
+    }
+}
+
+/// The network of a [`MlpConfig`].
+#[derive(Clone, Debug)]
+pub struct Mlp {
+    config: MlpConfig,
+    shape: [usize; 1],
+    specs: Vec<ParamSpec>,
+    stages: Vec<Stage>,
+    embedding: Embedding,
+    first: Linear,
+    blocks: Vec<Block>,
+    last: Linear,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Block {
+    linear0: Linear,
+    embed: Linear,
+    linear1: Option<Linear>,
+}
+
+impl Mlp {
+    /// The network for vectors of length `shape[0]`.
+    ///
+    /// # Errors
+    /// When the shape is not that of a vector or a number of the configuration is out of range.
+    pub fn new(config: &MlpConfig, shape: &[usize]) -> Result<Self, NetworkError> {
+        let &[d @ 1..=usize::MAX] = shape else {
+            let advice = "use a unet for pictures, or flatten the rows";
+            return Err(NetworkError::Shape { network: "mlp", expected: "[d]", found: shape.to_vec(), advice });
+        };
+        let positive = |key, value: usize| match value {
+            0 => Err(NetworkError::value(key, 0, "at least 1")),
+            _ => Ok(()),
+        };
+        positive("hidden", config.hidden)?;
+        positive("depth", config.depth)?;
+        check_time(&config.time, "time_width", config.time_width)?;
+        check_dropout(config.dropout)?;
+
+        let mut l = Layout::new(config.init);
+        let width = config.hidden;
+        let embedding = Embedding::new(
+            &mut l,
+            EmbeddingShape {
+                time: config.time,
+                base: config.time_width,
+                width,
+                classes: config.classes,
+                class_embedding: config.class_embedding,
+                augment: false,
+            },
+        );
+        let first = l.linear("first", d, width, true, Place::Inner);
+        let block = |i: usize| {
+            l.within(format!("block.{i}"), |l| Block {
+                linear0: l.linear("linear0", width, width, true, Place::Inner),
+                embed: l.linear("embed", width, width, true, Place::Inner),
+                linear1: config.residual.then(|| l.linear("linear1", width, width, true, Place::Last)),
+            })
+        };
+        let blocks: Vec<Block> = (0..config.depth).map(block).collect();
+        let last = l.linear("last", width, d, true, Place::Last);
+
+        let stage =
+            |name: String, what: &str, output: usize| Stage { name, what: what.into(), output: vec![output], parameters: 0 };
+        let mut stages = vec![
+            stage("embed".into(), "time and class to an embedding", width),
+            stage("first".into(), &format!("linear {d} -> {width}"), width),
+        ];
+        let what = if config.residual { "residual block, two layers" } else { "linear, silu" };
+        stages.extend((0..config.depth).map(|i| stage(format!("block.{i}"), what, width)));
+        stages.push(stage("last".into(), &format!("silu, linear {width} -> {d}"), d));
+        count_stages(&mut stages, &l.specs);
+        Ok(Self { config: config.clone(), shape: [d], specs: l.specs, stages, embedding, first, blocks, last })
+    }
+}
+
+impl Network for Mlp {
+    fn params(&self) -> &[ParamSpec] {
+        &self.specs
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn output_shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn classes(&self) -> usize {
+        self.config.classes
+    }
+
+    fn outline(&self) -> &[Stage] {
+        &self.stages
+    }
+
+    #[track_caller]
+    fn forward(&self, p: &Params, x: Batch, input: &Input, mode: &Mode) -> Batch {
+        let [n, d] = x.dims();
+        assert_eq!(d, self.shape[0], "rows of {d} numbers for a network of {}", self.shape[0]);
+        input.check(n, self.config.classes, false);
+        let pass = Pass::new(p, &self.specs, mode);
+
+        let e = self.embedding.forward(&pass, input);
+        let mut h = self.first.forward(&pass, x);
+        for block in &self.blocks {
+            let told = block.embed.forward(&pass, e.clone());
+            h = match &block.linear1 {
+                Some(linear1) => {
+                    let inner = ops::silu(block.linear0.forward(&pass, ops::silu(h.clone())) + told);
+                    h + linear1.forward(&pass, pass.dropout(inner, self.config.dropout))
+                }
+                None => ops::silu(block.linear0.forward(&pass, h) + told),
+            };
+        }
+        self.last.forward(&pass, if self.config.residual { ops::silu(h) } else { h })
+    }
+}
+
+/// Refuses features that cannot be formed.
+pub(crate) fn check_time(time: &TimeFeatures, key: &'static str, base: usize) -> Result<(), NetworkError> {
+    match *time {
+        TimeFeatures::Sinusoidal { .. } if base < 2 || !base.is_multiple_of(2) => {
+            Err(NetworkError::value(key, base, "sinusoidal features come in pairs: an even number, at least 2"))
+        }
+        TimeFeatures::Fourier { .. } if base == 0 => Err(NetworkError::value(key, base, "at least 1")),
+        TimeFeatures::Sinusoidal { scale, .. } | TimeFeatures::Fourier { scale, .. } if !(scale.is_finite() && scale > 0.0) => {
+            Err(NetworkError::value("time.scale", scale, "a positive number"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Refuses rates outside [0, 1).
+pub(crate) fn check_dropout(rate: f64) -> Result<(), NetworkError> {
+    if (0.0..1.0).contains(&rate) { Ok(()) } else { Err(NetworkError::value("dropout", rate, "a rate in [0, 1)")) }
+}

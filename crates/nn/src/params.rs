@@ -1,0 +1,210 @@
+//! Parameters as a flat list: what a network needs, how it is drawn, and the numbers themselves.
+//!
+//! Each parameter is one rank-1 tensor; a layer reshapes it where it is used, which copies nothing. The order of the list is the
+//! order of [`crate::Network::params`] and never changes for a configuration.
+
+use scorefield_tensor::noise::Stream;
+use scorefield_tensor::{DType, Device, Gradients, Purpose, Tensor, TensorData, rows};
+use thiserror::Error;
+
+/// How a parameter is drawn before training.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Init {
+    /// All zero.
+    Zeros,
+    /// All one.
+    Ones,
+    /// Independent normals of mean zero.
+    Normal {
+        /// Standard deviation.
+        std: f64,
+    },
+    /// Independent and uniform in `[-bound, bound]`.
+    Uniform {
+        /// Largest magnitude.
+        bound: f64,
+    },
+}
+
+impl Init {
+    /// Uniform of variance `scale / ((fan_in + fan_out) / 2)` (Glorot and Bengio 2010); zeros for a scale of zero, where
+    /// Ho et al. 2020 use 1e-10, which differs from zero by less than an optimiser's first step.
+    pub fn fan_average(fan_in: usize, fan_out: usize, scale: f64) -> Self {
+        Self::of_variance(scale / ((fan_in + fan_out).max(1) as f64 / 2.0))
+    }
+
+    /// Uniform of variance `scale / fan_in` (He et al. 2015 without the gain of the rectifier); zeros for a scale of zero.
+    pub fn fan_in(fan_in: usize, scale: f64) -> Self {
+        Self::of_variance(scale / fan_in.max(1) as f64)
+    }
+
+    fn of_variance(variance: f64) -> Self {
+        if variance == 0.0 { Self::Zeros } else { Self::Uniform { bound: (3.0 * variance).sqrt() } }
+    }
+}
+
+/// One parameter of a network.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ParamSpec {
+    /// Stable dotted name, for example `down.0.1.conv0.weight`.
+    pub name: String,
+    /// Shape: convolutions `[out, in, kh, kw]`, linear maps `[out, in]`, the rest `[n]`.
+    pub shape: Vec<usize>,
+    /// How it is drawn.
+    pub init: Init,
+    /// False for numbers that are part of the network but never trained (random frequencies).
+    pub trainable: bool,
+}
+
+impl ParamSpec {
+    /// How many numbers it holds.
+    pub fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Whether it holds no number at all.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The numbers of parameter `index` before training: a function of the seed and the index.
+    pub fn draw(&self, seed: u64, index: usize) -> Vec<f32> {
+        let stream = Stream::new(seed, index as u64, Purpose::Init, 0, 0);
+        let mut values = vec![0.0f32; self.len()];
+        match self.init {
+            Init::Zeros => {}
+            Init::Ones => values.fill(1.0),
+            Init::Normal { std } => {
+                stream.fill_normal_f32(&mut values);
+                values.iter_mut().for_each(|v| *v = (f64::from(*v) * std) as f32);
+            }
+            Init::Uniform { bound } => {
+                // The middle of one of 2^32 cells, as `Stream::uniform` gives it, four numbers a block.
+                let number = |word: u32| (((f64::from(word) + 0.5) / 2_147_483_648.0 - 1.0) * bound) as f32;
+                for (b, chunk) in values.chunks_mut(4).enumerate() {
+                    chunk.iter_mut().zip(stream.block(b as u32)).for_each(|(v, word)| *v = number(word));
+                }
+            }
+        }
+        values
+    }
+}
+
+/// Why a list of numbers is not the parameters of a network.
+#[derive(Clone, Debug, Error, PartialEq)]
+pub enum ParamsError {
+    /// The list is too long or too short.
+    #[error("{found} parameters were given, the network has {expected}; the weights belong to another configuration")]
+    Count {
+        /// How many were given.
+        found: usize,
+        /// How many the network has.
+        expected: usize,
+    },
+    /// A parameter has another size.
+    #[error(
+        "parameter {name} holds {found} numbers, the network expects {expected} (shape {shape:?}); the weights belong to another \
+         configuration"
+    )]
+    Length {
+        /// Name of the parameter.
+        name: String,
+        /// Numbers given.
+        found: usize,
+        /// Numbers expected.
+        expected: usize,
+        /// Shape expected.
+        shape: Vec<usize>,
+    },
+}
+
+/// The numbers of a network: one flat tensor a parameter, in the order of [`crate::Network::params`].
+#[derive(Clone, Debug)]
+pub struct Params {
+    /// The parameters.
+    pub values: Vec<Tensor<1>>,
+}
+
+impl Params {
+    /// Draws every parameter by its rule: the same numbers for the same seed, whatever the device.
+    pub fn init(specs: &[ParamSpec], seed: u64, device: &Device) -> Self {
+        let values = specs.iter().enumerate().map(|(i, spec)| flat(spec.draw(seed, i), device)).collect();
+        Self { values }
+    }
+
+    /// Parameters from numbers on the host.
+    ///
+    /// # Errors
+    /// When the list does not fit the network.
+    pub fn from_host(specs: &[ParamSpec], values: Vec<Vec<f32>>, device: &Device) -> Result<Self, ParamsError> {
+        if values.len() != specs.len() {
+            return Err(ParamsError::Count { found: values.len(), expected: specs.len() });
+        }
+        let fit = |(spec, v): (&ParamSpec, Vec<f32>)| {
+            if v.len() != spec.len() {
+                let (name, shape) = (spec.name.clone(), spec.shape.clone());
+                return Err(ParamsError::Length { name, found: v.len(), expected: spec.len(), shape });
+            }
+            Ok(flat(v, device))
+        };
+        Ok(Self { values: specs.iter().zip(values).map(fit).collect::<Result<_, _>>()? })
+    }
+
+    /// The numbers on the host, in single precision.
+    pub fn to_host(&self) -> Vec<Vec<f32>> {
+        self.values.iter().map(|v| rows(v.clone().inner())).collect()
+    }
+
+    /// The same numbers as leaves of a new derivative graph on `device`; the parameters that are not trainable stay constants.
+    /// After `loss.backward()` ask [`Params::grads`] of the same leaves.
+    ///
+    /// # Panics
+    /// When `specs` is not the list these parameters were made from.
+    #[track_caller]
+    pub fn tracked(&self, specs: &[ParamSpec], device: &Device) -> Self {
+        assert_eq!(specs.len(), self.values.len(), "parameters and their descriptions");
+        let device = device.clone().autodiff();
+        let leaf = |(v, spec): (&Tensor<1>, &ParamSpec)| {
+            let leaf = v.clone().inner().to_device(&device.clone().inner()).autodiff();
+            if spec.trainable { leaf.require_grad() } else { leaf }
+        };
+        Self { values: self.values.iter().zip(specs).map(leaf).collect() }
+    }
+
+    /// The gradients of tracked parameters, taken out of `gradients`; none for constants and for what the loss did not use.
+    pub fn grads(&self, gradients: &mut Gradients) -> Vec<Option<Tensor<1>>> {
+        self.values.iter().map(|v| v.grad_remove(gradients)).collect()
+    }
+
+    /// The same numbers in another element type.
+    #[must_use]
+    pub fn cast(&self, dtype: DType) -> Self {
+        Self { values: self.values.iter().map(|v| v.clone().cast(dtype)).collect() }
+    }
+
+    /// The same numbers without a derivative graph.
+    #[must_use]
+    pub fn detached(&self) -> Self {
+        Self { values: self.values.iter().map(|v| v.clone().inner()).collect() }
+    }
+
+    /// The element type of the parameters (single precision for a network without any).
+    pub fn dtype(&self) -> DType {
+        self.values.first().map_or(DType::F32, Tensor::dtype)
+    }
+
+    /// How many parameters there are (tensors, not numbers).
+    pub fn len(&self) -> usize {
+        self.values.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+}
+
+fn flat(values: Vec<f32>, device: &Device) -> Tensor<1> {
+    let n = values.len();
+    Tensor::from_data(TensorData::new(values, [n]), (device, DType::F32))
+}

@@ -1,0 +1,158 @@
+//! The forward pass of the U-Net.
+
+use super::build::resample;
+use super::{Head, Leave, ProgressiveInput, ResampleFilter, UNet, Unit};
+use crate::block::join;
+use crate::layer::Pass;
+use crate::ops::{self, Act};
+use crate::{Input, Mode, Network, ParamSpec, Params, Stage};
+use scorefield_tensor::{Batch, Tensor};
+
+impl Network for UNet {
+    fn params(&self) -> &[ParamSpec] {
+        &self.specs
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn output_shape(&self) -> &[usize] {
+        &self.output_shape
+    }
+
+    fn classes(&self) -> usize {
+        self.config.classes
+    }
+
+    fn outline(&self) -> &[Stage] {
+        &self.stages
+    }
+
+    #[track_caller]
+    fn forward(&self, p: &Params, x: Batch, input: &Input, mode: &Mode) -> Batch {
+        let ([n, d], [channels, height, width]) = (x.dims(), self.shape);
+        assert_eq!(d, channels * height * width, "rows of {d} numbers for pictures of shape {:?}", self.shape);
+        input.check(n, self.config.classes, self.config.augment);
+        let pass = Pass::new(p, &self.specs, mode);
+        let e = self.embedding.forward(&pass, input);
+
+        let x = x.reshape([n, channels, height, width]);
+        let [rows, columns] = self.padding;
+        let padded = rows != (0, 0) || columns != (0, 0);
+        let x = if padded { x.pad([(0, 0), (0, 0), rows, columns], 0.0) } else { x };
+
+        let y = self.levels(&pass, x, &e);
+        let y = if padded { y.narrow(2, rows.0, height).narrow(3, columns.0, width) } else { y };
+        y.reshape([n, self.output_shape.iter().product()])
+    }
+}
+
+impl UNet {
+    fn levels(&self, pass: &Pass<'_>, x: Tensor<4>, e: &Tensor<2>) -> Tensor<4> {
+        // Down: every output is kept for the way up.
+        let mut h = self.stem.forward(pass, x.clone());
+        let mut skips = vec![h.clone()];
+        let mut picture = x;
+        for level in &self.down {
+            for unit in &level.units {
+                h = unit.forward(pass, h, e);
+                skips.push(h.clone());
+            }
+            let Some(leave) = &level.leave else { continue };
+            h = leave.down(pass, h, e);
+            if let Some(conv) = &level.input {
+                (h, picture) = self.add_picture(pass, conv, h, picture);
+            }
+            skips.push(h.clone());
+        }
+
+        // Middle.
+        h = self.mid.first.forward(pass, h, e);
+        if let Some(attention) = &self.mid.attention {
+            h = attention.forward(pass, h);
+        }
+        h = self.mid.second.forward(pass, h, e);
+
+        // Up: each block sees what it has and one kept output, in this order.
+        let mut output: Option<Tensor<4>> = None;
+        for level in &self.up {
+            for unit in &level.units {
+                let skip = skips.pop().expect("one skip for every block on the way up");
+                h = unit.forward(pass, Tensor::cat(vec![h, skip], 1), e);
+            }
+            if let Some(head) = &level.output {
+                let y = head.forward(pass, h.clone());
+                output = Some(match output {
+                    Some(below) => ops::resample(below, resample(self.config.filter, true)) + y,
+                    None => y,
+                });
+            }
+            if let Some(leave) = &level.leave {
+                h = leave.up(pass, h, e);
+            }
+        }
+        match (&self.head, output) {
+            (Some(head), _) => head.forward(pass, h),
+            (None, Some(output)) => output,
+            (None, None) => unreachable!("a network without a head writes from every level"),
+        }
+    }
+
+    /// The halved picture joins the level below; returns the level's input and the picture for the next.
+    fn add_picture(
+        &self,
+        pass: &Pass<'_>,
+        conv: &crate::layer::Conv,
+        h: Tensor<4>,
+        picture: Tensor<4>,
+    ) -> (Tensor<4>, Tensor<4>) {
+        let down = resample(self.config.filter, false);
+        match (self.config.progressive_input, self.config.filter) {
+            (ProgressiveInput::Skip, _) => {
+                let picture = ops::resample(picture, down);
+                (conv.forward(pass, picture.clone()) + h, picture)
+            }
+            (_, ResampleFilter::Box) => {
+                let joined = join(ops::resample(conv.forward(pass, picture), down), h, self.gain);
+                (joined.clone(), joined)
+            }
+            (_, ResampleFilter::Fir) => {
+                let joined = join(conv.forward(pass, ops::fir(picture, 2)), h, self.gain);
+                (joined.clone(), joined)
+            }
+        }
+    }
+}
+
+impl Unit {
+    fn forward(&self, pass: &Pass<'_>, h: Tensor<4>, e: &Tensor<2>) -> Tensor<4> {
+        let h = self.block.forward(pass, h, e);
+        match &self.attention {
+            Some(attention) => attention.forward(pass, h),
+            None => h,
+        }
+    }
+}
+
+impl Leave {
+    fn down(&self, pass: &Pass<'_>, h: Tensor<4>, e: &Tensor<2>) -> Tensor<4> {
+        match self {
+            Self::Block(block) => block.forward(pass, h, e),
+            Self::Conv(conv) => conv.forward(pass, h),
+        }
+    }
+
+    fn up(&self, pass: &Pass<'_>, h: Tensor<4>, e: &Tensor<2>) -> Tensor<4> {
+        match self {
+            Self::Block(block) => block.forward(pass, h, e),
+            Self::Conv(conv) => conv.forward(pass, ops::resample(h, ops::Resample::Up2Nearest)),
+        }
+    }
+}
+
+impl Head {
+    fn forward(&self, pass: &Pass<'_>, h: Tensor<4>) -> Tensor<4> {
+        self.conv.forward(pass, self.norm.forward(pass, h, None, Act::Silu))
+    }
+}
