@@ -9,7 +9,7 @@ mod dual;
 pub mod noise;
 mod rows;
 
-pub use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+pub use burn::tensor::{DType, Device, Gradients, Int, Tensor, TensorData};
 pub use column::{Coefficient, Column};
 pub use dual::Dual;
 pub use noise::{Noise, Purpose, Streams};
