@@ -1,1 +1,37 @@
 //! Fused CPU operations, each with a portable body and its own backward.
+//!
+//! The functions take Burn's tensors. On the Flex backend in `f32` they run the bodies of this crate, tracked by autodiff or
+//! not; in every other case (double precision, other backends) they are made of ordinary tensor operations, which Burn
+//! differentiates. Both compute the same formulas, and the tests hold one against the other.
+//!
+//! What the fast bodies promise:
+//! * Row `i` of a result depends on row `i` of the input only, to the bit, whatever the batch and the number of threads: every
+//!   element is one fixed sequence of roundings, and threads only share out the elements.
+//! * The backward pass keeps what its formula needs, only for the inputs that want a gradient, and frees it on the way.
+//! * No buffer grows with batch times kernel area: patches of pictures are packed by panels of 32 columns.
+//!
+//! The crate knows tensors and arithmetic. It does not know what a network or a diffusion process is.
+
+mod attention;
+mod conv;
+mod extension;
+mod gemm;
+mod group_norm;
+mod host;
+mod linear;
+mod math;
+mod micro;
+pub mod optim;
+mod parallel;
+mod record;
+mod resample;
+mod silu;
+#[cfg(test)]
+mod testing;
+
+pub use attention::attention;
+pub use conv::{Padding, conv2d};
+pub use group_norm::{Act, group_norm};
+pub use linear::linear;
+pub use resample::{Resample, fir, resample};
+pub use silu::silu;

@@ -1,0 +1,195 @@
+//! Direct convolution as implicit matrix products: forward, and the gradients with respect to input, weights and bias.
+
+use super::geometry::{Correlation, Shape};
+use super::patches::{ByPoint, ByWeight, Patches};
+use crate::gemm::{BLOCK, Left, Matrix, Sink, blocks, product};
+use crate::micro::HALF;
+use crate::parallel::{for_each_chunk, map_jobs};
+
+/// `y = w * x + b`: `x` `[n, c, h, w]`, `w` `[k, c, kh, kw]`, the result `[n, k, oh, ow]`.
+pub(crate) fn forward(s: &Shape, x: &[f32], w: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
+    let correlation = s.forward();
+    let size = correlation.grid;
+    let mut y = vec![0.0; s.n * s.k * size[0] * size[1]];
+    correlate(&correlation, x, w, &Grid { m: s.k, grid: size, size, origin: [0, 0], stride: 1, bias }, &mut y);
+    y
+}
+
+/// `dx[c, s o + i - p] += w[k, c, i] dy[k, o]`, gathered: one correlation with turned weights for each phase of the stride.
+pub(crate) fn input_gradient(s: &Shape, dy: &[f32], w: &[f32]) -> Vec<f32> {
+    let mut dx = vec![0.0; s.n * s.c * s.size[0] * s.size[1]];
+    for phase in s.input_gradient() {
+        let turned = turn(s, w, &phase.weights);
+        let grid = phase.correlation.grid;
+        let sink = Grid { m: s.c, grid, size: s.size, origin: phase.origin, stride: s.stride, bias: None };
+        correlate(&phase.correlation, dy, &turned, &sink, &mut dx);
+    }
+    dx
+}
+
+/// `dw[k, c, i] = sum over pictures and outputs of dy[k, o] x[c, s o + i - p]`.
+///
+/// The sum is cut into a number of parts that depends on the sizes only, each of blocks of points in order.
+pub(crate) fn weight_gradient(s: &Shape, x: &[f32], dy: &[f32]) -> Vec<f32> {
+    let correlation = s.forward();
+    let points = correlation.points();
+    let (taps, n) = (correlation.taps.len(), s.c * correlation.taps.len());
+
+    // Rows of A are channels of dy. Where a picture has few points, gather all pictures of a channel first.
+    let whole = points >= BLOCK && points.is_multiple_of(HALF);
+    let gathered = if whole { Vec::new() } else { by_channel(dy, s.n, s.k, points) };
+    let (data, distance) = if whole { (dy, points) } else { (&gathered[..], s.n * points) };
+    let mut parts: Vec<(usize, usize, usize)> = Vec::new(); // (start in a row of A, first vector, length)
+    if whole {
+        for picture in 0..s.n {
+            let mut p = 0;
+            for len in blocks(points, BLOCK) {
+                parts.push((picture * s.k * points + p, (picture * points + p) / HALF, len));
+                p += len;
+            }
+        }
+    } else {
+        for (b, len) in blocks(s.n * points, BLOCK).into_iter().enumerate() {
+            parts.push((b * BLOCK, b * BLOCK / HALF, len));
+        }
+    }
+
+    // Few products of few elements: share the sum instead, in a fixed number of parts.
+    let share = if n * s.k >= 1 << 14 { 1 } else { parts.len().div_ceil(4).min(8) };
+    let per_share = parts.len().div_ceil(share.max(1)).max(1);
+    let shares: Vec<_> = parts.chunks(per_share).collect();
+    let patches = |starts| ByWeight::new(Patches::new(x, &correlation), starts);
+    let sums = map_jobs(shares.len(), shares.len() == 1, |i| {
+        let lengths: Vec<_> = shares[i].iter().map(|p| p.2).collect();
+        let left = Left::scattered(data, distance, shares[i].iter().map(|p| p.0).collect());
+        let right = patches(shares[i].iter().map(|p| p.1).collect());
+        let mut out = vec![0.0; s.k * n];
+        product(s.k, n, &lengths, &left, &right, &Matrix::new(n, None), &mut out);
+        out
+    });
+    let sum = sums
+        .into_iter()
+        .reduce(|mut a, b| {
+            a.iter_mut().zip(&b).for_each(|(a, b)| *a += b);
+            a
+        })
+        .unwrap_or_default();
+
+    // From tap-major columns to the layout of the weights.
+    let mut dw = vec![0.0; s.k * n];
+    for_each_chunk(&mut dw, n, |k, row| {
+        for (c, to) in row.chunks_exact_mut(taps).enumerate() {
+            for (t, to) in to.iter_mut().enumerate() {
+                *to = sum[k * n + t * s.c + c];
+            }
+        }
+    });
+    dw
+}
+
+/// `db[k] = sum over pictures and outputs of dy[k, o]`.
+pub(crate) fn bias_gradient(s: &Shape, dy: &[f32]) -> Vec<f32> {
+    let size = s.output();
+    let points = size[0] * size[1];
+    map_jobs(s.k, s.n * s.k * points < 1 << 16, |k| {
+        let planes = (0..s.n).map(|n| &dy[(n * s.k + k) * points..][..points]);
+        planes.map(crate::math::sum).sum::<f64>() as f32
+    })
+}
+
+/// `A = w` as `[m, (c, t)]` against the patches of `src`.
+fn correlate(of: &Correlation, src: &[f32], w: &[f32], sink: &Grid<'_>, out: &mut [f32]) {
+    let taps = of.taps.len();
+    // Blocks are whole channels, and their length a function of the kernel alone.
+    let channels = (BLOCK / taps.max(1)).max(1);
+    let blocks: Vec<_> =
+        if taps == 0 { Vec::new() } else { blocks(of.channels, channels).into_iter().map(|c| c * taps).collect() };
+    let points = of.n * of.points();
+    let left = Left::rows(w, of.channels * taps, &blocks);
+    product(sink.m, points, &blocks, &left, &ByPoint::new(Patches::new(src, of), points, channels), sink, out);
+}
+
+/// Weights with input and output channels exchanged, for some places of the kernel: `[c, (k, t)]`.
+fn turn(s: &Shape, w: &[f32], places: &[usize]) -> Vec<f32> {
+    const CHANNELS: usize = 8;
+    let area = s.kernel[0] * s.kernel[1];
+    let row = s.k * places.len();
+    let mut turned = vec![0.0; s.c * row];
+    if row == 0 {
+        return turned;
+    }
+    for_each_chunk(&mut turned, CHANNELS * row, |chunk, rows| {
+        for k in 0..s.k {
+            for (i, to) in rows.chunks_exact_mut(row).enumerate() {
+                let from = &w[(k * s.c + chunk * CHANNELS + i) * area..][..area];
+                for (to, &place) in to[k * places.len()..].iter_mut().zip(places) {
+                    *to = from[place];
+                }
+            }
+        }
+    });
+    turned
+}
+
+/// From `[n, k, points]` to `[k, n, points]`.
+fn by_channel(dy: &[f32], n: usize, k: usize, points: usize) -> Vec<f32> {
+    let mut out = vec![0.0; dy.len()];
+    for_each_chunk(&mut out, (n * points).max(1), |channel, row| {
+        for (picture, to) in row.chunks_exact_mut(points).enumerate() {
+            to.copy_from_slice(&dy[(picture * k + channel) * points..][..points]);
+        }
+    });
+    out
+}
+
+/// The sink of a correlation: grid points `(u, v)` of pictures `[m, h, w]` at `origin + stride (u, v)`.
+struct Grid<'b> {
+    m: usize,
+    grid: [usize; 2],
+    size: [usize; 2],
+    origin: [usize; 2],
+    stride: usize,
+    bias: Option<&'b [f32]>,
+}
+
+impl Sink for Grid<'_> {
+    fn finish(&self, i: usize, _: usize, row: &mut [f32]) {
+        if let Some(bias) = self.bias {
+            row.iter_mut().for_each(|y| *y += bias[i]);
+        }
+    }
+
+    fn store<'a>(
+        &self,
+        i0: usize,
+        j0: usize,
+        rows: usize,
+        cols: usize,
+        wide: usize,
+        c: &[f32],
+        place: impl Fn(usize, usize) -> &'a mut [f32],
+    ) {
+        let points = self.grid[0] * self.grid[1];
+        let dense = self.stride == 1 && self.grid == self.size;
+        // A stretch of columns that is contiguous (or evenly spaced) in the output: a picture, or a row of one.
+        let stretch = if dense { points } else { self.grid[1] };
+        for i in 0..rows {
+            let mut j = 0;
+            while j < cols {
+                let at = j0 + j;
+                let len = (stretch - at % stretch).min(cols - j);
+                let plane = ((at / points) * self.m + i0 + i) * self.size[0] * self.size[1];
+                let from = &c[i * wide + j..i * wide + j + len];
+                if dense {
+                    place(plane + at % points, len).copy_from_slice(from);
+                } else {
+                    let (u, v) = (at % points / self.grid[1], at % self.grid[1]);
+                    let start = plane + (self.origin[0] + self.stride * u) * self.size[1] + self.origin[1] + self.stride * v;
+                    let to = place(start, (len - 1) * self.stride + 1);
+                    to.iter_mut().step_by(self.stride).zip(from).for_each(|(to, from)| *to = *from);
+                }
+                j += len;
+            }
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! Two-dimensional convolution (cross-correlation with zero padding) of NCHW pictures.
+//!
+//! `y[n, k, o] = b[k] + sum_{c, i} w[k, c, i] x[n, c, s o + i - p]`.
+//!
+//! On the CPU in `f32` it is an implicit matrix product ([`direct`]): the patches of the input are packed panel by panel and
+//! never exist as a whole; a 1 x 1 convolution is the same with one tap. Other algorithms (Winograd) take their place beside
+//! [`direct`] and are chosen in [`host_forward`] and its gradients.
+
+mod direct;
+pub(crate) mod geometry;
+mod patches;
+
+use crate::extension::KernelOps;
+use crate::host::{Host, contiguous, dims, fast, host, values};
+use crate::record::Pullback;
+use burn::backend::Dispatch;
+use burn::tensor::ops::{ConvOptions, PadMode};
+use geometry::Shape;
+use scorefield_tensor::Tensor;
+
+/// Zeros around a picture.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Padding {
+    /// Rows above.
+    pub top: usize,
+    /// Columns to the left.
+    pub left: usize,
+    /// Rows below.
+    pub bottom: usize,
+    /// Columns to the right.
+    pub right: usize,
+}
+
+impl Padding {
+    /// No padding.
+    pub const NONE: Self = Self::all(0);
+
+    /// The same number of zeros on every side.
+    pub const fn all(p: usize) -> Self {
+        Self { top: p, left: p, bottom: p, right: p }
+    }
+
+    /// What keeps the size of a picture under a kernel of odd size `k` and stride 1.
+    pub const fn same(k: usize) -> Self {
+        Self::all(k / 2)
+    }
+}
+
+/// Convolution: `x` `[n, c, h, w]`, `w` `[k, c, kh, kw]`, `bias` `[k]`; the result is
+/// `[n, k, (h + top + bottom - kh) / stride + 1, (w + left + right - kw) / stride + 1]`.
+///
+/// `y[n, k, o] = b[k] + sum_{c, i} w[k, c, i] x[n, c, stride o + i - pad]`, zeros outside. Differentiable in all three.
+///
+/// # Panics
+/// When the channels of `x` and `w`, or the length of the bias, disagree, the kernel is larger than the padded picture, or the
+/// stride is zero.
+#[track_caller]
+pub fn conv2d(x: Tensor<4>, w: Tensor<4>, bias: Option<Tensor<1>>, stride: usize, pad: Padding) -> Tensor<4> {
+    let ([_, c, height, width], [k, cw, kh, kw]) = (x.dims(), w.dims());
+    assert!(stride > 0, "a convolution's stride is at least 1");
+    assert_eq!(c, cw, "pictures of {c} channels meet weights for {cw}");
+    assert!(
+        height + pad.top + pad.bottom >= kh && width + pad.left + pad.right >= kw,
+        "a {kh} x {kw} kernel is larger than the padded {height} x {width} picture ({pad:?})"
+    );
+    if let Some(b) = &bias {
+        assert_eq!(b.dims()[0], k, "a bias of {} numbers for {k} channels", b.dims()[0]);
+    }
+    if !(fast(&x) && fast(&w) && bias.as_ref().is_none_or(fast)) {
+        return portable(x, w, bias, stride, pad);
+    }
+    let (x, w) = (x.into_dispatch(), w.into_dispatch());
+    Tensor::from_dispatch(match bias {
+        Some(b) => <Dispatch as KernelOps>::conv2d_bias(x, w, b.into_dispatch(), stride, pad),
+        None => <Dispatch as KernelOps>::conv2d(x, w, stride, pad),
+    })
+}
+
+/// The same from ordinary operations, for other backends and element types.
+pub(crate) fn portable(x: Tensor<4>, w: Tensor<4>, bias: Option<Tensor<1>>, stride: usize, pad: Padding) -> Tensor<4> {
+    let padded = if pad == Padding::NONE { x } else { x.pad((pad.left, pad.right, pad.top, pad.bottom), PadMode::Constant(0.0)) };
+    burn::tensor::module::conv2d(padded, w, bias, ConvOptions::new([stride; 2], [0; 2], [1; 2], 1))
+}
+
+fn shape(x: &Host, w: &Host, stride: usize, pad: Padding) -> Shape {
+    let ([n, c, height, width], [k, _, kh, kw]) = (dims(x), dims(w));
+    Shape { n, c, size: [height, width], k, kernel: [kh, kw], stride, pad }
+}
+
+/// The forward pass on Flex.
+pub(crate) fn host_forward(x: &Host, w: &Host, bias: Option<&Host>, stride: usize, pad: Padding) -> Host {
+    let s = shape(x, w, stride, pad);
+    let (x, w, bias) = (contiguous(x), contiguous(w), bias.map(contiguous));
+    let y = direct::forward(&s, values(&x), values(&w), bias.as_ref().map(values));
+    let size = s.output();
+    host(y, [s.n, s.k, size[0], size[1]])
+}
+
+/// What the backward pass needs: the input only for the gradient of the weights, and these only for that of the input.
+#[derive(Clone, Debug)]
+pub(crate) struct ConvPullback {
+    x: Option<Host>,
+    w: Option<Host>,
+    shape: Shape,
+}
+
+impl ConvPullback {
+    pub(crate) fn new(x: Host, w: Host, stride: usize, pad: Padding, need_x: bool, need_w: bool) -> Self {
+        let shape = shape(&x, &w, stride, pad);
+        Self { x: need_w.then(|| contiguous(&x)), w: need_x.then(|| contiguous(&w)), shape }
+    }
+
+    fn gradients(self, dy: Host, need_bias: bool) -> [Option<Host>; 3] {
+        let (s, dy) = (self.shape, contiguous(&dy));
+        let bias = need_bias.then(|| host(direct::bias_gradient(&s, values(&dy)), [s.k]));
+        let dw = self.x.map(|x| host(direct::weight_gradient(&s, values(&x), values(&dy)), [s.k, s.c, s.kernel[0], s.kernel[1]]));
+        let dx = self.w.map(|w| host(direct::input_gradient(&s, values(&dy), values(&w)), [s.n, s.c, s.size[0], s.size[1]]));
+        [dx, dw, bias]
+    }
+}
+
+impl Pullback<3> for ConvPullback {
+    fn pull(self, dy: Host, need: [bool; 3]) -> [Option<Host>; 3] {
+        self.gradients(dy, need[2])
+    }
+}
+
+impl Pullback<2> for ConvPullback {
+    fn pull(self, dy: Host, _: [bool; 2]) -> [Option<Host>; 2] {
+        let [dx, dw, _] = self.gradients(dy, false);
+        [dx, dw]
+    }
+}

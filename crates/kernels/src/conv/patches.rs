@@ -1,0 +1,203 @@
+//! The implicit im2col: which source pixels a vector of 16 grid points reads at each tap, worked out once a call.
+//!
+//! The points of all pictures are numbered through, so that a vector may span rows and pictures; the table is kept for one
+//! picture only when whole vectors fit it. With stride 1 a vector falls into few contiguous runs (masked loads); with other
+//! strides each point has its own position.
+
+use super::geometry::Correlation;
+use crate::gemm::Right;
+use crate::micro::{HALF, Isa, PANEL, Run, gather_points, gather_runs, transpose};
+
+enum Reads {
+    /// Runs of (vector, tap), delimited by `starts`.
+    Runs { runs: Vec<Run>, starts: Vec<u32> },
+    /// One position a lane for each (vector, tap); negative outside.
+    Points(Vec<[i32; HALF]>),
+}
+
+/// The patches of a correlation's source.
+pub(crate) struct Patches<'a> {
+    src: &'a [f32],
+    channels: usize,
+    plane: usize,
+    taps: usize,
+    reads: Reads,
+    /// Vectors of 16 points in one picture where the table repeats, else of all.
+    period: usize,
+    /// Distance in the source between repetitions.
+    distance: usize,
+}
+
+impl<'a> Patches<'a> {
+    /// The table for `src` `[n, channels, h, w]`.
+    pub(crate) fn new(src: &'a [f32], of: &Correlation) -> Self {
+        let (points, plane, taps) = (of.points(), of.plane(), of.taps.len());
+        let repeats = points.is_multiple_of(PANEL);
+        let pictures = if repeats { 1 } else { of.n };
+        let period = (points * pictures).div_ceil(HALF);
+        assert!(i32::try_from(of.channels * plane * pictures).is_ok(), "a convolution source of over 2^31 numbers");
+        // Position of a point's tap in the source, None outside.
+        let position = |point: usize, (dy, dx): (isize, isize)| {
+            let (picture, within) = (point / points, point % points);
+            let y = ((within / of.grid[1]) * of.stride) as isize + dy;
+            let x = ((within % of.grid[1]) * of.stride) as isize + dx;
+            let inside = y >= 0 && x >= 0 && y < of.size[0] as isize && x < of.size[1] as isize;
+            inside.then(|| (picture * of.channels * plane) as i32 + (y * of.size[1] as isize + x) as i32)
+        };
+        let lanes = |vector: usize, tap| {
+            let mut at = [-1i32; HALF];
+            for (l, at) in at.iter_mut().enumerate().take((points * pictures - vector * HALF).min(HALF)) {
+                *at = position(vector * HALF + l, tap).unwrap_or(-1);
+            }
+            at
+        };
+        let reads = if of.stride == 1 {
+            let (mut runs, mut starts) = (Vec::with_capacity(period * taps), Vec::with_capacity(period * taps + 1));
+            for vector in 0..period {
+                for &tap in &of.taps {
+                    starts.push(runs.len() as u32);
+                    split(&lanes(vector, tap), &mut runs);
+                }
+            }
+            starts.push(runs.len() as u32);
+            Reads::Runs { runs, starts }
+        } else {
+            Reads::Points(
+                (0..period).flat_map(|vector| of.taps.iter().map(move |&tap| (vector, tap))).map(|(v, t)| lanes(v, t)).collect(),
+            )
+        };
+        Self { src, channels: of.channels, plane, taps, reads, period, distance: of.channels * plane * pictures }
+    }
+
+    /// Taps.
+    pub(crate) fn taps(&self) -> usize {
+        self.taps
+    }
+
+    /// Channels of the source.
+    pub(crate) fn channels(&self) -> usize {
+        self.channels
+    }
+
+    /// Reads tap `t` of vector `v` for channels `c..c + count` into rows of `dst` that lie `step` apart.
+    #[inline]
+    fn read(&self, isa: Isa, v: usize, t: usize, c: usize, count: usize, dst: &mut [f32], step: usize) {
+        let base = v / self.period * self.distance + c * self.plane;
+        let entry = v % self.period * self.taps + t;
+        match &self.reads {
+            Reads::Runs { runs, starts } => {
+                let runs = &runs[starts[entry] as usize..starts[entry + 1] as usize];
+                gather_runs(isa, self.src, base, self.plane, runs, count, dst, step);
+            }
+            Reads::Points(points) => gather_points(self.src, base, self.plane, &points[entry], count, dst, step),
+        }
+    }
+}
+
+/// Cuts the positions of a vector into contiguous runs.
+fn split(at: &[i32; HALF], runs: &mut Vec<Run>) {
+    let mut open: Option<Run> = None;
+    for (l, &at) in at.iter().enumerate() {
+        let (offset, bit) = (at - l as i32, 1u16 << l);
+        match &mut open {
+            Some(run) if at >= 0 && run.offset == offset && run.mask & (bit >> 1) != 0 => run.mask |= bit,
+            _ => {
+                runs.extend(open.take());
+                open = (at >= 0).then_some(Run { offset, mask: bit });
+            }
+        }
+    }
+    runs.extend(open);
+}
+
+/// The matrix `[(c, t), points]`: for the forward pass. Blocks of the sum are whole channels.
+pub(crate) struct ByPoint<'a> {
+    patches: Patches<'a>,
+    vectors: usize,
+    channels_of_block: usize,
+}
+
+impl<'a> ByPoint<'a> {
+    /// `points` in all pictures; every block but the last sums over `channels_of_block` channels.
+    pub(crate) fn new(patches: Patches<'a>, points: usize, channels_of_block: usize) -> Self {
+        Self { patches, vectors: points.div_ceil(HALF), channels_of_block }
+    }
+}
+
+impl Right for ByPoint<'_> {
+    fn panel<'a>(&'a self, isa: Isa, block: usize, panel: usize, room: &'a mut [f32]) -> &'a [f32] {
+        let taps = self.patches.taps;
+        let (c0, count) = (block * self.channels_of_block, room.len() / PANEL / taps);
+        for half in 0..2 {
+            let v = panel * 2 + half;
+            for t in 0..taps {
+                let dst = &mut room[t * PANEL + half * HALF..];
+                if v < self.vectors {
+                    self.patches.read(isa, v, t, c0, count, dst, taps * PANEL);
+                } else {
+                    gather_runs(isa, &[], 0, 0, &[], count, dst, taps * PANEL);
+                }
+            }
+        }
+        room
+    }
+}
+
+/// The matrix `[points, (t, c)]`: for the gradient with respect to the weights. Blocks of the sum are ranges of points.
+///
+/// Columns are numbered tap-major, so that the 32 columns of a panel are mostly one tap of consecutive channels.
+pub(crate) struct ByWeight<'a> {
+    patches: Patches<'a>,
+    /// First vector of each block.
+    starts: Vec<usize>,
+}
+
+impl<'a> ByWeight<'a> {
+    /// Block `b` begins with vector `starts[b]`.
+    pub(crate) fn new(patches: Patches<'a>, starts: Vec<usize>) -> Self {
+        Self { patches, starts }
+    }
+}
+
+impl Right for ByWeight<'_> {
+    fn panel<'a>(&'a self, isa: Isa, block: usize, panel: usize, room: &'a mut [f32]) -> &'a [f32] {
+        let p = &self.patches;
+        let (j0, total) = (panel * PANEL, p.taps() * p.channels());
+        let width = PANEL.min(total - j0);
+        let points = room.len() / PANEL;
+        let mut rows = [0.0; PANEL * HALF];
+        for (i, to) in room.chunks_mut(HALF * PANEL).enumerate() {
+            let mut j = 0;
+            while j < width {
+                let (t, c) = ((j0 + j) / p.channels(), (j0 + j) % p.channels());
+                let count = (p.channels() - c).min(width - j);
+                p.read(isa, self.starts[block] + i, t, c, count, &mut rows[j * HALF..], HALF);
+                j += count;
+            }
+            transpose(isa, &rows, HALF, to, PANEL, PANEL, HALF.min(points - i * HALF));
+        }
+        room
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_are_the_positions() {
+        let mut at = [-1; HALF];
+        at[2..5].copy_from_slice(&[10, 11, 12]);
+        at[5..8].copy_from_slice(&[20, 21, 22]);
+        at[9] = 24;
+        let mut runs = Vec::new();
+        split(&at, &mut runs);
+        let mut back = [-1; HALF];
+        for run in &runs {
+            for (l, back) in back.iter_mut().enumerate().filter(|(l, _)| run.mask >> l & 1 == 1) {
+                *back = run.offset + l as i32;
+            }
+        }
+        assert_eq!((at, runs.len()), (back, 3));
+    }
+}

@@ -1,0 +1,183 @@
+//! The operations as an extension of Burn's backends: bodies for Flex, and for Flex under autodiff.
+//!
+//! Only `f32` tensors of Flex come here ([`crate::host::fast`]); the public functions send everything else to ordinary
+//! operations, which Burn differentiates itself.
+
+use crate::attention::{self, AttentionPullback};
+use crate::conv::{self, ConvPullback, Padding};
+use crate::group_norm::{self, GroupNormPullback, Norm};
+use crate::linear::{self, LinearPullback};
+use crate::record::record;
+use crate::resample::{self, FirPullback, Resample, ResamplePullback};
+use crate::silu::{self, SiluPullback};
+use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Autodiff, Backend, Flex, backend_extension};
+
+/// Fused operations, a body for each backend that has one.
+#[backend_extension(Flex, Autodiff)]
+pub(crate) trait KernelOps: Backend {
+    fn conv2d(x: FloatTensor<Self>, w: FloatTensor<Self>, stride: usize, pad: Padding) -> FloatTensor<Self>;
+    fn conv2d_bias(
+        x: FloatTensor<Self>,
+        w: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        stride: usize,
+        pad: Padding,
+    ) -> FloatTensor<Self>;
+    fn linear(x: FloatTensor<Self>, w: FloatTensor<Self>) -> FloatTensor<Self>;
+    fn linear_bias(x: FloatTensor<Self>, w: FloatTensor<Self>, bias: FloatTensor<Self>) -> FloatTensor<Self>;
+    fn silu(x: FloatTensor<Self>) -> FloatTensor<Self>;
+    fn group_norm(x: FloatTensor<Self>, gamma: FloatTensor<Self>, beta: FloatTensor<Self>, norm: Norm) -> FloatTensor<Self>;
+    fn group_norm_modulated(
+        x: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        scale: FloatTensor<Self>,
+        shift: FloatTensor<Self>,
+        norm: Norm,
+    ) -> FloatTensor<Self>;
+    fn attention(q: FloatTensor<Self>, k: FloatTensor<Self>, v: FloatTensor<Self>) -> FloatTensor<Self>;
+    fn resample(x: FloatTensor<Self>, how: Resample) -> FloatTensor<Self>;
+    fn fir(x: FloatTensor<Self>, pad: usize) -> FloatTensor<Self>;
+}
+
+impl KernelOps for Flex {
+    fn conv2d(x: FloatTensor<Self>, w: FloatTensor<Self>, stride: usize, pad: Padding) -> FloatTensor<Self> {
+        conv::host_forward(&x, &w, None, stride, pad)
+    }
+
+    fn conv2d_bias(
+        x: FloatTensor<Self>,
+        w: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        stride: usize,
+        pad: Padding,
+    ) -> FloatTensor<Self> {
+        conv::host_forward(&x, &w, Some(&bias), stride, pad)
+    }
+
+    fn linear(x: FloatTensor<Self>, w: FloatTensor<Self>) -> FloatTensor<Self> {
+        linear::host_forward(&x, &w, None)
+    }
+
+    fn linear_bias(x: FloatTensor<Self>, w: FloatTensor<Self>, bias: FloatTensor<Self>) -> FloatTensor<Self> {
+        linear::host_forward(&x, &w, Some(&bias))
+    }
+
+    fn silu(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        silu::host_forward(&x)
+    }
+
+    fn group_norm(x: FloatTensor<Self>, gamma: FloatTensor<Self>, beta: FloatTensor<Self>, norm: Norm) -> FloatTensor<Self> {
+        group_norm::host_forward(&x, &gamma, &beta, None, norm).0
+    }
+
+    fn group_norm_modulated(
+        x: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        scale: FloatTensor<Self>,
+        shift: FloatTensor<Self>,
+        norm: Norm,
+    ) -> FloatTensor<Self> {
+        group_norm::host_forward(&x, &gamma, &beta, Some([&scale, &shift]), norm).0
+    }
+
+    fn attention(q: FloatTensor<Self>, k: FloatTensor<Self>, v: FloatTensor<Self>) -> FloatTensor<Self> {
+        attention::host_forward(&q, &k, &v).0
+    }
+
+    fn resample(x: FloatTensor<Self>, how: Resample) -> FloatTensor<Self> {
+        resample::host_resample(&x, how, 1.0)
+    }
+
+    fn fir(x: FloatTensor<Self>, pad: usize) -> FloatTensor<Self> {
+        resample::host_fir(&x, pad)
+    }
+}
+
+impl<C: CheckpointStrategy> KernelOps for Autodiff<Flex, C> {
+    fn conv2d(x: FloatTensor<Self>, w: FloatTensor<Self>, stride: usize, pad: Padding) -> FloatTensor<Self> {
+        record::<C, _, _, 2>(
+            [x, w],
+            |[x, w]| (conv::host_forward(x, w, None, stride, pad), ()),
+            |[x, w], (), _, need| ConvPullback::new(x, w, stride, pad, need[0], need[1]),
+        )
+    }
+
+    fn conv2d_bias(
+        x: FloatTensor<Self>,
+        w: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        stride: usize,
+        pad: Padding,
+    ) -> FloatTensor<Self> {
+        record::<C, _, _, 3>(
+            [x, w, bias],
+            |[x, w, bias]| (conv::host_forward(x, w, Some(bias), stride, pad), ()),
+            |[x, w, _], (), _, need| ConvPullback::new(x, w, stride, pad, need[0], need[1]),
+        )
+    }
+
+    fn linear(x: FloatTensor<Self>, w: FloatTensor<Self>) -> FloatTensor<Self> {
+        record::<C, _, _, 2>(
+            [x, w],
+            |[x, w]| (linear::host_forward(x, w, None), ()),
+            |[x, w], (), _, need| LinearPullback::new(x, w, need[0], need[1]),
+        )
+    }
+
+    fn linear_bias(x: FloatTensor<Self>, w: FloatTensor<Self>, bias: FloatTensor<Self>) -> FloatTensor<Self> {
+        record::<C, _, _, 3>(
+            [x, w, bias],
+            |[x, w, bias]| (linear::host_forward(x, w, Some(bias)), ()),
+            |[x, w, _], (), _, need| LinearPullback::new(x, w, need[0], need[1]),
+        )
+    }
+
+    fn silu(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        record::<C, _, _, 1>([x], |[x]| (silu::host_forward(x), ()), |[x], (), _, _| SiluPullback(x))
+    }
+
+    fn group_norm(x: FloatTensor<Self>, gamma: FloatTensor<Self>, beta: FloatTensor<Self>, norm: Norm) -> FloatTensor<Self> {
+        record::<C, _, _, 3>(
+            [x, gamma, beta],
+            |[x, gamma, beta]| group_norm::host_forward(x, gamma, beta, None, norm),
+            |[x, gamma, beta], moments, _, _| GroupNormPullback::new(x, gamma, beta, None, moments, norm),
+        )
+    }
+
+    fn group_norm_modulated(
+        x: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        scale: FloatTensor<Self>,
+        shift: FloatTensor<Self>,
+        norm: Norm,
+    ) -> FloatTensor<Self> {
+        record::<C, _, _, 5>(
+            [x, gamma, beta, scale, shift],
+            |[x, gamma, beta, scale, shift]| group_norm::host_forward(x, gamma, beta, Some([scale, shift]), norm),
+            |[x, gamma, beta, scale, shift], moments, _, _| {
+                GroupNormPullback::new(x, gamma, beta, Some([scale, shift]), moments, norm)
+            },
+        )
+    }
+
+    fn attention(q: FloatTensor<Self>, k: FloatTensor<Self>, v: FloatTensor<Self>) -> FloatTensor<Self> {
+        record::<C, _, _, 3>(
+            [q, k, v],
+            |[q, k, v]| attention::host_forward(q, k, v),
+            |inputs, l, o, _| AttentionPullback::new(inputs, o, l),
+        )
+    }
+
+    fn resample(x: FloatTensor<Self>, how: Resample) -> FloatTensor<Self> {
+        record::<C, _, _, 1>([x], |[x]| (resample::host_resample(x, how, 1.0), ()), |_, (), _, _| ResamplePullback(how))
+    }
+
+    fn fir(x: FloatTensor<Self>, pad: usize) -> FloatTensor<Self> {
+        record::<C, _, _, 1>([x], |[x]| (resample::host_fir(x, pad), ()), |_, (), _, _| FirPullback(pad))
+    }
+}

@@ -1,0 +1,107 @@
+//! Where a product goes.
+
+use crate::micro::{Isa, transpose};
+
+/// Puts finished tiles of C in their places.
+///
+/// Different elements of C go to different places of the output: the driver lets several threads store at once.
+pub(crate) trait Sink: Sync {
+    /// Adds what belongs to row `i`, columns from `j0` on (a bias).
+    fn finish(&self, _i: usize, _j0: usize, _row: &mut [f32]) {}
+
+    /// Stores the tile `c` (rows `wide` apart) of rows `i0..i0 + rows` and columns `j0..j0 + cols`; `place` gives parts of the
+    /// output by start and length.
+    fn store<'a>(
+        &self,
+        i0: usize,
+        j0: usize,
+        rows: usize,
+        cols: usize,
+        wide: usize,
+        c: &[f32],
+        place: impl Fn(usize, usize) -> &'a mut [f32],
+    );
+}
+
+/// A row-major matrix `[m, n]`, with a bias for each column; or added to what is there.
+pub(crate) struct Matrix<'b> {
+    n: usize,
+    bias: Option<&'b [f32]>,
+    add: bool,
+}
+
+impl<'b> Matrix<'b> {
+    pub(crate) fn new(n: usize, bias: Option<&'b [f32]>) -> Self {
+        Self { n, bias, add: false }
+    }
+
+    pub(crate) fn adding(n: usize) -> Self {
+        Self { n, bias: None, add: true }
+    }
+}
+
+impl Sink for Matrix<'_> {
+    fn finish(&self, _: usize, j0: usize, row: &mut [f32]) {
+        if let Some(bias) = self.bias {
+            row.iter_mut().zip(&bias[j0..]).for_each(|(y, b)| *y += b);
+        }
+    }
+
+    fn store<'a>(
+        &self,
+        i0: usize,
+        j0: usize,
+        rows: usize,
+        cols: usize,
+        wide: usize,
+        c: &[f32],
+        place: impl Fn(usize, usize) -> &'a mut [f32],
+    ) {
+        for i in 0..rows {
+            let (to, from) = (place((i0 + i) * self.n + j0, cols), &c[i * wide..i * wide + cols]);
+            if self.add {
+                to.iter_mut().zip(from).for_each(|(to, from)| *to += from);
+            } else {
+                to.copy_from_slice(from);
+            }
+        }
+    }
+}
+
+/// The transpose `[n, m]` of the product, row-major, with a bias for each row of the product.
+pub(crate) struct Transposed<'b> {
+    m: usize,
+    bias: Option<&'b [f32]>,
+}
+
+impl<'b> Transposed<'b> {
+    pub(crate) fn new(m: usize, bias: Option<&'b [f32]>) -> Self {
+        Self { m, bias }
+    }
+}
+
+impl Sink for Transposed<'_> {
+    fn finish(&self, i: usize, _: usize, row: &mut [f32]) {
+        if let Some(bias) = self.bias {
+            row.iter_mut().for_each(|y| *y += bias[i]);
+        }
+    }
+
+    fn store<'a>(
+        &self,
+        i0: usize,
+        j0: usize,
+        rows: usize,
+        cols: usize,
+        wide: usize,
+        c: &[f32],
+        place: impl Fn(usize, usize) -> &'a mut [f32],
+    ) {
+        let isa = Isa::detect();
+        let mut column = vec![0.0; rows];
+        for j in 0..cols {
+            transpose(isa, &c[j..], wide, &mut column, rows, rows, 1);
+            place((j0 + j) * self.m + i0, rows).copy_from_slice(&column);
+        }
+    }
+}

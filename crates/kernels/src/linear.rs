@@ -1,0 +1,112 @@
+//! The affine map of rows, `y = x W^T + b`.
+
+use crate::extension::KernelOps;
+use crate::gemm::{BLOCK, Columns, Left, Matrix, Packed, Rows, Transposed, blocks, product};
+use crate::host::{Host, contiguous, dims, fast, host, values};
+use crate::record::Pullback;
+use burn::backend::Dispatch;
+use scorefield_tensor::Tensor;
+
+/// Up to as many rows the weights are read where they lie; more rows pay for packing them.
+const FEW_ROWS: usize = 32;
+
+/// `x` `[n, i]`, `w` `[o, i]`, `bias` `[o]`: the result is `x w^T + bias`, `[n, o]`. Differentiable in all three.
+///
+/// # Panics
+/// When the widths of `x` and `w`, or the length of the bias, disagree.
+#[track_caller]
+pub fn linear(x: Tensor<2>, w: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<2> {
+    let ([_, i], [o, iw]) = (x.dims(), w.dims());
+    assert_eq!(i, iw, "rows of {i} numbers meet weights for {iw}");
+    if let Some(b) = &bias {
+        assert_eq!(b.dims()[0], o, "a bias of {} numbers for {o} outputs", b.dims()[0]);
+    }
+    if !(fast(&x) && fast(&w) && bias.as_ref().is_none_or(fast)) {
+        return portable(x, w, bias);
+    }
+    let (x, w) = (x.into_dispatch(), w.into_dispatch());
+    Tensor::from_dispatch(match bias {
+        Some(b) => <Dispatch as KernelOps>::linear_bias(x, w, b.into_dispatch()),
+        None => <Dispatch as KernelOps>::linear(x, w),
+    })
+}
+
+/// The same from ordinary operations.
+pub(crate) fn portable(x: Tensor<2>, w: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<2> {
+    let y = x.matmul(w.transpose());
+    match bias {
+        Some(b) => y + b.unsqueeze::<2>(),
+        None => y,
+    }
+}
+
+/// The forward pass on Flex.
+pub(crate) fn host_forward(x: &Host, w: &Host, bias: Option<&Host>) -> Host {
+    let ([n, i], [o, _]) = (dims(x), dims(w));
+    let (x, w, bias) = (contiguous(x), contiguous(w), bias.map(contiguous));
+    let (x, w, bias) = (values(&x), values(&w), bias.as_ref().map(values));
+    let blocks = blocks(i, BLOCK);
+    let mut y = vec![0.0; n * o];
+    // Both ways sum over the inputs in the same order: the bits do not depend on the choice.
+    if n <= FEW_ROWS {
+        product(o, n, &blocks, &Left::rows(w, i, &blocks), &Columns::new(x, i, n, &blocks), &Transposed::new(o, bias), &mut y);
+    } else {
+        let packed = Packed::new(&Columns::new(w, i, o, &blocks), o, &blocks);
+        product(n, o, &blocks, &Left::rows(x, i, &blocks), &packed, &Matrix::new(o, bias), &mut y);
+    }
+    host(y, [n, o])
+}
+
+/// `dx = dy w`, `dw = dy^T x`, `db = sum over rows of dy`.
+#[derive(Clone, Debug)]
+pub(crate) struct LinearPullback {
+    x: Option<Host>,
+    w: Option<Host>,
+}
+
+impl LinearPullback {
+    pub(crate) fn new(x: Host, w: Host, need_x: bool, need_w: bool) -> Self {
+        Self { x: need_w.then(|| contiguous(&x)), w: need_x.then(|| contiguous(&w)) }
+    }
+
+    fn gradients(self, dy: Host, need_bias: bool) -> [Option<Host>; 3] {
+        let [n, o] = dims(&dy);
+        let dy = contiguous(&dy);
+        let dy = values(&dy);
+        let dx = self.w.map(|w| {
+            let [_, i] = dims(&w);
+            let (w, blocks) = (values(&w), blocks(o, BLOCK));
+            let mut dx = vec![0.0; n * i];
+            product(n, i, &blocks, &Left::rows(dy, o, &blocks), &Rows::new(w, i, &blocks), &Matrix::new(i, None), &mut dx);
+            host(dx, [n, i])
+        });
+        let dw = self.x.map(|x| {
+            let [_, i] = dims(&x);
+            let (x, blocks) = (values(&x), blocks(n, BLOCK));
+            let mut dw = vec![0.0; o * i];
+            product(o, i, &blocks, &Left::transposed(dy, o, &blocks), &Rows::new(x, i, &blocks), &Matrix::new(i, None), &mut dw);
+            host(dw, [o, i])
+        });
+        let db = need_bias.then(|| {
+            let mut sums = vec![0.0f64; o];
+            for row in dy.chunks_exact(o) {
+                sums.iter_mut().zip(row).for_each(|(sum, dy)| *sum += f64::from(*dy));
+            }
+            host(sums.into_iter().map(|sum| sum as f32).collect(), [o])
+        });
+        [dx, dw, db]
+    }
+}
+
+impl Pullback<3> for LinearPullback {
+    fn pull(self, dy: Host, need: [bool; 3]) -> [Option<Host>; 3] {
+        self.gradients(dy, need[2])
+    }
+}
+
+impl Pullback<2> for LinearPullback {
+    fn pull(self, dy: Host, _: [bool; 2]) -> [Option<Host>; 2] {
+        let [dx, dw, _] = self.gradients(dy, false);
+        [dx, dw]
+    }
+}

@@ -1,0 +1,187 @@
+//! AVX-512: 12 x 32 register tiles, masked loads, 16 x 16 transposes.
+
+use super::{PANEL, Run, Tile};
+use std::arch::x86_64::*;
+
+/// See [`super::tile`].
+///
+/// # Safety
+/// The processor has AVX-512F and the operands lie inside their slices as [`super::tile`] checks.
+#[target_feature(enable = "avx512f")]
+pub(super) unsafe fn tile(t: Tile<'_>) {
+    macro_rules! rows {
+        ($($m:literal)*) => {
+            match (t.m, t.n > 16, t.cs == 1) {
+                // SAFETY: forwarded from the caller.
+                $(
+                    ($m, true, true) => unsafe { kernel::<$m, 2, true>(t) },
+                    ($m, false, true) => unsafe { kernel::<$m, 1, true>(t) },
+                    ($m, true, false) => unsafe { kernel::<$m, 2, false>(t) },
+                    ($m, false, false) => unsafe { kernel::<$m, 1, false>(t) },
+                )*
+                _ => unreachable!("rows are checked by the caller"),
+            }
+        };
+    }
+    rows!(1 2 3 4 5 6 7 8 9 10 11 12)
+}
+
+/// `M` rows, `V` vectors of columns; `ROW`: rows of A are contiguous, otherwise its columns are.
+#[target_feature(enable = "avx512f")]
+unsafe fn kernel<const M: usize, const V: usize, const ROW: bool>(t: Tile<'_>) {
+    let (a, mut b, c) = (t.a.as_ptr(), t.b.as_ptr(), t.c.as_mut_ptr());
+    let (rs, cs) = (t.rs, t.cs);
+    let mut acc = [[_mm512_setzero_ps(); V]; M];
+    // SAFETY (whole block): row i < M, sum index k < kc, column < 32 stay inside the slices that the caller checked.
+    unsafe {
+        if ROW {
+            // Four steps at a time: the row pointers are then read once for four broadcasts.
+            let mut p = a;
+            let mut k = 0;
+            while k + 4 <= t.kc {
+                for u in 0..4 {
+                    let mut column = [_mm512_setzero_ps(); V];
+                    for v in 0..V {
+                        column[v] = _mm512_loadu_ps(b.add(u * PANEL + v * 16));
+                    }
+                    for i in 0..M {
+                        let x = _mm512_set1_ps(*p.add(i * rs + u));
+                        for v in 0..V {
+                            acc[i][v] = _mm512_fmadd_ps(x, column[v], acc[i][v]);
+                        }
+                    }
+                }
+                p = p.add(4);
+                b = b.add(4 * PANEL);
+                k += 4;
+            }
+            while k < t.kc {
+                for i in 0..M {
+                    let x = _mm512_set1_ps(*p.add(i * rs));
+                    for v in 0..V {
+                        acc[i][v] = _mm512_fmadd_ps(x, _mm512_loadu_ps(b.add(v * 16)), acc[i][v]);
+                    }
+                }
+                p = p.add(1);
+                b = b.add(PANEL);
+                k += 1;
+            }
+        } else {
+            for k in 0..t.kc {
+                let p = a.add(k * cs);
+                let mut column = [_mm512_setzero_ps(); V];
+                for v in 0..V {
+                    column[v] = _mm512_loadu_ps(b.add(k * PANEL + v * 16));
+                }
+                for i in 0..M {
+                    let x = _mm512_set1_ps(*p.add(i));
+                    for v in 0..V {
+                        acc[i][v] = _mm512_fmadd_ps(x, column[v], acc[i][v]);
+                    }
+                }
+            }
+        }
+        for i in 0..M {
+            for v in 0..V {
+                let to = c.add(i * t.ldc + v * 16);
+                let sum = if t.add { _mm512_add_ps(_mm512_loadu_ps(to), acc[i][v]) } else { acc[i][v] };
+                _mm512_storeu_ps(to, sum);
+            }
+        }
+    }
+}
+
+/// See [`super::gather_runs`].
+///
+/// # Safety
+/// The processor has AVX-512F; every lane in a mask lies inside `src` for all `count` channels; `dst` holds all rows.
+#[target_feature(enable = "avx512f")]
+pub(super) unsafe fn gather_runs(
+    src: &[f32],
+    base: usize,
+    plane: usize,
+    runs: &[Run],
+    count: usize,
+    dst: &mut [f32],
+    step: usize,
+) {
+    let at = |run: &Run| src.as_ptr().wrapping_add(base).wrapping_offset(run.offset as isize);
+    let mut to = dst.as_mut_ptr();
+    // SAFETY (all blocks): lanes outside the masks are not read; lanes inside were checked by the caller.
+    match runs {
+        [] => {
+            for c in 0..count {
+                unsafe { _mm512_storeu_ps(to.add(c * step), _mm512_setzero_ps()) };
+            }
+        }
+        [run] => {
+            let mut p = at(run);
+            for _ in 0..count {
+                unsafe { _mm512_storeu_ps(to, _mm512_maskz_loadu_ps(run.mask, p)) };
+                p = p.wrapping_add(plane);
+                to = to.wrapping_add(step);
+            }
+        }
+        [one, two] => {
+            let (mut p, mut q) = (at(one), at(two));
+            for _ in 0..count {
+                unsafe {
+                    let x = _mm512_maskz_loadu_ps(one.mask, p);
+                    _mm512_storeu_ps(to, _mm512_mask_loadu_ps(x, two.mask, q));
+                }
+                p = p.wrapping_add(plane);
+                q = q.wrapping_add(plane);
+                to = to.wrapping_add(step);
+            }
+        }
+        _ => {
+            for c in 0..count {
+                let mut x = _mm512_setzero_ps();
+                for run in runs {
+                    x = unsafe { _mm512_mask_loadu_ps(x, run.mask, at(run).wrapping_add(c * plane)) };
+                }
+                unsafe { _mm512_storeu_ps(to.add(c * step), x) };
+            }
+        }
+    }
+}
+
+/// Transposes a block of 16 x 16 numbers.
+///
+/// # Safety
+/// The processor has AVX-512F; 16 rows of 16 numbers are readable at `src` and writable at `dst` with their distances.
+#[target_feature(enable = "avx512f")]
+pub(super) unsafe fn transpose16(src: *const f32, lds: usize, dst: *mut f32, ldd: usize) {
+    let mut r = [_mm512_setzero_ps(); 16];
+    for (i, row) in r.iter_mut().enumerate() {
+        // SAFETY: row i < 16 of the block.
+        *row = unsafe { _mm512_loadu_ps(src.add(i * lds)) };
+    }
+    // Pairs of rows, then pairs of pairs: each 128-bit lane q of s[4g + j] holds column 4q + j of rows 4g..4g + 4.
+    let mut s = [_mm512_setzero_ps(); 16];
+    for g in 0..4 {
+        let (lo01, hi01) = (_mm512_unpacklo_ps(r[4 * g], r[4 * g + 1]), _mm512_unpackhi_ps(r[4 * g], r[4 * g + 1]));
+        let (lo23, hi23) = (_mm512_unpacklo_ps(r[4 * g + 2], r[4 * g + 3]), _mm512_unpackhi_ps(r[4 * g + 2], r[4 * g + 3]));
+        let pd = _mm512_castps_pd;
+        s[4 * g] = _mm512_castpd_ps(_mm512_unpacklo_pd(pd(lo01), pd(lo23)));
+        s[4 * g + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(pd(lo01), pd(lo23)));
+        s[4 * g + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(pd(hi01), pd(hi23)));
+        s[4 * g + 3] = _mm512_castpd_ps(_mm512_unpackhi_pd(pd(hi01), pd(hi23)));
+    }
+    for j in 0..4 {
+        // A 4 x 4 transpose of 128-bit lanes over the groups of rows.
+        let (a, b, c, d) = (s[j], s[4 + j], s[8 + j], s[12 + j]);
+        let (ab_even, ab_odd) = (_mm512_shuffle_f32x4::<0x88>(a, b), _mm512_shuffle_f32x4::<0xDD>(a, b));
+        let (cd_even, cd_odd) = (_mm512_shuffle_f32x4::<0x88>(c, d), _mm512_shuffle_f32x4::<0xDD>(c, d));
+        let columns = [
+            _mm512_shuffle_f32x4::<0x88>(ab_even, cd_even),
+            _mm512_shuffle_f32x4::<0x88>(ab_odd, cd_odd),
+            _mm512_shuffle_f32x4::<0xDD>(ab_even, cd_even),
+            _mm512_shuffle_f32x4::<0xDD>(ab_odd, cd_odd),
+        ];
+        for (q, column) in columns.into_iter().enumerate() {
+            // SAFETY: column 4q + j < 16 of the block.
+            unsafe { _mm512_storeu_ps(dst.add((4 * q + j) * ldd), column) };
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! Writing from several threads into places of one slice that never overlap.
+
+use std::marker::PhantomData;
+
+/// A slice that threads share for writing; whoever writes promises that no two writes touch the same element.
+#[derive(Clone, Copy)]
+pub(crate) struct Disjoint<'a> {
+    start: *mut f32,
+    len: usize,
+    borrow: PhantomData<&'a mut [f32]>,
+}
+
+// SAFETY: access goes through `slice` only, whose contract forbids overlapping use.
+unsafe impl Send for Disjoint<'_> {}
+// SAFETY: as above.
+unsafe impl Sync for Disjoint<'_> {}
+
+impl<'a> Disjoint<'a> {
+    /// Takes the slice for the time of the writes.
+    pub(crate) fn new(slice: &'a mut [f32]) -> Self {
+        Self { start: slice.as_mut_ptr(), len: slice.len(), borrow: PhantomData }
+    }
+
+    /// A part of the slice.
+    ///
+    /// # Safety
+    /// No other live part overlaps this one.
+    #[inline]
+    #[allow(clippy::mut_from_ref)]
+    pub(crate) unsafe fn slice(&self, start: usize, len: usize) -> &'a mut [f32] {
+        assert!(start + len <= self.len, "a write of {len} at {start} leaves a slice of {}", self.len);
+        // SAFETY: inside the slice as asserted; not aliased by the caller's promise.
+        unsafe { std::slice::from_raw_parts_mut(self.start.add(start), len) }
+    }
+}

@@ -1,0 +1,75 @@
+//! Jobs on the threads of the current Rayon pool, and scratch memory that threads keep.
+
+use rayon::prelude::*;
+use std::cell::Cell;
+
+/// Threads of the pool that the caller runs in.
+pub(crate) fn threads() -> usize {
+    rayon::current_num_threads()
+}
+
+/// Runs jobs `0..jobs`, in order on this thread if `serial`. What a job computes must not depend on who runs it.
+pub(crate) fn for_each_job(jobs: usize, serial: bool, job: impl Fn(usize) + Sync + Send) {
+    if serial || jobs <= 1 || threads() == 1 {
+        (0..jobs).for_each(job);
+    } else {
+        (0..jobs).into_par_iter().with_max_len(1).for_each(job);
+    }
+}
+
+/// Numbers below which elementwise work stays on this thread.
+const SMALL: usize = 1 << 14;
+
+/// Runs `work` on each chunk of `size` numbers, with the chunk's index.
+pub(crate) fn for_each_chunk(data: &mut [f32], size: usize, work: impl Fn(usize, &mut [f32]) + Sync + Send) {
+    if data.len() <= size || data.len() < SMALL || threads() == 1 {
+        data.chunks_mut(size).enumerate().for_each(|(i, chunk)| work(i, chunk));
+    } else {
+        data.par_chunks_mut(size).enumerate().for_each(|(i, chunk)| work(i, chunk));
+    }
+}
+
+/// Runs `work` on each chunk of `size` numbers together with the chunk of `part` things that belongs to it.
+pub(crate) fn for_each_pair<T: Send>(
+    data: &mut [f32],
+    size: usize,
+    things: &mut [T],
+    part: usize,
+    work: impl Fn(usize, &mut [f32], &mut [T]) + Sync + Send,
+) {
+    if data.len() <= size || data.len() < SMALL || threads() == 1 {
+        data.chunks_mut(size).zip(things.chunks_mut(part)).enumerate().for_each(|(i, (a, b))| work(i, a, b));
+    } else {
+        data.par_chunks_mut(size).zip(things.par_chunks_mut(part)).enumerate().for_each(|(i, (a, b))| work(i, a, b));
+    }
+}
+
+/// The results of jobs `0..jobs` in order.
+pub(crate) fn map_jobs<T: Send>(jobs: usize, serial: bool, job: impl Fn(usize) -> T + Sync + Send) -> Vec<T> {
+    if serial || jobs <= 1 || threads() == 1 {
+        (0..jobs).map(job).collect()
+    } else {
+        (0..jobs).into_par_iter().with_max_len(1).map(job).collect()
+    }
+}
+
+thread_local! {
+    static SCRATCH: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
+}
+
+/// Scratch above which a thread gives the memory back after use: 16 MiB.
+const KEPT: usize = 1 << 22;
+
+/// Lends `len` numbers of this thread's scratch memory (their values are anything).
+pub(crate) fn scratch<R>(len: usize, work: impl FnOnce(&mut [f32]) -> R) -> R {
+    // Taken out while in use: a nested call, or a job stolen in between, finds an empty vector and makes its own.
+    let mut room = SCRATCH.take();
+    if room.len() < len {
+        room.resize(len, 0.0);
+    }
+    let result = work(&mut room[..len]);
+    if room.len() <= KEPT {
+        SCRATCH.set(room);
+    }
+    result
+}

@@ -1,0 +1,153 @@
+//! Convolution: against the sum written out in f64, finite differences, and the bits of a row.
+
+mod common;
+
+use common::*;
+use scorefield_kernels::{Padding, conv2d};
+use scorefield_tensor::{DType, Device};
+
+/// (n, c, h, w, k, kh, kw, stride, pad)
+type Case = (usize, usize, usize, usize, usize, usize, usize, usize, Padding);
+
+const fn pad(top: usize, left: usize, bottom: usize, right: usize) -> Padding {
+    Padding { top, left, bottom, right }
+}
+
+const CASES: &[Case] = &[
+    (2, 3, 8, 8, 5, 3, 3, 1, Padding::same(3)),
+    (3, 40, 16, 16, 13, 3, 3, 1, Padding::same(3)),
+    (2, 35, 32, 32, 3, 3, 3, 1, Padding::same(3)),
+    (5, 8, 4, 4, 70, 3, 3, 1, Padding::same(3)),
+    (3, 4, 7, 5, 6, 3, 3, 1, pad(0, 2, 1, 0)),
+    (2, 300, 3, 3, 9, 1, 1, 1, Padding::NONE),
+    (1, 16, 16, 16, 33, 1, 1, 1, Padding::NONE),
+    (2, 6, 8, 8, 7, 3, 3, 2, pad(0, 0, 1, 1)),
+    (2, 6, 8, 6, 7, 3, 3, 2, Padding::all(1)),
+    (2, 5, 9, 11, 4, 3, 3, 2, Padding::NONE),
+    (2, 3, 6, 6, 4, 1, 1, 2, Padding::NONE),
+    (1, 2, 13, 10, 3, 5, 4, 3, pad(2, 1, 0, 3)),
+    (1, 2, 5, 5, 2, 5, 5, 1, Padding::NONE),
+    (1, 1, 1, 1, 1, 1, 1, 1, Padding::NONE),
+    (2, 3, 20, 20, 4, 3, 3, 1, Padding::all(4)),
+    (1, 1, 40, 9, 2, 3, 1, 1, pad(1, 0, 1, 0)),
+];
+
+/// `y[n, k, o] = b[k] + sum_{c, i} w[k, c, i] x[n, c, s o + i - p]`, as it stands.
+fn naive(x: &[f64], w: &[f64], b: &[f64], (n, c, h, width, k, kh, kw, s, p): Case) -> Vec<f64> {
+    let (oh, ow) = ((h + p.top + p.bottom - kh) / s + 1, (width + p.left + p.right - kw) / s + 1);
+    let mut y = Vec::new();
+    for n in 0..n {
+        for k in 0..k {
+            for (u, v) in (0..oh).flat_map(|u| (0..ow).map(move |v| (u, v))) {
+                let mut sum = b[k];
+                for c_in in 0..c {
+                    for (i, j) in (0..kh).flat_map(|i| (0..kw).map(move |j| (i, j))) {
+                        let (yy, xx) = ((s * u + i).wrapping_sub(p.top), (s * v + j).wrapping_sub(p.left));
+                        if yy < h && xx < width {
+                            sum += w[((k * c + c_in) * kh + i) * kw + j] * x[((n * c + c_in) * h + yy) * width + xx];
+                        }
+                    }
+                }
+                y.push(sum);
+            }
+        }
+    }
+    y
+}
+
+#[test]
+fn forward_is_the_sum() {
+    for &case in CASES {
+        let (n, c, h, w, k, kh, kw, stride, pad) = case;
+        for dtype in [DType::F32, DType::F64] {
+            let device = Device::flex();
+            let x = tensor([n, c, h, w], 1, dtype, &device);
+            let weights = tensor([k, c, kh, kw], 2, dtype, &device);
+            let bias = tensor([k], 3, dtype, &device);
+            let want = naive(&values(&x), &values(&weights), &values(&bias), case);
+            let got = conv2d(x.clone(), weights.clone(), Some(bias), stride, pad);
+            close(&values(&got), &want, 2e-6, &format!("{case:?}"));
+            let without = naive(&values(&x), &values(&weights), &vec![0.0; k], case);
+            close(&values(&conv2d(x, weights, None, stride, pad)), &without, 2e-6, &format!("{case:?} without bias"));
+        }
+    }
+}
+
+#[test]
+fn gradients_are_the_derivatives() {
+    for &case in CASES {
+        let (n, c, h, w, k, kh, kw, stride, pad) = case;
+        let op = |t: &[scorefield_tensor::Tensor<1>]| {
+            let (x, w) = (t[0].clone().reshape([n, c, h, w]), t[1].clone().reshape([k, c, kh, kw]));
+            conv2d(x, w, Some(t[2].clone()), stride, pad).flatten(0, 3)
+        };
+        let probe = Probe { shapes: vec![vec![n, c, h, w], vec![k, c, kh, kw], vec![k]], op: &op };
+        probe.check(5e-6, &format!("{case:?}"));
+    }
+}
+
+/// Pictures of under and over a block of the sum, odd counts of pixels, several pictures in a vector: the gradient of the
+/// weights takes different ways.
+#[test]
+fn weight_gradients_of_all_sizes() {
+    for (n, c, size, k) in [(7, 33, 4, 12), (2, 20, 32, 30), (3, 4, 31, 5), (9, 64, 2, 64), (1, 130, 16, 130), (40, 1, 28, 8)] {
+        let op = |t: &[scorefield_tensor::Tensor<1>]| {
+            let (x, w) = (t[0].clone().reshape([n, c, size, size]), t[1].clone().reshape([k, c, 3, 3]));
+            conv2d(x, w, None, 1, Padding::same(3)).flatten(0, 3)
+        };
+        let probe = Probe { shapes: vec![vec![n, c, size, size], vec![k, c, 3, 3]], op: &op };
+        let what = format!("{n} x {c} x {size}^2 -> {k}");
+        probe.matches_double_precision(5e-6, &what);
+        probe.does_not_depend_on_threads(&what);
+    }
+}
+
+#[test]
+fn a_picture_does_not_depend_on_the_others() {
+    for &case in CASES {
+        let (_, c, h, w, k, kh, kw, stride, pad) = case;
+        let device = Device::flex();
+        let x = tensor([9, c, h, w], 1, DType::F32, &device);
+        let weights = tensor([k, c, kh, kw], 2, DType::F32, &device);
+        let bias = tensor([k], 3, DType::F32, &device);
+        let all = bits(&conv2d(x.clone(), weights.clone(), Some(bias.clone()), stride, pad));
+        for (first, count) in [(0, 1), (4, 1), (2, 5)] {
+            let part = bits(&conv2d(x.clone().narrow(0, first, count), weights.clone(), Some(bias.clone()), stride, pad));
+            let one = all.len() / 9;
+            assert_eq!(part, all[first * one..(first + count) * one], "{case:?}, pictures {first}..{}", first + count);
+        }
+    }
+}
+
+/// Only what is asked for is computed, and a constant input is allowed beside tracked weights.
+#[test]
+fn constants_need_no_gradient() {
+    let tracked = Device::flex().autodiff();
+    let x = tensor([2, 3, 8, 8], 1, DType::F32, &tracked);
+    let w = tensor([4, 3, 3, 3], 2, DType::F32, &tracked).require_grad();
+    let grads = conv2d(x.clone(), w.clone(), None, 1, Padding::same(3)).sum().backward();
+    assert!(x.grad(&grads).is_none() && w.grad(&grads).is_some());
+    let plain = tensor([2, 3, 8, 8], 1, DType::F32, &Device::flex());
+    let mixed = conv2d(plain, w.clone(), None, 1, Padding::same(3)).sum().backward();
+    assert_eq!(bits(&w.grad(&mixed).unwrap()), bits(&w.grad(&grads).unwrap()));
+}
+
+/// Views (a slice, a transpose) are read as what they show.
+#[test]
+fn views_are_values() {
+    let device = Device::flex();
+    let big = tensor([4, 6, 10, 9], 1, DType::F32, &device);
+    let view = big.clone().swap_dims(2, 3).narrow(1, 1, 3).narrow(0, 2, 2);
+    let copy = scorefield_tensor::Tensor::<4>::from_data(view.to_data(), &device);
+    let w = tensor([5, 3, 3, 3], 2, DType::F32, &device);
+    let turned = w.clone().swap_dims(2, 3);
+    let same = scorefield_tensor::Tensor::<4>::from_data(turned.to_data(), &device);
+    assert_eq!(bits(&conv2d(view, turned, None, 1, Padding::same(3))), bits(&conv2d(copy, same, None, 1, Padding::same(3))));
+}
+
+#[test]
+#[should_panic(expected = "3 channels meet weights for 4")]
+fn channels_must_agree() {
+    let device = Device::flex();
+    conv2d(tensor([1, 3, 4, 4], 1, DType::F32, &device), tensor([2, 4, 3, 3], 1, DType::F32, &device), None, 1, Padding::NONE);
+}
