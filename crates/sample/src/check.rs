@@ -56,12 +56,13 @@ pub fn kinds() -> Vec<SolverKind> {
     let others = [
         "euler:s_churn=4",
         "heun:s_churn=4",
-        "heun:alpha=0.5",
+        "heun:alpha=0.7",
         "ddim:eta=1",
         "ddpm:variance=large",
         "pc:n_steps=0",
         "pc:predictor=ancestral,n_steps=0",
         "pc:predictor=euler-maruyama",
+        "pc:norm=batch",
     ];
     let parse = |text: &&str| text.parse().expect("the options of this list are known");
     SolverKind::all().into_iter().chain(others.iter().map(parse)).collect()
@@ -129,14 +130,14 @@ pub fn law_error<P: Process>(d: &Gaussian<P>, dim: usize, solver: &dyn Solver, g
     errors.fold(0.0, f64::max)
 }
 
-/// The measured order of the law's error: the slope between 128 and 256 steps over the middle of the span.
+/// The measured order of the law's error: the slope between 256 and 512 steps over the middle of the span.
 fn order<P: Process>(d: &Gaussian<P>, solver: &dyn Solver) -> f64 {
     let error = |steps: usize| {
         let process = d.process();
         let grid = GridKind::LogSnr.between(process, middle(process), steps + 1);
         law_error(d, MEAN.len(), solver, &grid.expect("the middle of a span has room for the steps"))
     };
-    (error(128) / error(256)).log2()
+    (error(256) / error(512)).log2()
 }
 
 /// Standard deviation of samples over the law's, the entry that differs most.

@@ -1,0 +1,143 @@
+//! Measured order equals claimed order, for every solver and process, on Gaussian data in double precision.
+
+use scorefield_process::oracle::Gaussian;
+use scorefield_process::{Denoiser, DenoiserExt, GridKind, Leg, Process, ProcessConfig, ProcessExt};
+use scorefield_sample::check::{kinds, law_error, middle};
+use scorefield_sample::{Finish, Order, Past, Solver, Trajectory};
+use scorefield_tensor::{Batch, Device, Noise, batch_f64, rows_f64};
+use scorefield_testkit::{Bank, Fit, fit_order};
+
+const MEAN: [f64; 3] = [0.4, -0.9, 0.1];
+const VARIANCE: [f64; 3] = [0.3, 1.7, 0.05];
+const STEPS: [usize; 4] = [128, 256, 512, 1024];
+
+type Law = Gaussian<Box<dyn Process>>;
+
+fn laws() -> impl Iterator<Item = (&'static str, Law)> {
+    ProcessConfig::all()
+        .into_iter()
+        .map(|config| (config.name(), Gaussian::new(config.build().expect("usual constants"), MEAN.to_vec(), VARIANCE.to_vec())))
+}
+
+/// The order of the end point against the closed form of the probability flow.
+fn path_order(d: &Law, solver: &dyn Solver) -> Fit {
+    let start = [1.3, -0.4, 2.1, -0.7, 0.2, 0.9];
+    fit_order(&STEPS, |steps| {
+        let grid = GridKind::LogSnr.between(d.process(), middle(d.process()), steps + 1).expect("a grid");
+        let (t, s) = (grid.times()[0], grid.times()[steps]);
+        let x: Vec<f64> =
+            start.iter().enumerate().map(|(i, z)| d.marginal(i % 3, t).0 + d.marginal(i % 3, t).1.sqrt() * z).collect();
+        let exact: Vec<f64> = x.iter().enumerate().map(|(i, x)| d.flow(i % 3, *x, t, s)).collect();
+        let mut nothing = Bank::empty();
+        let run = Trajectory::new(d, solver, &grid, &mut nothing, batch_f64(x, 2, &Device::default()));
+        let end = rows_f64(run.finish(Finish::Leave).run());
+        end.iter().zip(exact).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
+    })
+}
+
+/// The order of mean and variance of the end point.
+fn law_order(d: &Law, solver: &dyn Solver) -> Fit {
+    fit_order(&STEPS[1..], |steps| {
+        let grid = GridKind::LogSnr.between(d.process(), middle(d.process()), steps + 1).expect("a grid");
+        law_error(d, MEAN.len(), solver, &grid)
+    })
+}
+
+fn agrees(fit: &Fit, claimed: u32) -> bool {
+    (fit.order - f64::from(claimed)).abs() < 0.15 && fit.residual < 0.1
+}
+
+#[test]
+fn measured_order_equals_claimed_order() {
+    let mut measured = 0;
+    for (name, d) in laws() {
+        for kind in kinds() {
+            let solver = kind.build();
+            let (claimed, fit) = match solver.order() {
+                Order::Deterministic(k) => (k, path_order(&d, solver.as_ref())),
+                Order::Weak(k) => (k, law_order(&d, solver.as_ref())),
+                Order::Strong(_) | Order::None => continue,
+            };
+            assert!(agrees(&fit, claimed), "{name}, {kind}: claimed {claimed}, measured {fit:?}");
+            measured += 1;
+        }
+    }
+    assert!(measured >= 6 * 11, "only {measured} pairs were measured");
+}
+
+/// A solver made by a closure, to plant mistakes in.
+struct Planted<F>(Order, F);
+
+impl<F> std::fmt::Debug for Planted<F> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("planted")
+    }
+}
+
+impl<F: Fn(&dyn Denoiser, &Batch, Leg, &mut Past, &mut dyn Noise) -> Batch + Send + Sync> Solver for Planted<F> {
+    fn name(&self) -> &'static str {
+        "planted"
+    }
+    fn order(&self) -> Order {
+        self.0
+    }
+    fn step(&self, d: &dyn Denoiser, x: &Batch, leg: Leg, past: &mut Past, noise: &mut dyn Noise) -> Batch {
+        (self.1)(d, x, leg, past, noise)
+    }
+}
+
+/// The check has teeth: with the factor as it should be each of these passes, with a factor of two planted none does.
+#[test]
+fn a_planted_factor_of_two_is_rejected() {
+    for (name, d) in laws() {
+        // Euler with twice the noise term of the velocity.
+        let euler = |factor: f64| {
+            Planted(Order::Deterministic(1), move |d: &dyn Denoiser, x: &Batch, leg: Leg, _: &mut Past, _: &mut dyn Noise| {
+                let m = d.process().at(leg.t);
+                let x0 = d.denoise(x, leg.t);
+                let v = x0.clone() * m.d_alpha + m.noise(x, &x0) * (factor * m.d_sigma);
+                x.clone() + v * (leg.s - leg.t)
+            })
+        };
+        // Heun with the second slope weighted by 1 instead of 1/2 of a sum that stays 1: still consistent, of order 1.
+        let heun = |factor: f64| {
+            Planted(Order::Deterministic(2), move |d: &dyn Denoiser, x: &Batch, leg: Leg, _: &mut Past, _: &mut dyn Noise| {
+                let h = leg.s - leg.t;
+                let a = d.velocity(x, leg.t);
+                let b = d.velocity(&(x.clone() + a.clone() * h), leg.s);
+                x.clone() + (a * (1.0 - 0.5 * factor) + b * (0.5 * factor)) * h
+            })
+        };
+        // DPM-Solver++(2M) that extrapolates by 1/r instead of 1/(2r): still consistent, of order 1.
+        let two_m = |factor: f64| {
+            Planted(Order::Deterministic(2), move |d: &dyn Denoiser, x: &Batch, leg: Leg, past: &mut Past, _: &mut dyn Noise| {
+                let (m_t, m_s) = (d.process().at(leg.t), d.process().at(leg.s));
+                let half = |t: f64| 0.5 * d.process().at(t).log_snr();
+                let h = half(leg.s) - half(leg.t);
+                let x0 = d.denoise(x, leg.t);
+                let ahead = match past.back(0) {
+                    Some(p) => x0.clone() + (x0.clone() - p.clean.clone()) * (0.5 * factor * h / (half(leg.t) - half(p.t))),
+                    None => x0.clone(),
+                };
+                past.push(leg.t, x0);
+                x.clone() * (m_s.sigma / m_t.sigma) - ahead * (m_s.alpha * (-h).exp_m1())
+            })
+        };
+        // Euler-Maruyama with twice the score's share of the drift.
+        let maruyama = |factor: f64| {
+            Planted(Order::Weak(1), move |d: &dyn Denoiser, x: &Batch, leg: Leg, _: &mut Past, noise: &mut dyn Noise| {
+                let m = d.process().at(leg.t);
+                let (h, g2) = (leg.t - leg.s, m.diffusion_squared());
+                let drift = d.score(x, leg.t) * (factor * g2) - x.clone() * m.drift();
+                x.clone() + drift * h + noise.normal(x) * (g2 * h).sqrt()
+            })
+        };
+        for factor in [1.0, 2.0] {
+            let right = factor == 1.0;
+            assert_eq!(agrees(&path_order(&d, &euler(factor)), 1), right, "{name}, Euler, factor {factor}");
+            assert_eq!(agrees(&path_order(&d, &heun(factor)), 2), right, "{name}, Heun, factor {factor}");
+            assert_eq!(agrees(&path_order(&d, &two_m(factor)), 2), right, "{name}, 2M, factor {factor}");
+            assert_eq!(agrees(&law_order(&d, &maruyama(factor)), 1), right, "{name}, Euler-Maruyama, factor {factor}");
+        }
+    }
+}
