@@ -29,64 +29,45 @@ pub(super) unsafe fn tile(t: Tile<'_>) {
 /// `M` rows, `V` vectors of columns; `ROW`: rows of A are contiguous, otherwise its columns are.
 #[target_feature(enable = "avx512f")]
 unsafe fn kernel<const M: usize, const V: usize, const ROW: bool>(t: Tile<'_>) {
-    let (a, mut b, c) = (t.a.as_ptr(), t.b.as_ptr(), t.c.as_mut_ptr());
-    let (rs, cs) = (t.rs, t.cs);
+    // Distances between rows and between steps of the sum.
+    let (row, step) = if ROW { (t.rs, 1) } else { (1, t.cs) };
+    let (mut a, mut b) = (t.a.as_ptr(), t.b.as_ptr());
     let mut acc = [[_mm512_setzero_ps(); V]; M];
-    // SAFETY (whole block): row i < M, sum index k < kc, column < 32 stay inside the slices that the caller checked.
-    unsafe {
-        if ROW {
-            // Four steps at a time: the row pointers are then read once for four broadcasts.
-            let mut p = a;
-            let mut k = 0;
-            while k + 4 <= t.kc {
-                for u in 0..4 {
-                    let mut column = [_mm512_setzero_ps(); V];
-                    for v in 0..V {
-                        column[v] = _mm512_loadu_ps(b.add(u * PANEL + v * 16));
-                    }
-                    for i in 0..M {
-                        let x = _mm512_set1_ps(*p.add(i * rs + u));
-                        for v in 0..V {
-                            acc[i][v] = _mm512_fmadd_ps(x, column[v], acc[i][v]);
-                        }
-                    }
-                }
-                p = p.add(4);
-                b = b.add(4 * PANEL);
-                k += 4;
-            }
-            while k < t.kc {
-                for i in 0..M {
-                    let x = _mm512_set1_ps(*p.add(i * rs));
-                    for v in 0..V {
-                        acc[i][v] = _mm512_fmadd_ps(x, _mm512_loadu_ps(b.add(v * 16)), acc[i][v]);
-                    }
-                }
-                p = p.add(1);
-                b = b.add(PANEL);
-                k += 1;
-            }
-        } else {
-            for k in 0..t.kc {
-                let p = a.add(k * cs);
-                let mut column = [_mm512_setzero_ps(); V];
-                for v in 0..V {
-                    column[v] = _mm512_loadu_ps(b.add(k * PANEL + v * 16));
-                }
-                for i in 0..M {
-                    let x = _mm512_set1_ps(*p.add(i));
-                    for v in 0..V {
-                        acc[i][v] = _mm512_fmadd_ps(x, column[v], acc[i][v]);
-                    }
-                }
-            }
-        }
-        for i in 0..M {
+    macro_rules! one {
+        ($u:expr) => {
+            let mut column = [_mm512_setzero_ps(); V];
             for v in 0..V {
-                let to = c.add(i * t.ldc + v * 16);
-                let sum = if t.add { _mm512_add_ps(_mm512_loadu_ps(to), acc[i][v]) } else { acc[i][v] };
-                _mm512_storeu_ps(to, sum);
+                // SAFETY: step k < kc of the panel, columns 16 v..16 v + 16 of its 32.
+                column[v] = unsafe { _mm512_loadu_ps(b.wrapping_add($u * PANEL + v * 16)) };
             }
+            for i in 0..M {
+                // SAFETY: row i < M and step k < kc of A.
+                let x = _mm512_set1_ps(unsafe { *a.wrapping_add(i * row + $u * step) });
+                for v in 0..V {
+                    acc[i][v] = _mm512_fmadd_ps(x, column[v], acc[i][v]);
+                }
+            }
+        };
+    }
+    // Four steps at a time: the pointers to contiguous rows are then read once for four broadcasts.
+    for _ in 0..t.kc / 4 {
+        one!(0);
+        one!(1);
+        one!(2);
+        one!(3);
+        a = a.wrapping_add(4 * step);
+        b = b.wrapping_add(4 * PANEL);
+    }
+    for _ in 0..t.kc % 4 {
+        one!(0);
+        a = a.wrapping_add(step);
+        b = b.wrapping_add(PANEL);
+    }
+    for i in 0..M {
+        for v in 0..V {
+            let to = t.c.as_mut_ptr().wrapping_add(i * t.ldc + v * 16);
+            // SAFETY: row i < M, columns 16 v..16 v + 16 of C.
+            unsafe { _mm512_storeu_ps(to, if t.add { _mm512_add_ps(_mm512_loadu_ps(to), acc[i][v]) } else { acc[i][v] }) };
         }
     }
 }
