@@ -3,8 +3,10 @@
 use scorefield_process::oracle::Gaussian;
 use scorefield_process::{Denoiser, DenoiserExt, GridKind, Leg, Process, ProcessConfig, ProcessExt};
 use scorefield_sample::check::{kinds, law_error, middle};
+use scorefield_sample::solver::EulerMaruyama;
 use scorefield_sample::{Finish, Order, Past, Solver, Trajectory};
-use scorefield_tensor::{Batch, Device, Noise, batch_f64, rows_f64};
+use scorefield_tensor::noise::Stream;
+use scorefield_tensor::{Batch, Device, Noise, Purpose, batch_f64, rows_f64};
 use scorefield_testkit::{Bank, Fit, fit_order};
 
 const MEAN: [f64; 3] = [0.4, -0.9, 0.1];
@@ -63,6 +65,43 @@ fn measured_order_equals_claimed_order() {
         }
     }
     assert!(measured >= 6 * 11, "only {measured} pairs were measured");
+}
+
+/// Euler-Maruyama follows the reverse SDE's own paths to order 1 (its noise is additive): the mean distance at the end between
+/// coarse paths and one of 4096 steps driven by the same Brownian increments.
+#[test]
+fn euler_maruyama_is_of_strong_order_one() {
+    const FINE: usize = 4096;
+    let rows = 100;
+    for (name, d) in laws() {
+        let span = middle(d.process());
+        let grid = |steps: usize| GridKind::Uniform.between(d.process(), span, steps + 1).expect("a grid");
+        let normals: Vec<Vec<f64>> = (0..FINE as u32)
+            .map(|k| {
+                let mut w = vec![0.0; rows * 3];
+                Stream::new(1, 0, Purpose::User, k, 0).fill_normal(&mut w);
+                w
+            })
+            .collect();
+        let start: Vec<f64> = (0..rows * 3)
+            .map(|i| d.marginal(i % 3, span.end).0 + (i as f64 / 100.0).sin() * d.marginal(i % 3, span.end).1.sqrt())
+            .collect();
+        // The increment over a coarse step is the sum of the fine ones; normals are increments over the root of the step.
+        let end = |steps: usize| {
+            let sum = |chunk: &[Vec<f64>]| -> Vec<f64> {
+                (0..rows * 3).map(|i| chunk.iter().map(|w| w[i]).sum::<f64>() / (chunk.len() as f64).sqrt()).collect()
+            };
+            let mut bank = Bank::new(normals.chunks(FINE / steps).map(sum).collect());
+            let solver = EulerMaruyama::default();
+            let run = Trajectory::new(&d, &solver, &grid(steps), &mut bank, batch_f64(start.clone(), rows, &Device::default()));
+            rows_f64(run.finish(Finish::Leave).run())
+        };
+        let reference = end(FINE);
+        let fit = fit_order(&[64, 128, 256], |steps| {
+            end(steps).iter().zip(&reference).map(|(a, b)| (a - b).abs()).sum::<f64>() / (rows * 3) as f64
+        });
+        assert!(agrees(&fit, 1), "{name}: {fit:?}");
+    }
 }
 
 /// A solver made by a closure, to plant mistakes in.

@@ -5,7 +5,7 @@
 //! evaluation a step.
 
 use super::{Method, Order, Past, Predictor, Solver};
-use scorefield_process::{Denoiser, Leg, ProcessExt};
+use scorefield_process::{Denoiser, GridKind, Leg, ProcessExt};
 use scorefield_tensor::{Batch, Noise};
 
 /// `x_s = x_t - (f x_t - g^2 score) h + g sqrt(h) w`.
@@ -33,5 +33,9 @@ impl Solver for EulerMaruyama {
 impl Method for EulerMaruyama {
     fn about(&self) -> &'static str {
         "Euler-Maruyama on the reverse SDE in the process's time (Song et al. 2021)"
+    }
+
+    fn default_grid(&self) -> GridKind {
+        GridKind::LogSnr
     }
 }

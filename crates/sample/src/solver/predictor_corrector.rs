@@ -17,7 +17,7 @@
 
 use super::key::choice;
 use super::{Key, Method, Order, Past, Predictor, Solver, Variance};
-use scorefield_process::{Denoiser, DenoiserExt, Leg, ProcessExt};
+use scorefield_process::{Denoiser, DenoiserExt, GridKind, Leg, ProcessExt};
 use scorefield_tensor::{Batch, Coefficient, Column, Noise, rows_f64};
 
 choice! {
@@ -115,6 +115,10 @@ impl Solver for PredictorCorrector {
 impl Method for PredictorCorrector {
     fn about(&self) -> &'static str {
         "predictor-corrector: Langevin steps, then a step of the reverse SDE (Song et al. 2021)"
+    }
+
+    fn default_grid(&self) -> GridKind {
+        GridKind::LogSnr
     }
 
     fn keys(&mut self) -> Vec<Key<'_>> {
