@@ -150,20 +150,21 @@ fn eigen(matrix: &[Vec<f64>]) -> (Vec<f64>, Vec<Vec<f64>>) {
                 let t = theta.signum() / (theta.abs() + (theta * theta + 1.0).sqrt());
                 let t = if theta == 0.0 { 1.0 } else { t };
                 let (c, s) = ((t * t + 1.0).sqrt().recip(), t * (t * t + 1.0).sqrt().recip());
-                for k in 0..d {
-                    let (kp, kq) = (a[k][p], a[k][q]);
-                    (a[k][p], a[k][q]) = (c * kp - s * kq, s * kp + c * kq);
+                for row in &mut a {
+                    (row[p], row[q]) = (c * row[p] - s * row[q], s * row[p] + c * row[q]);
                 }
-                for k in 0..d {
-                    let (pk, qk) = (a[p][k], a[q][k]);
-                    (a[p][k], a[q][k]) = (c * pk - s * qk, s * pk + c * qk);
-                }
-                for k in 0..d {
-                    let (pk, qk) = (axes[p][k], axes[q][k]);
-                    (axes[p][k], axes[q][k]) = (c * pk - s * qk, s * pk + c * qk);
-                }
+                rotate_rows(&mut a, p, q, c, s);
+                rotate_rows(&mut axes, p, q, c, s);
             }
         }
     }
     ((0..d).map(|i| a[i][i]).collect(), axes)
+}
+
+/// Rows `p < q` turned into each other: `(p, q) <- (c p - s q, s p + c q)`.
+fn rotate_rows(matrix: &mut [Vec<f64>], p: usize, q: usize, c: f64, s: f64) {
+    let (upper, lower) = matrix.split_at_mut(q);
+    for (x, y) in upper[p].iter_mut().zip(&mut lower[0]) {
+        (*x, *y) = (c * *x - s * *y, s * *x + c * *y);
+    }
 }

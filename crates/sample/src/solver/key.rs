@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-/// A closed choice of an option, by name. Implemented by [`choice!`].
+/// A closed choice of an option, by name. Enums of this crate get it from the macro `choice!`.
 pub trait Choice {
     /// All names, in the order of the variants.
     fn names(&self) -> &'static [&'static str];

@@ -1,0 +1,162 @@
+//! yang-song/score_sde_pytorch: predictor-corrector samplers.
+
+use crate::{Project, Tally, number, replay, text};
+use scorefield_process::oracle::Mixture;
+use scorefield_process::schedule::{SubVp, Ve, VpLinear};
+use scorefield_process::{Denoiser, Process, ProcessExt, Span};
+use scorefield_sample::Solver;
+use scorefield_sample::solver::{Corrector, EulerMaruyama, Norm, Predictor, PredictorCorrector, Variance};
+use scorefield_tensor::{Batch, Dual};
+use scorefield_testkit::{Table, Target};
+use serde_json::Value;
+
+/// A process whose coefficients and slopes are another's at a time that is read off linearly: Song et al. step by `1/N` between
+/// times that lie `(1 - eps)/(N - 1)` apart.
+#[derive(Debug)]
+struct Relabelled {
+    process: Box<dyn Process>,
+    n: f64,
+    eps: f64,
+}
+
+impl Relabelled {
+    /// The process's time at the label `u = 1 - i/N`.
+    fn time(&self, u: f64) -> f64 {
+        1.0 - (1.0 - u) * self.n * (1.0 - self.eps) / (self.n - 1.0)
+    }
+}
+
+impl Process for Relabelled {
+    fn alpha(&self, u: Dual) -> Dual {
+        self.process.alpha(Dual { value: self.time(u.value), slope: u.slope })
+    }
+    fn sigma(&self, u: Dual) -> Dual {
+        self.process.sigma(Dual { value: self.time(u.value), slope: u.slope })
+    }
+    fn span(&self) -> Span {
+        Span { start: 0.0, end: 1.0 }
+    }
+}
+
+/// The score of the continuous process with the coefficients of a discrete chain, as Song et al. combine them: at time `-i`, that
+/// of step `i`, the denoiser is the one whose Tweedie formula in the chain gives that score.
+struct Chained {
+    target: Mixture<Box<dyn Process>>,
+    times: Vec<f64>,
+    chain: Table,
+}
+
+impl Denoiser for Chained {
+    fn process(&self) -> &dyn Process {
+        &self.chain
+    }
+    fn denoise(&self, x: &Batch, t: f64) -> Batch {
+        let continuous = self.times[(-t) as usize];
+        let score = self.target.process().at(continuous).score(x, &self.target.denoise(x, continuous));
+        self.chain.at(t).clean_of_score(x, &score)
+    }
+}
+
+/// score_sde_pytorch: Euler-Maruyama, reverse diffusion and ancestral predictors, with and without Langevin correctors.
+#[test]
+#[ignore = "needs ../shared: fixtures/samplers"]
+fn score_sde() {
+    let (project, mut tally) = (Project::open("score_sde_pytorch"), Tally::default());
+    for target in Target::all() {
+        for (name, run) in project.on(&target) {
+            let Some((predictor, corrector)) = name.split('/').nth(2).and_then(|s| s.split_once('+')) else {
+                continue; // the ODE sampler and the likelihood
+            };
+            let sde = text(run, "sde");
+            let process = || -> Box<dyn Process> {
+                match sde {
+                    "vp" => Box::new(VpLinear::new(0.1, 20.0).expect("rates")),
+                    "subvp" => Box::new(SubVp::new(0.1, 20.0).expect("rates")),
+                    _ => Box::new(Ve::new(0.01, 50.0).expect("levels")),
+                }
+            };
+            let n = run["N"].as_u64().expect("N") as usize;
+            let eps = number(run, "eps", 1e-3);
+            let reason = match (predictor, corrector, sde) {
+                ("none", ..) => "corrector only",
+                _ if run["probability_flow"] == Value::Bool(true) => {
+                    "the probability flow by the discrete kernel at half its score"
+                }
+                ("euler_maruyama", "langevin" | "ald", "vp") => "continuous predictor with the discrete table's corrector",
+                ("reverse_diffusion" | "ancestral_sampling", "ald", _) => {
+                    "discrete predictor with the continuous sigma's corrector"
+                }
+                _ => "",
+            };
+            if !reason.is_empty() {
+                tally.skip(reason);
+                continue;
+            }
+
+            // The solver.
+            let n_steps = if corrector == "none" { 0 } else { run["n_steps"].as_u64().expect("a count") as usize };
+            let norm = if corrector == "ald" { Norm::Expected } else { Norm::Batch };
+            let solver: Box<dyn Solver> = match (predictor, n_steps) {
+                ("euler_maruyama", 0) => Box::new(EulerMaruyama::default()),
+                _ => Box::new(PredictorCorrector {
+                    predictor: match predictor {
+                        "euler_maruyama" => Predictor::EulerMaruyama,
+                        "reverse_diffusion" => Predictor::ReverseDiffusion,
+                        _ => Predictor::Ancestral,
+                    },
+                    variance: if sde == "vp" { Variance::Large } else { Variance::Small },
+                    corrector: Corrector { snr: number(run, "snr", 0.16), n_steps, norm },
+                }),
+            };
+
+            // The denoiser and its times.
+            let (times, d): (Vec<f64>, Box<dyn Denoiser>) = if predictor == "euler_maruyama" {
+                let process = Relabelled { process: process(), n: n as f64, eps };
+                ((0..=n).map(|i| 1.0 - i as f64 / n as f64).collect(), Box::new(target.under(process)))
+            } else {
+                let at = |i: usize| 1.0 + i as f64 / (n - 1) as f64 * (eps - 1.0);
+                let table = |j: usize, a: f64, b: f64| a + j as f64 / (n - 1) as f64 * (b - a);
+                let ve = |j: usize| table(j, 0.01f64.ln(), 50f64.ln()).exp();
+                // Forward from step n (next to the data) to step 0: the factor and the added variance of each.
+                let mut knots = match (predictor, sde) {
+                    ("ancestral_sampling", "ve") => vec![[-(n as f64), 1.0, 0.0]],
+                    // Any start will do where only the kernels are used; this one keeps the last step off sigma = 0.
+                    _ => vec![[-(n as f64), 1.0, 1.0]],
+                };
+                for i in (0..n).rev() {
+                    let j = n - 1 - i;
+                    let [_, alpha, sigma] = knots[j];
+                    let (factor, added) = match sde {
+                        "ve" => (1.0, ve(j).powi(2) - if j > 0 { ve(j - 1).powi(2) } else { 0.0 }),
+                        "vp" => {
+                            let beta = table(j, 0.1, 20.0) / n as f64;
+                            ((1.0 - beta).sqrt(), beta)
+                        }
+                        _ => {
+                            let m = process().at(at(i));
+                            (1.0 + m.drift() / n as f64, m.diffusion_squared() / n as f64)
+                        }
+                    };
+                    knots.push([-(i as f64), factor * alpha, (factor * factor * sigma * sigma + added).sqrt()]);
+                }
+                let target = target.under(process());
+                let chained = Chained { target, times: (0..n).map(at).collect(), chain: Table::new(knots) };
+                ((0..=n).map(|i| -(i as f64)).collect(), Box::new(chained))
+            };
+
+            let get = |what: &str| project.trajectories.slices(&format!("{name}/{what}"));
+            let start = project.trajectories.values(&format!("{name}/x_init"));
+            let (ours, _) = replay(d.as_ref(), solver.as_ref(), &times, start, &mut project.noise(&target));
+            tally.compare_all(name, &ours[1..], &get("x_after_predictor"));
+
+            // Their result: the last state, or its mean, which silence at the last draw shows.
+            let draws = run["noise_draws"].as_u64().expect("a count") as usize;
+            let quiet = if run["denoise"] == Value::Bool(true) { draws - 1 } else { draws };
+            let mut bank = project.noise(&target).silent_from(quiet);
+            let (ours, _) = replay(d.as_ref(), solver.as_ref(), &times, start, &mut bank);
+            assert_eq!(bank.drawn(), draws, "{name}: draws");
+            tally.compare(name, "final", &ours[n], project.trajectories.values(&format!("{name}/final")));
+        }
+    }
+    tally.expect(25, 13);
+}
