@@ -79,9 +79,8 @@ impl TimeFeatures {
                 let (argument, swap) = match *self {
                     Self::Sinusoidal { order, endpoint, scale } => {
                         // A single frequency is 1 in either convention.
-                        let steps = half.saturating_sub(usize::from(endpoint)).max(1) as f32;
-                        let exponent = -(k as f32) * (10_000f64.ln() as f32) / steps;
-                        let frequency = f64::from(exponent).exp() as f32;
+                        let steps = half.saturating_sub(usize::from(endpoint)).max(1) as f64;
+                        let frequency = (-(10_000f64.ln()) * k as f64 / steps).exp() as f32;
                         ((scale * t) as f32 * frequency, order == SinCos::CosFirst)
                     }
                     Self::Fourier { frequency_first, .. } => {

@@ -1,0 +1,346 @@
+//! What every network keeps: derivatives, independence of rows, sizes, refusals.
+
+use scorefield_nn::{
+    DownPadding, Init, InitScheme, Input, MlpConfig, Mode, Network, NetworkConfig, NetworkError, ParamSpec, Params, ParamsError,
+    ProgressiveInput, ProgressiveOutput, ResampleFilter, Resampling, TimeFeatures, UNetConfig, preset,
+};
+use scorefield_tensor::noise::Stream;
+use scorefield_tensor::{Batch, DType, Device, Purpose, Streams, Tensor, TensorData, batch, rows, rows_f64};
+
+/// Small networks that together take every path of the code.
+fn zoo() -> Vec<(&'static str, NetworkConfig, Vec<usize>)> {
+    let small = UNetConfig {
+        model_channels: 8,
+        channel_mult: vec![1.0, 2.0],
+        blocks: 1,
+        attention_levels: vec![1],
+        classes: 3,
+        ..UNetConfig::default()
+    };
+    let unet = |name, shape: [usize; 3], config| (name, NetworkConfig::UNet(config), shape.to_vec());
+    let mlp = MlpConfig { hidden: 16, depth: 2, time_width: 4, classes: 3, ..MlpConfig::default() };
+    vec![
+        ("mlp", NetworkConfig::Mlp(mlp.clone()), vec![5]),
+        ("plain mlp", NetworkConfig::Mlp(MlpConfig { residual: false, ..mlp }), vec![3]),
+        unet("blocks", [1, 6, 4], UNetConfig { heads: 2, ..small.clone() }),
+        unet(
+            "convolutions",
+            [2, 4, 4],
+            UNetConfig {
+                resampling: Resampling::Conv,
+                down_padding: DownPadding::BottomRight,
+                scale_shift: false,
+                time: TimeFeatures::ddpm(),
+                learned_variance: true,
+                ..small.clone()
+            },
+        ),
+        unet(
+            "residual input",
+            [3, 4, 5],
+            UNetConfig {
+                filter: ResampleFilter::Fir,
+                progressive_input: ProgressiveInput::Residual,
+                skip_rescale: true,
+                resample_skip_conv: true,
+                augment: true,
+                ..small.clone()
+            },
+        ),
+        unet(
+            "skip input and output",
+            [1, 7, 3],
+            UNetConfig {
+                progressive_input: ProgressiveInput::Skip,
+                progressive_output: ProgressiveOutput::Skip,
+                attention_levels: vec![0],
+                mid_attention: false,
+                ..small
+            },
+        ),
+    ]
+}
+
+/// Parameters of which none is zero: every path carries something.
+fn params(network: &dyn Network) -> Params {
+    let draw = |(i, spec): (usize, &ParamSpec)| {
+        let mut values = vec![0.0f32; spec.len()];
+        Stream::new(5, i as u64, Purpose::User, 0, 0).fill_normal_f32(&mut values);
+        let fan = spec.shape.iter().skip(1).product::<usize>().max(1);
+        let scale = if spec.shape.len() > 1 { (fan as f32).sqrt().recip() } else { 0.3 };
+        let centre = if spec.init == Init::Ones { 1.0 } else { 0.0 };
+        values.iter().map(|v| centre + scale * v).collect()
+    };
+    let values = network.params().iter().enumerate().map(draw).collect();
+    Params::from_host(network.params(), values, &Default::default()).unwrap()
+}
+
+fn numbers(n: usize, d: usize, step: u32) -> Vec<f32> {
+    let mut values = vec![0.0; n * d];
+    let fill = |(i, row): (usize, &mut [f32])| Stream::new(6, i as u64, Purpose::User, step, 0).fill_normal_f32(row);
+    values.chunks_mut(d).enumerate().for_each(fill);
+    values
+}
+
+fn input(n: usize, network: &dyn Network, augment: bool) -> Input {
+    let time = (0..n).map(|i| 0.3 * i as f64 - 0.4).collect();
+    let classes = (network.classes() > 0).then(|| (0..n).map(|i| (i % 4 < 3).then_some((i % 4) as u32)).collect());
+    let augment = augment.then(|| (0..n).map(|i| [0.1 * i as f32; 9]).collect());
+    Input { time, classes, augment }
+}
+
+fn takes_augmentation(config: &NetworkConfig) -> bool {
+    matches!(config, NetworkConfig::UNet(c) if c.augment)
+}
+
+/// dL/dp against (L(p + h) - L(p - h)) / 2h in double precision, at two numbers of every parameter; L = sum of y * w.
+#[test]
+fn gradients_equal_finite_differences() {
+    let device = Device::default();
+    for (name, config, shape) in zoo() {
+        let network = config.build(&shape).unwrap();
+        let (n, d, out) = (2, shape.iter().product(), network.output_shape().iter().product::<usize>());
+        let input = input(n, network.as_ref(), takes_augmentation(&config));
+        let f64s = |v: Vec<f32>, d: usize| {
+            let v: Vec<f64> = v.into_iter().map(f64::from).collect();
+            Batch::from_data(TensorData::new(v, [n, d]), (&device, DType::F64))
+        };
+        let (x, w) = (f64s(numbers(n, d, 0), d), f64s(numbers(n, out, 1), out));
+        let loss = |p: &Params| (network.forward(p, x.clone(), &input, &Mode::Eval) * w.clone()).sum();
+        let p = params(network.as_ref()).cast(DType::F64);
+        let tracked = p.tracked(network.params(), &device);
+        let mut gradients = loss(&tracked).backward();
+        let grads = tracked.grads(&mut gradients);
+
+        for (i, spec) in network.params().iter().enumerate() {
+            let Some(grad) = &grads[i] else {
+                assert!(!spec.trainable, "{name}: no gradient for {}", spec.name);
+                continue;
+            };
+            assert!(spec.trainable, "{name}: a gradient for {}", spec.name);
+            let (grad, values) = (rows_f64(grad.clone()), rows_f64(p.values[i].clone()));
+            for at in [0, spec.len() / 2] {
+                let moved = |h: f64| {
+                    let mut q = p.clone();
+                    let mut v = values.clone();
+                    v[at] += h;
+                    q.values[i] = Tensor::from_data(TensorData::new(v, [spec.len()]), (&device, DType::F64));
+                    rows_f64(loss(&q))[0]
+                };
+                let h = 1e-5;
+                let quotient = (moved(h) - moved(-h)) / (2.0 * h);
+                assert!(
+                    (grad[at] - quotient).abs() < 1e-6 * (1.0 + quotient.abs()),
+                    "{name}: {}[{at}]: {} against {quotient}",
+                    spec.name,
+                    grad[at]
+                );
+            }
+        }
+    }
+}
+
+/// Row i is the same bits alone, in a batch, and at another place of a batch, in evaluation and under dropout.
+#[test]
+fn rows_do_not_see_each_other() {
+    let device = Default::default();
+    for (name, config, shape) in zoo() {
+        let config = match config {
+            NetworkConfig::UNet(c) => NetworkConfig::UNet(UNetConfig { dropout: 0.4, ..c }),
+            NetworkConfig::Mlp(c) => NetworkConfig::Mlp(MlpConfig { dropout: 0.4, ..c }),
+        };
+        let network = config.build(&shape).unwrap();
+        let p = params(network.as_ref());
+        let (n, d): (usize, usize) = (5, shape.iter().product());
+        let (x, all) = (numbers(n, d, 0), input(n, network.as_ref(), takes_augmentation(&config)));
+        let out = network.output_shape().iter().product::<usize>();
+        let of = |rows_taken: &[usize], train: bool| {
+            let pick = rows_taken.iter().flat_map(|&i| x[i * d..(i + 1) * d].to_vec()).collect();
+            let input = Input {
+                time: rows_taken.iter().map(|&i| all.time[i]).collect(),
+                classes: all.classes.as_ref().map(|c| rows_taken.iter().map(|&i| c[i]).collect()),
+                augment: all.augment.as_ref().map(|a| rows_taken.iter().map(|&i| a[i]).collect()),
+            };
+            let samples = rows_taken.iter().map(|&i| i as u64).collect();
+            let mode = if train { Mode::Train { noise: Streams::new(9, samples, Purpose::Dropout) } } else { Mode::Eval };
+            rows(network.forward(&p, batch(pick, rows_taken.len(), &device), &input, &mode))
+        };
+        for train in [false, true] {
+            let whole = of(&[0, 1, 2, 3, 4], train);
+            for i in 0..n {
+                assert_eq!(of(&[i], train), whole[i * out..(i + 1) * out], "{name}, row {i} alone");
+            }
+            assert_eq!(of(&[3, 1], train), [&whole[3 * out..4 * out], &whole[out..2 * out]].concat(), "{name}, another order");
+        }
+        if !matches!(&config, NetworkConfig::Mlp(c) if !c.residual) {
+            assert_ne!(of(&[0], true), of(&[0], false), "{name}: dropout drops");
+        }
+    }
+}
+
+/// Dropout keeps a share of 1 - rate and the mean.
+#[test]
+fn dropout_rate() {
+    // h = 1 + ... : a one-block perceptron whose inner units are all equal shows the kept share in its output.
+    let config = MlpConfig { hidden: 4096, depth: 1, time_width: 1, dropout: 0.25, ..MlpConfig::default() };
+    let network = NetworkConfig::Mlp(config).build(&[1]).unwrap();
+    let fill = |s: &ParamSpec| match s.name.as_str() {
+        "block.0.linear0.bias" => vec![1.0; s.len()],
+        // Column sums into unit 0 only.
+        "block.0.linear1.weight" => (0..s.len()).map(|i| if i < 4096 { 1.0 / 4096.0 } else { 0.0 }).collect(),
+        "last.weight" => (0..s.len()).map(|i| if i == 0 { 1.0 } else { 0.0 }).collect(),
+        _ => vec![0.0; s.len()],
+    };
+    let p = Params::from_host(network.params(), network.params().iter().map(fill).collect(), &Default::default()).unwrap();
+    let silu = |v: f64| v / (1.0 + (-v).exp());
+    let n = 16;
+    let mode = Mode::Train { noise: Streams::new(1, (0..n as u64).collect(), Purpose::Dropout) };
+    let y = rows(network.forward(&p, batch(vec![0.0; n], n, &Default::default()), &Input::at(vec![0.0; n]), &mode));
+    // The mean of 16 * 4096 kept-or-not numbers of mean 1 and variance r / (1 - r), through two activations of slope about one.
+    let mean = y.iter().map(|&v| f64::from(v)).sum::<f64>() / n as f64;
+    let sd = silu(1.0) * (0.25f64 / 0.75 / (16.0 * 4096.0)).sqrt();
+    assert!((mean - silu(silu(1.0))).abs() < 5.0 * sd, "{mean} against {}", silu(silu(1.0)));
+}
+
+/// Any size of at least one pixel at the deepest level keeps its shape; what a padded network sees of the border is zeros.
+#[test]
+fn sizes() {
+    let config = NetworkConfig::UNet(UNetConfig {
+        model_channels: 4,
+        channel_mult: vec![1.0, 1.0, 1.0],
+        blocks: 1,
+        attention_levels: vec![],
+        ..UNetConfig::default()
+    });
+    for shape in [[1, 4, 4], [2, 5, 9], [7, 4, 13], [3, 28, 17]] {
+        let network = config.build(&shape).unwrap();
+        let d = shape.iter().product();
+        let x = batch(numbers(2, d, 0), 2, &Default::default());
+        let y = network.forward(&params(network.as_ref()), x, &Input::at(vec![0.1, 0.2]), &Mode::Eval);
+        assert_eq!(y.dims(), [2, d]);
+        assert!(rows(y).iter().all(|v| v.is_finite()));
+    }
+
+    // 5 x 9 is worked on as 8 x 12 with one row above, two below, one column at the left, two at the right.
+    let (small, large) = (config.build(&[1, 5, 9]).unwrap(), config.build(&[1, 8, 12]).unwrap());
+    assert_eq!(small.params(), large.params());
+    let p = params(small.as_ref());
+    let x = numbers(1, 45, 0);
+    let mut padded = vec![0.0; 96];
+    (0..5).for_each(|r| padded[(r + 1) * 12 + 1..][..9].copy_from_slice(&x[r * 9..][..9]));
+    let run = |net: &dyn Network, x| rows(net.forward(&p, batch(x, 1, &Default::default()), &Input::at(vec![0.3]), &Mode::Eval));
+    let (y, whole) = (run(small.as_ref(), x), run(large.as_ref(), padded));
+    (0..5).for_each(|r| assert_eq!(y[r * 9..][..9], whole[(r + 1) * 12 + 1..][..9]));
+}
+
+/// Conditions change the output, and the null class of an added embedding is no class at all.
+#[test]
+fn conditions_matter() {
+    for (name, config, shape) in zoo() {
+        let network = config.build(&shape).unwrap();
+        let p = params(network.as_ref());
+        let x = numbers(1, shape.iter().product(), 0);
+        let run = |input: Input| rows(network.forward(&p, batch(x.clone(), 1, &Default::default()), &input, &Mode::Eval));
+        let none = run(Input::at(vec![0.5]));
+        assert_ne!(none, run(Input::at(vec![0.6])), "{name}: time");
+        assert_eq!(none, run(Input::of_classes(vec![0.5], vec![None])), "{name}: null class");
+        assert_ne!(none, run(Input::of_classes(vec![0.5], vec![Some(0)])), "{name}: class");
+        let one = run(Input::of_classes(vec![0.5], vec![Some(1)]));
+        assert_ne!(one, run(Input::of_classes(vec![0.5], vec![Some(2)])), "{name}: another class");
+        if takes_augmentation(&config) {
+            assert_ne!(none, run(Input { augment: Some(vec![[0.5; 9]]), ..Input::at(vec![0.5]) }), "{name}: augmentation");
+            assert_eq!(none, run(Input { augment: Some(vec![[0.0; 9]]), ..Input::at(vec![0.5]) }), "{name}: no augmentation");
+        }
+    }
+}
+
+/// The moments the rules promise, the same numbers for the same seed, others for another.
+#[test]
+fn drawn_parameters() {
+    let spec = |init| ParamSpec { name: "w".into(), shape: vec![200, 500], init, trainable: true };
+    let variance = |v: &[f32]| v.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>() / v.len() as f64;
+    for (init, expected) in [
+        (Init::fan_average(500, 200, 1.0), 1.0 / 350.0),
+        (Init::fan_in(500, 1.0 / 3.0), 1.0 / 1500.0),
+        (Init::Normal { std: 2.0 }, 4.0),
+        (Init::Ones, 1.0),
+        (Init::Zeros, 0.0),
+    ] {
+        let v = spec(init).draw(3, 7);
+        assert!((variance(&v) - expected).abs() <= 0.02 * expected, "{init:?}: {} against {expected}", variance(&v));
+        assert_eq!(v, spec(init).draw(3, 7));
+        if !matches!(init, Init::Ones | Init::Zeros) {
+            assert_ne!(v, spec(init).draw(4, 7));
+            assert_ne!(v, spec(init).draw(3, 8));
+            assert!(v.iter().map(|&v| f64::from(v)).sum::<f64>().abs() / (1e5 * expected).sqrt() < 5.0, "{init:?}: mean");
+        }
+    }
+    assert_eq!(Init::fan_average(4, 4, 0.0), Init::Zeros);
+
+    // A fresh network is zero whatever the scheme's body, so that a denoiser starts as its skip.
+    for init in [InitScheme::Ddpm, InitScheme::Adm] {
+        let NetworkConfig::UNet(base) = preset("digits8").unwrap().config else { panic!("a unet") };
+        let network = NetworkConfig::UNet(UNetConfig { init, ..base }).build(&[1, 8, 8]).unwrap();
+        let p = Params::init(network.params(), 0, &Default::default());
+        let y = network.forward(&p, batch(numbers(1, 64, 0), 1, &Default::default()), &Input::at(vec![0.0]), &Mode::Eval);
+        assert!(rows(y).iter().all(|&v| v == 0.0), "{init:?}");
+    }
+}
+
+#[test]
+fn parameters_to_the_host_and_back() {
+    let network = preset("mlp-2d").unwrap().config.build(&[2]).unwrap();
+    let device = Default::default();
+    let p = Params::init(network.params(), 1, &device);
+    let host = p.to_host();
+    assert_eq!(Params::from_host(network.params(), host.clone(), &device).unwrap().to_host(), host);
+    let few = Params::from_host(network.params(), host[1..].to_vec(), &device).unwrap_err();
+    assert_eq!(few, ParamsError::Count { found: host.len() - 1, expected: host.len() });
+    let mut wrong = host;
+    wrong[1].push(0.0);
+    let message = Params::from_host(network.params(), wrong, &device).unwrap_err().to_string();
+    assert!(message.contains("embed.linear0.weight"), "{message}");
+}
+
+/// What cannot be is refused with what would do.
+#[test]
+fn refusals() {
+    let base = UNetConfig { model_channels: 8, ..UNetConfig::default() };
+    let refuse = |config: &UNetConfig, shape: &[usize]| NetworkConfig::UNet(config.clone()).build(shape).unwrap_err();
+    let says = |error: NetworkError, words: &[&str]| {
+        let text = error.to_string();
+        words.iter().for_each(|w| assert!(text.contains(w), "{w:?} is not in {text:?}"));
+    };
+    says(refuse(&base, &[1, 3, 20]), &["3 x 20", "at least 4", "4 x 20", "at most 2 entries"]);
+    says(refuse(&base, &[64]), &["[64]", "[channels, height, width]", "mlp"]);
+    says(refuse(&base, &[0, 8, 8]), &["[0, 8, 8]"]);
+    says(refuse(&UNetConfig { attention_levels: vec![3], ..base.clone() }, &[1, 8, 8]), &["attention_levels = 3", "0", "to 2"]);
+    says(refuse(&UNetConfig { self_conditioning: true, ..base.clone() }, &[1, 8, 8]), &["self_conditioning", "not there yet"]);
+    says(refuse(&UNetConfig { heads: 3, ..base.clone() }, &[1, 8, 8]), &["heads = 3", "16 channels"]);
+    says(refuse(&UNetConfig { groups: 3, group_width: 1, ..base.clone() }, &[1, 8, 8]), &["groups = 3", "8 channels"]);
+    says(refuse(&UNetConfig { dropout: 1.0, ..base.clone() }, &[1, 8, 8]), &["dropout = 1"]);
+    says(refuse(&UNetConfig { channel_mult: vec![], ..base.clone() }, &[1, 8, 8]), &["channel_mult"]);
+    says(refuse(&UNetConfig { blocks: 0, ..base.clone() }, &[1, 8, 8]), &["blocks = 0"]);
+    let fir = UNetConfig { filter: ResampleFilter::Fir, resampling: Resampling::Conv, ..base.clone() };
+    says(refuse(&fir, &[1, 8, 8]), &["filter = fir", "resampling"]);
+    says(
+        refuse(&UNetConfig { model_channels: 9, time: TimeFeatures::ddpm(), ..base }, &[1, 8, 8]),
+        &["model_channels = 9", "even"],
+    );
+    let mlp = NetworkConfig::Mlp(MlpConfig::default());
+    says(mlp.build(&[1, 8, 8]).unwrap_err(), &["[1, 8, 8]", "unet"]);
+
+    let unknown = toml::from_str::<NetworkConfig>("kind = \"unet\"\nmodel_chanels = 8").unwrap_err().to_string();
+    assert!(unknown.contains("model_chanels") && unknown.contains("model_channels"), "{unknown}");
+    let read: NetworkConfig = toml::from_str("kind = \"unet\"\nchannel_mult = [1, 2]\nblocks = 3").unwrap();
+    assert_eq!(read, NetworkConfig::UNet(UNetConfig { channel_mult: vec![1.0, 2.0], blocks: 3, ..UNetConfig::default() }));
+}
+
+#[test]
+#[should_panic(expected = "class 3 of a network with 3 classes")]
+fn a_class_that_does_not_exist() {
+    let (_, config, shape) = zoo().remove(0);
+    let network = config.build(&shape).unwrap();
+    let input = Input::of_classes(vec![0.0], vec![Some(3)]);
+    network.forward(&params(network.as_ref()), batch(vec![0.0; 5], 1, &Default::default()), &input, &Mode::Eval);
+}
