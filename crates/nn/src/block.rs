@@ -134,3 +134,66 @@ impl Attention {
         join(x, self.out.forward(pass, y), self.gain)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{InitScheme, Mode, Params, QkvPacking};
+    use scorefield_tensor::{TensorData, rows};
+    use std::path::PathBuf;
+
+    /// One block of the ADM of NVlabs/edm, 32 to 128 channels: scale and shift, and two heads interleaved in the joint map.
+    #[test]
+    #[ignore = "needs ../shared/fixtures"]
+    fn adm_block_with_two_heads() {
+        let beside = || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared"));
+        let shared = std::env::var_os("SCOREFIELD_SHARED").map_or_else(beside, PathBuf::from);
+        let folder = shared.join("fixtures/checkpoints/edm/adm_block_2heads");
+        let style = BlockStyle {
+            embedding: 32,
+            groups: 32,
+            group_width: 4,
+            eps: 1e-5,
+            scale_shift: true,
+            gain: 1.0,
+            dropout: 0.0,
+            resample_skip_conv: false,
+        };
+        let mut layout = Layout::new(InitScheme::Adm);
+        let block = ResBlock::new(&mut layout, "block", 32, 128, None, style);
+        let attention = Attention::new(&mut layout, "attention", 128, 2, style);
+
+        let mut file = npyz::npz::NpzArchive::open(folder.join("state_dict.npz")).unwrap();
+        let mut weight = |name: &str| {
+            let theirs = match name.split('.').collect::<Vec<_>>()[..] {
+                ["block", "embed", end] => format!("affine.{end}"),
+                ["attention", "norm", end] => format!("norm2.{end}"),
+                ["attention", "out", end] => format!("proj.{end}"),
+                [_, layer, end] => format!("{layer}.{end}"),
+                _ => panic!("{name}"),
+            };
+            let values = file.by_name(&theirs).unwrap().unwrap().into_vec::<f32>().unwrap();
+            if !theirs.starts_with("qkv") {
+                return values;
+            }
+            let width = values.len() / 384;
+            QkvPacking::Interleaved.rows(128, 2).iter().flat_map(|&r| values[r * width..(r + 1) * width].to_vec()).collect()
+        };
+        let values = layout.specs.iter().map(|s| weight(&s.name)).collect();
+        let params = Params::from_host(&layout.specs, values, &Default::default()).unwrap();
+
+        let bytes = std::fs::read(folder.join("io.safetensors")).unwrap();
+        let io = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+        let numbers = |name: &str| -> Vec<f32> {
+            io.tensor(name).unwrap().data().chunks(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect()
+        };
+        let pass = Pass::new(&params, &layout.specs, &Mode::Eval);
+        let x: Tensor<4> = pass.constant(numbers("x"), [2, 32, 8, 8]);
+        // Their block is told the embedding after its last activation, as ours is.
+        let e: Tensor<2> = Tensor::from_data(TensorData::new(numbers("emb"), [2, 32]), &x.device());
+        let y = rows(attention.forward(&pass, block.forward(&pass, x, &e)));
+        let stored = numbers("output");
+        let error = y.iter().zip(&stored).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(error < 1e-5 * 7.0, "{error}");
+    }
+}

@@ -135,12 +135,12 @@ pub(crate) struct ConvShape {
 impl ConvShape {
     /// 3x3, padded by one.
     pub(crate) fn three(inputs: usize, outputs: usize) -> Self {
-        Self { inputs, outputs, kernel: 3, stride: 1, pad: Padding::same(1) }
+        Self { inputs, outputs, kernel: 3, stride: 1, pad: Padding::all(1) }
     }
 
     /// 1x1.
     pub(crate) fn one(inputs: usize, outputs: usize) -> Self {
-        Self { inputs, outputs, kernel: 1, stride: 1, pad: Padding::same(0) }
+        Self { inputs, outputs, kernel: 1, stride: 1, pad: Padding::all(0) }
     }
 }
 

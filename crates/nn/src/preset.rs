@@ -36,7 +36,7 @@ pub fn presets() -> Vec<Preset> {
         mlp("mlp-2d", "points in the plane", 2, MlpConfig { hidden: 128, depth: 3, ..MlpConfig::default() }),
         mlp("mlp-vector", "vectors: tables, short series", 16, MlpConfig::default()),
         unet("digits8", "8x8 grey, ten classes: the demo", [1, 8, 8], digits8()),
-        unet("small28", "28x28 grey, widths 32/64/64: the network of shared/peers/unet_peers.py", [1, 28, 28], small28()),
+        unet("small28", "28x28 grey, widths 32/64/64: the network other programs are timed on", [1, 28, 28], small28()),
         unet("fashion28", "28x28 grey, for a CPU", [1, 28, 28], fashion28()),
         unet("sprites32", "32x32 with transparency, for a CPU", [4, 32, 32], sprites32()),
         unet("ddpm-cifar10", "Ho et al. 2020, CIFAR-10", [3, 32, 32], ddpm()),

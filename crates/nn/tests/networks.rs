@@ -140,6 +140,36 @@ fn gradients_equal_finite_differences() {
     }
 }
 
+/// The fast bodies of single precision and their own backward passes against double precision, in the networks at a usual size.
+#[test]
+fn single_precision_agrees_with_double() {
+    let device = Device::default();
+    let presets = ["small28", "digits8", "sprites32", "mlp-2d"].map(|name| preset(name).unwrap());
+    let presets = presets.into_iter().map(|p| (p.name, p.config, p.shape));
+    for (name, config, shape) in zoo().into_iter().chain(presets) {
+        let network = config.build(&shape).unwrap();
+        let (n, d, out) = (2, shape.iter().product(), network.output_shape().iter().product());
+        let (x, w) = (batch(numbers(n, d, 0), n, &device), batch(numbers(n, out, 1), n, &device));
+        let input = input(n, network.as_ref(), takes_augmentation(&config));
+        let run = |dtype: DType| {
+            let p = params(network.as_ref()).cast(dtype).tracked(network.params(), &device);
+            let y = network.forward(&p, x.clone().cast(dtype), &input, &Mode::Eval);
+            let mut gradients = (y.clone() * w.clone().cast(dtype)).sum().backward();
+            (rows_f64(y.inner()), p.grads(&mut gradients))
+        };
+        let ((y, grads), (exact, exact_grads)) = (run(DType::F32), run(DType::F64));
+        let compare = |what: &str, a: &[f64], b: &[f64], tolerance: f64| {
+            let largest = b.iter().fold(0.0f64, |m, v| m.max(v.abs()));
+            let error = a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+            assert!(error <= tolerance * largest, "{name}, {what}: {error:.1e} of {largest:.1e}");
+        };
+        compare("output", &y, &exact, 2e-5);
+        // Biases before a norm of one channel a group have the derivative zero: what is left is rounding, measured by the largest.
+        let all = |g: &[Option<Tensor<1>>]| -> Vec<f64> { g.iter().flatten().flat_map(|g| rows_f64(g.clone())).collect() };
+        compare("gradient", &all(&grads), &all(&exact_grads), 1e-4);
+    }
+}
+
 /// Row i is the same bits alone, in a batch, and at another place of a batch, in evaluation and under dropout.
 #[test]
 fn rows_do_not_see_each_other() {
@@ -174,6 +204,23 @@ fn rows_do_not_see_each_other() {
         }
         if !matches!(&config, NetworkConfig::Mlp(c) if !c.residual) {
             assert_ne!(of(&[0], true), of(&[0], false), "{name}: dropout drops");
+        }
+    }
+}
+
+/// The same at a usual size, where work is shared out among threads.
+#[test]
+fn rows_do_not_see_each_other_at_a_usual_size() {
+    for name in ["small28", "sprites32"] {
+        let preset = preset(name).unwrap();
+        let network = preset.config.build(&preset.shape).unwrap();
+        let (p, d) = (params(network.as_ref()), preset.shape.iter().product::<usize>());
+        let (x, input) = (numbers(7, d, 0), input(7, network.as_ref(), false));
+        let whole = rows(network.forward(&p, batch(x.clone(), 7, &Default::default()), &input, &Mode::Eval));
+        for i in [0, 3, 6] {
+            let row = batch(x[i * d..(i + 1) * d].to_vec(), 1, &Default::default());
+            let alone = rows(network.forward(&p, row, &Input::at(vec![input.time[i]]), &Mode::Eval));
+            assert!(alone == whole[i * d..(i + 1) * d], "{name}, row {i}");
         }
     }
 }

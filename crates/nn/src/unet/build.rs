@@ -257,7 +257,7 @@ impl<'a> Builder<'a> {
             (ProgressiveInput::Residual, ResampleFilter::Box) => ConvShape::three(inputs, c),
             // After the filter on a picture padded by two, the convolution takes every second position and pads no more.
             (ProgressiveInput::Residual, ResampleFilter::Fir) => {
-                ConvShape { stride: 2, pad: Padding::same(0), ..ConvShape::three(inputs, c) }
+                ConvShape { stride: 2, pad: Padding::all(0), ..ConvShape::three(inputs, c) }
             }
         };
         if self.config.progressive_input == ProgressiveInput::Residual {

@@ -71,10 +71,10 @@ pub(crate) fn torch(path: PathBuf, prefix: &str) -> BTreeMap<String, Vec<f64>> {
     for text in strings(pickle) {
         if text.starts_with(prefix) && [".weight", ".bias", ".W", ".b"].iter().any(|end| text.ends_with(end)) {
             name = Some(text);
-        } else if text.parse::<usize>().is_ok() {
-            if let Some(name) = name.take() {
-                tensors.insert(name, floats(file(&format!("/data/{text}")).expect("a storage")));
-            }
+        } else if text.parse::<usize>().is_ok()
+            && let Some(name) = name.take()
+        {
+            tensors.insert(name, floats(file(&format!("/data/{text}")).expect("a storage")));
         }
     }
     tensors
