@@ -80,6 +80,7 @@ impl TimeFeatures {
                     Self::Sinusoidal { order, endpoint, scale } => {
                         // A single frequency is 1 in either convention.
                         let steps = half.saturating_sub(usize::from(endpoint)).max(1) as f64;
+                        // Rounded once; published programs round the exponent as well, each in its own way, and lie on both sides of this.
                         let frequency = (-(10_000f64.ln()) * k as f64 / steps).exp() as f32;
                         ((scale * t) as f32 * frequency, order == SinCos::CosFirst)
                     }
