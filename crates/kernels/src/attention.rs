@@ -123,11 +123,10 @@ impl Pullback<3> for AttentionPullback {
         let (q, k, v) = (values(&self.q), values(&self.k), values(&self.v));
         let (o, d_o, l) = (values(&self.o), values(&d_o), &self.l);
         let (by_d, by_key) = (blocks(s.d, BLOCK), blocks(s.lk, BLOCK));
-        let mut dq = vec![0.0; q.len()];
-        // dk and dv of a head, one after the other.
-        let mut dkv = vec![0.0; 2 * k.len()];
-        for_each_pair(&mut dq, s.lq * s.d, &mut dkv, 2 * s.lk * s.d, |head, dq, dkv| {
-            let (dk, dv) = dkv.split_at_mut(s.lk * s.d);
+        let (mut dq, mut dk, mut dv) = (vec![0.0; q.len()], vec![0.0; k.len()], vec![0.0; v.len()]);
+        let mut pairs: Vec<_> = dk.chunks_mut(s.lk * s.d).zip(dv.chunks_mut(s.lk * s.d)).collect();
+        for_each_pair(&mut dq, s.lq * s.d, &mut pairs, 1, |head, dq, pair| {
+            let (dk, dv) = (&mut *pair[0].0, &mut *pair[0].1);
             let (q, k, v) = (s.queries(q, head), s.keys(k, head), s.keys(v, head));
             let (o, d_o, l) = (s.queries(o, head), s.queries(d_o, head), &l[head * s.lq..][..s.lq]);
             let keys = Packed::new(&Columns::new(k, s.d, s.lk, &by_d), s.lk, &by_d);
@@ -164,8 +163,6 @@ impl Pullback<3> for AttentionPullback {
                 product(s.lk, s.d, &by_row, &Left::transposed(ds, s.lk, &by_row), &rows_of_q, &Matrix::adding(s.d), dk);
             }
         });
-        let half = |second: usize| dkv.chunks_exact(s.lk * s.d).skip(second).step_by(2).flatten().copied().collect();
-        let (dk, dv) = (half(0), half(1));
         [Some(host(dq, [s.b, s.lq, s.d])), Some(host(dk, [s.b, s.lk, s.d])), Some(host(dv, [s.b, s.lk, s.d]))]
     }
 }
