@@ -10,7 +10,8 @@ use crate::extension::KernelOps;
 use crate::gemm::{BLOCK, Columns, Left, Matrix, Packed, Rows, blocks, product};
 use crate::host::{Host, contiguous, dims, fast, host, values};
 use crate::math::{dot, exp_in_place, max, sum};
-use crate::parallel::{for_each_chunk, for_each_pair};
+use crate::micro::lanes;
+use crate::parallel::{for_each_chunk, for_each_pair, scratch};
 use crate::record::Pullback;
 use burn::backend::Dispatch;
 use scorefield_tensor::Tensor;
@@ -69,6 +70,24 @@ impl Sizes {
     }
 }
 
+/// Cuts a room into parts.
+fn split<const N: usize>(mut room: &mut [f32], sizes: [usize; N]) -> [&mut [f32]; N] {
+    sizes.map(|size| {
+        let (part, rest) = std::mem::take(&mut room).split_at_mut(size);
+        room = rest;
+        part
+    })
+}
+
+lanes! {
+    /// `ds <- p (ds - d) scale`.
+    fn score_gradient(ds: &mut [f32], p: &[f32], d: f32, scale: f32) {
+        for (ds, &p) in ds.iter_mut().zip(p) {
+            *ds = p * (*ds - d) * scale;
+        }
+    }
+}
+
 /// The forward pass on Flex: the output and `l`.
 pub(crate) fn host_forward(q: &Host, k: &Host, v: &Host) -> (Host, Vec<f32>) {
     let s = Sizes::new(q, k);
@@ -79,23 +98,26 @@ pub(crate) fn host_forward(q: &Host, k: &Host, v: &Host) -> (Host, Vec<f32>) {
     let mut l = vec![0.0; s.b * s.lq];
     for_each_pair(&mut o, s.lq * s.d, &mut l, s.lq, |head, o, l| {
         let (q, k, v) = (s.queries(q, head), s.keys(k, head), s.keys(v, head));
-        let keys = Packed::new(&Columns::new(k, s.d, s.lk, &by_d), s.lk, &by_d);
-        let contents = Packed::new(&Rows::new(v, s.d, &by_key), s.d, &by_key);
-        let mut weights = vec![0.0; s.block * s.lk];
-        for (i, (o, l)) in o.chunks_mut(s.block * s.d).zip(l.chunks_mut(s.block)).enumerate() {
-            let q = &q[i * s.block * s.d..][..o.len()];
-            let weights = &mut weights[..l.len() * s.lk];
-            product(l.len(), s.lk, &by_d, &Left::rows(q, s.d, &by_d), &keys, &Matrix::new(s.lk, None), weights);
-            for_each_pair(weights, s.lk, l, 1, |_, row, l| {
-                let top = max(row) * s.scale();
-                exp_in_place(row, s.scale(), top);
-                let total = sum(row);
-                l[0] = (f64::from(top) + total.ln()) as f32;
-                let share = total.recip() as f32;
-                row.iter_mut().for_each(|p| *p *= share);
-            });
-            product(l.len(), s.d, &by_key, &Left::rows(weights, s.lk, &by_key), &contents, &Matrix::new(s.d, None), o);
-        }
+        let sizes = [Packed::room(s.d, s.lk), Packed::room(s.lk, s.d), s.block * s.lk];
+        scratch(sizes.iter().sum(), |room| {
+            let [keys, contents, weights] = split(room, sizes);
+            let keys = Packed::new(&Columns::new(k, s.d, s.lk, &by_d), s.lk, &by_d, keys);
+            let contents = Packed::new(&Rows::new(v, s.d, &by_key), s.d, &by_key, contents);
+            for (i, (o, l)) in o.chunks_mut(s.block * s.d).zip(l.chunks_mut(s.block)).enumerate() {
+                let q = &q[i * s.block * s.d..][..o.len()];
+                let weights = &mut weights[..l.len() * s.lk];
+                product(l.len(), s.lk, &by_d, &Left::rows(q, s.d, &by_d), &keys, &Matrix::new(s.lk, None), weights);
+                for_each_pair(weights, s.lk, l, 1, |_, row, l| {
+                    let top = max(row) * s.scale();
+                    exp_in_place(row, s.scale(), top);
+                    let total = sum(row);
+                    l[0] = (f64::from(top) + total.ln()) as f32;
+                    let share = total.recip() as f32;
+                    row.iter_mut().for_each(|p| *p *= share);
+                });
+                product(l.len(), s.d, &by_key, &Left::rows(weights, s.lk, &by_key), &contents, &Matrix::new(s.d, None), o);
+            }
+        });
     });
     (host(o, [s.b, s.lq, s.d]), l)
 }
@@ -129,39 +151,41 @@ impl Pullback<3> for AttentionPullback {
             let (dk, dv) = (&mut *pair[0].0, &mut *pair[0].1);
             let (q, k, v) = (s.queries(q, head), s.keys(k, head), s.keys(v, head));
             let (o, d_o, l) = (s.queries(o, head), s.queries(d_o, head), &l[head * s.lq..][..s.lq]);
-            let keys = Packed::new(&Columns::new(k, s.d, s.lk, &by_d), s.lk, &by_d);
-            let contents = Packed::new(&Columns::new(v, s.d, s.lk, &by_d), s.lk, &by_d);
-            let mut p = vec![0.0; s.block * s.lk];
-            let mut ds = vec![0.0; s.block * s.lk];
-            for (i, dq) in dq.chunks_mut(s.block * s.d).enumerate() {
-                let (rows, at) = (dq.len() / s.d, i * s.block);
-                let range = at * s.d..(at + rows) * s.d;
-                let (q, o, d_o, l) = (&q[range.clone()], &o[range.clone()], &d_o[range], &l[at..at + rows]);
-                let (p, ds) = (&mut p[..rows * s.lk], &mut ds[..rows * s.lk]);
-                let by_row = blocks(rows, BLOCK);
+            let sizes = [Packed::room(s.d, s.lk), Packed::room(s.d, s.lk), s.block * s.lk, s.block * s.lk];
+            scratch(sizes.iter().sum(), |room| {
+                let [keys, contents, p, ds] = split(room, sizes);
+                let keys = Packed::new(&Columns::new(k, s.d, s.lk, &by_d), s.lk, &by_d, keys);
+                let contents = Packed::new(&Columns::new(v, s.d, s.lk, &by_d), s.lk, &by_d, contents);
+                for (i, dq) in dq.chunks_mut(s.block * s.d).enumerate() {
+                    let (rows, at) = (dq.len() / s.d, i * s.block);
+                    let range = at * s.d..(at + rows) * s.d;
+                    let (q, o, d_o, l) = (&q[range.clone()], &o[range.clone()], &d_o[range], &l[at..at + rows]);
+                    let (p, ds) = (&mut p[..rows * s.lk], &mut ds[..rows * s.lk]);
+                    let by_row = blocks(rows, BLOCK);
+                    // The first block writes: reading fresh memory first would cost a second page fault.
+                    let sum_up = if i == 0 { Matrix::new(s.d, None) } else { Matrix::adding(s.d) };
 
-                // p_ij = e^(s_ij - l_i)
-                product(rows, s.lk, &by_d, &Left::rows(q, s.d, &by_d), &keys, &Matrix::new(s.lk, None), p);
-                for_each_chunk(p, s.lk, |i, row| exp_in_place(row, s.scale(), l[i]));
-                // dv_j += sum_i p_ij do_i
-                let d_out = Rows::new(d_o, s.d, &by_row);
-                product(s.lk, s.d, &by_row, &Left::transposed(p, s.lk, &by_row), &d_out, &Matrix::adding(s.d), dv);
-                // ds_ij = p_ij (do_i . v_j - D_i) / sqrt(d)
-                product(rows, s.lk, &by_d, &Left::rows(d_o, s.d, &by_d), &contents, &Matrix::new(s.lk, None), ds);
-                let p = &*p;
-                for_each_chunk(ds, s.lk, |i, row| {
-                    let d = dot(&d_o[i * s.d..][..s.d], &o[i * s.d..][..s.d]) as f32;
-                    for (ds, p) in row.iter_mut().zip(&p[i * s.lk..]) {
-                        *ds = p * (*ds - d) * s.scale();
-                    }
-                });
-                // dq_i = sum_j ds_ij k_j
-                let rows_of_k = Rows::new(k, s.d, &by_key);
-                product(rows, s.d, &by_key, &Left::rows(ds, s.lk, &by_key), &rows_of_k, &Matrix::new(s.d, None), dq);
-                // dk_j += sum_i ds_ij q_i
-                let rows_of_q = Rows::new(q, s.d, &by_row);
-                product(s.lk, s.d, &by_row, &Left::transposed(ds, s.lk, &by_row), &rows_of_q, &Matrix::adding(s.d), dk);
-            }
+                    // p_ij = e^(s_ij - l_i)
+                    product(rows, s.lk, &by_d, &Left::rows(q, s.d, &by_d), &keys, &Matrix::new(s.lk, None), p);
+                    for_each_chunk(p, s.lk, |i, row| exp_in_place(row, s.scale(), l[i]));
+                    // dv_j += sum_i p_ij do_i
+                    let d_out = Rows::new(d_o, s.d, &by_row);
+                    product(s.lk, s.d, &by_row, &Left::transposed(p, s.lk, &by_row), &d_out, &sum_up, dv);
+                    // ds_ij = p_ij (do_i . v_j - D_i) / sqrt(d)
+                    product(rows, s.lk, &by_d, &Left::rows(d_o, s.d, &by_d), &contents, &Matrix::new(s.lk, None), ds);
+                    let p = &*p;
+                    for_each_chunk(ds, s.lk, |i, row| {
+                        let d = dot(&d_o[i * s.d..][..s.d], &o[i * s.d..][..s.d]) as f32;
+                        score_gradient(row, &p[i * s.lk..], d, s.scale());
+                    });
+                    // dq_i = sum_j ds_ij k_j
+                    let rows_of_k = Rows::new(k, s.d, &by_key);
+                    product(rows, s.d, &by_key, &Left::rows(ds, s.lk, &by_key), &rows_of_k, &Matrix::new(s.d, None), dq);
+                    // dk_j += sum_i ds_ij q_i
+                    let rows_of_q = Rows::new(q, s.d, &by_row);
+                    product(s.lk, s.d, &by_row, &Left::transposed(ds, s.lk, &by_row), &rows_of_q, &sum_up, dk);
+                }
+            });
         });
         [Some(host(dq, [s.b, s.lq, s.d])), Some(host(dk, [s.b, s.lk, s.d])), Some(host(dv, [s.b, s.lk, s.d]))]
     }

@@ -3,6 +3,7 @@
 use crate::extension::KernelOps;
 use crate::gemm::{BLOCK, Columns, Left, Matrix, Packed, Rows, Transposed, blocks, product};
 use crate::host::{Host, contiguous, dims, fast, host, values};
+use crate::parallel::scratch;
 use crate::record::Pullback;
 use burn::backend::Dispatch;
 use scorefield_tensor::Tensor;
@@ -51,8 +52,10 @@ pub(crate) fn host_forward(x: &Host, w: &Host, bias: Option<&Host>) -> Host {
     if n <= FEW_ROWS {
         product(o, n, &blocks, &Left::rows(w, i, &blocks), &Columns::new(x, i, n, &blocks), &Transposed::new(o, bias), &mut y);
     } else {
-        let packed = Packed::new(&Columns::new(w, i, o, &blocks), o, &blocks);
-        product(n, o, &blocks, &Left::rows(x, i, &blocks), &packed, &Matrix::new(o, bias), &mut y);
+        scratch(Packed::room(i, o), |room| {
+            let packed = Packed::new(&Columns::new(w, i, o, &blocks), o, &blocks, room);
+            product(n, o, &blocks, &Left::rows(x, i, &blocks), &packed, &Matrix::new(o, bias), &mut y);
+        });
     }
     host(y, [n, o])
 }

@@ -5,15 +5,16 @@ use crate::micro::lanes;
 /// `e^x` in single precision.
 ///
 /// `x = n ln 2 + r`, `|r| <= ln 2 / 2`, `e^r` by its Taylor polynomial of degree 7 (remainder 5e-9 relative), and `2^n` put
-/// into the exponent. Measured error at most 1.1e-7 relative (under 2 units in the last place) for `-87 < x < 88`. Saturates
-/// outside at the smallest and largest normal numbers it reaches, so it never overflows to infinity; NaN stays NaN.
+/// into the exponent. Measured error at most 1.1e-7 relative (under 2 units in the last place) for `|x| < 87`. Saturates
+/// outside: never infinite, and its reciprocal never subnormal (which the processor would compute a hundred times slower);
+/// NaN stays NaN.
 #[inline(always)]
 pub(crate) fn exp(x: f32) -> f32 {
     const HIGH: f32 = 0.693_145_75; // 15 bits of ln 2: n times it is exact
     const LOW: f32 = 1.428_606_8e-6;
     const ROUND: f32 = 12_582_912.0; // 1.5 2^23: adding it rounds to an integer that stands in the low bits
     let x = if x < -87.0 { -87.0 } else { x };
-    let x = if x > 88.0 { 88.0 } else { x };
+    let x = if x > 87.0 { 87.0 } else { x };
     let shifted = x * std::f32::consts::LOG2_E + ROUND;
     let n = shifted - ROUND;
     let r = (x - n * HIGH) - n * LOW;
@@ -135,7 +136,7 @@ mod tests {
     fn exp_is_exact_to_two_units_in_the_last_place() {
         let mut worst = 0.0f64;
         for i in 0..2_000_000 {
-            let x = -87.0 + 175.0 * (i as f32 / 2_000_000.0);
+            let x = -87.0 + 174.0 * (i as f32 / 2_000_000.0);
             let want = f64::from(x).exp();
             worst = worst.max((f64::from(exp(x)) - want).abs() / want);
         }

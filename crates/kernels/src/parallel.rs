@@ -1,7 +1,7 @@
 //! Jobs on the threads of the current Rayon pool, and scratch memory that threads keep.
 
 use rayon::prelude::*;
-use std::cell::Cell;
+use std::cell::RefCell;
 
 /// Threads of the pool that the caller runs in.
 pub(crate) fn threads() -> usize {
@@ -54,22 +54,25 @@ pub(crate) fn map_jobs<T: Send>(jobs: usize, serial: bool, job: impl Fn(usize) -
 }
 
 thread_local! {
-    static SCRATCH: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
+    /// Buffers that are not in use.
+    static SCRATCH: RefCell<Vec<Vec<f32>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Scratch above which a thread gives the memory back after use: 16 MiB.
 const KEPT: usize = 1 << 22;
 
 /// Lends `len` numbers of this thread's scratch memory (their values are anything).
+///
+/// Calls may be nested, in a job that this thread picked up while it waited too: each has its own buffer. Without this, the
+/// allocator would map and unmap the pages of large buffers each time, at the cost of a fault a page.
 pub(crate) fn scratch<R>(len: usize, work: impl FnOnce(&mut [f32]) -> R) -> R {
-    // Taken out while in use: a nested call, or a job stolen in between, finds an empty vector and makes its own.
-    let mut room = SCRATCH.take();
+    let mut room = SCRATCH.with_borrow_mut(Vec::pop).unwrap_or_default();
     if room.len() < len {
         room.resize(len, 0.0);
     }
     let result = work(&mut room[..len]);
     if room.len() <= KEPT {
-        SCRATCH.set(room);
+        SCRATCH.with_borrow_mut(|kept| kept.push(room));
     }
     result
 }

@@ -64,33 +64,37 @@ impl Right for Columns<'_> {
 }
 
 /// All panels of another right-hand matrix, packed once: for products whose jobs would pack the same panel many times.
-pub(crate) struct Packed {
-    data: Vec<f32>,
+pub(crate) struct Packed<'r> {
+    data: &'r [f32],
     k: usize,
     starts: Vec<usize>,
-    blocks: Vec<usize>,
+    blocks: &'r [usize],
 }
 
-impl Packed {
-    /// Packs the `n` columns of `from`.
-    pub(crate) fn new(from: &impl Right, n: usize, blocks: &[usize]) -> Self {
+impl<'r> Packed<'r> {
+    /// Numbers that the packed form of a `[k, n]` matrix takes.
+    pub(crate) fn room(k: usize, n: usize) -> usize {
+        k * n.next_multiple_of(PANEL)
+    }
+
+    /// Packs the `n` columns of `from` into `room`, of the length that [`Packed::room`] says.
+    pub(crate) fn new(from: &impl Right, n: usize, blocks: &'r [usize], room: &'r mut [f32]) -> Self {
         let k: usize = blocks.iter().sum();
-        let panels = n.div_ceil(PANEL);
-        let mut data = vec![0.0; k * panels * PANEL];
+        assert_eq!(room.len(), Self::room(k, n), "room for a packed [{k}, {n}] matrix");
         // Panel-major: [panel][k][32].
         let isa = Isa::detect();
-        for_each_chunk(&mut data, (k * PANEL).max(1), |panel, mut chunk| {
+        for_each_chunk(room, (k * PANEL).max(1), |panel, mut chunk| {
             for (block, &kc) in blocks.iter().enumerate() {
                 let (room, rest) = chunk.split_at_mut(kc * PANEL);
                 from.panel(isa, block, panel, room);
                 chunk = rest;
             }
         });
-        Self { data, k, starts: (0..blocks.len()).map(|b| blocks[..b].iter().sum()).collect(), blocks: blocks.to_vec() }
+        Self { data: room, k, starts: (0..blocks.len()).map(|b| blocks[..b].iter().sum()).collect(), blocks }
     }
 }
 
-impl Right for Packed {
+impl Right for Packed<'_> {
     fn panel<'a>(&'a self, _: Isa, block: usize, panel: usize, _: &'a mut [f32]) -> &'a [f32] {
         let start = (panel * self.k + self.starts[block]) * PANEL;
         &self.data[start..start + self.blocks[block] * PANEL]
