@@ -1,7 +1,7 @@
 //! Scaled dot-product attention (Vaswani et al. 2017): `o_i = sum_j p_ij v_j`, `p_i = softmax_j(q_i . k_j / sqrt(d))`.
 //!
-//! Queries are taken in blocks, so that only `block x len` of the `len x len` weights exist at a time (Dao et al. 2022 keep the
-//! same quantities). The backward pass keeps q, k, v, o and the row's `l_i = log sum_j e^(s_ij)`, and computes the weights again:
+//! Queries are taken in blocks, so that of the `len x len` weights at most 2^16 (or twelve rows) exist at a time in a thread
+//! (Dao et al. 2022 keep the same quantities). The backward pass keeps q, k, v, o and the row's `l_i = log sum_j e^(s_ij)`, and computes the weights again:
 //!
 //! * `p_ij = e^(s_ij - l_i)`, `D_i = do_i . o_i`, `dv_j = sum_i p_ij do_i`;
 //! * `ds_ij = p_ij (do_i . v_j - D_i)`, `dq_i = sum_j ds_ij k_j / sqrt(d)`, `dk_j = sum_i ds_ij q_i / sqrt(d)`.

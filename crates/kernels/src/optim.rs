@@ -69,24 +69,32 @@ pub fn adamw_step(
         keep: (1.0 - hyper.lr * hyper.weight_decay) as f32,
         scale: grad_scale,
     };
-    // A job is a chunk of every array.
     let mut averages: Vec<_> = ema.iter_mut().map(|(e, decay)| (e.chunks_mut(CHUNK), *decay)).collect();
     let jobs: Vec<_> = p
         .chunks_mut(CHUNK)
         .zip(g.chunks(CHUNK))
         .zip(m.chunks_mut(CHUNK).zip(v.chunks_mut(CHUNK)))
         .map(|((p, g), (m, v))| {
-            let ema: Vec<_> = averages.iter_mut().filter_map(|(e, decay)| e.next().map(|e| (e, *decay))).collect();
-            (p, g, m, v, ema)
+            let ema = averages.iter_mut().filter_map(|(e, decay)| e.next().map(|e| (e, *decay))).collect();
+            Job { p, g, m, v, ema }
         })
         .collect();
-    let work = |(p, g, m, v, ema): (&mut [f32], &[f32], &mut [f32], &mut [f32], Vec<(&mut [f32], f32)>)| {
-        update(p, g, m, v, coefficients);
-        for (e, decay) in ema {
-            average(e, p, (1.0 - f64::from(decay)) as f32);
+    let work = |job: Job<'_>| {
+        update(job.p, job.g, job.m, job.v, coefficients);
+        for (e, decay) in job.ema {
+            average(e, job.p, (1.0 - f64::from(decay)) as f32);
         }
     };
     if n < 2 * CHUNK { jobs.into_iter().for_each(work) } else { jobs.into_par_iter().for_each(work) }
+}
+
+/// A chunk of every array.
+struct Job<'a> {
+    p: &'a mut [f32],
+    g: &'a [f32],
+    m: &'a mut [f32],
+    v: &'a mut [f32],
+    ema: Vec<(&'a mut [f32], f32)>,
 }
 
 /// `sum g^2` in double precision, the same whatever the number of threads.

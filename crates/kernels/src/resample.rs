@@ -13,6 +13,7 @@
 
 use crate::extension::KernelOps;
 use crate::host::{Host, contiguous, dims, fast, host, values};
+use crate::micro::lanes;
 use crate::parallel::{for_each_chunk, scratch};
 use crate::record::Pullback;
 use burn::backend::Dispatch;
@@ -125,6 +126,11 @@ enum Axis {
     Up,
 }
 
+/// Weights of the filter along one axis.
+const H: [f32; 4] = [0.125, 0.375, 0.375, 0.125];
+/// Zeros on both sides of a row in hand: what the widest tap reaches beyond it.
+const MARGIN: usize = 3;
+
 impl Axis {
     fn len(self, n: usize) -> usize {
         match self {
@@ -137,7 +143,6 @@ impl Axis {
     /// The inputs `(position, weight)` of output `i`; positions may lie outside.
     #[inline(always)]
     fn taps(self, i: usize) -> [(isize, f32); 4] {
-        const H: [f32; 4] = [0.125, 0.375, 0.375, 0.125];
         let i = i as isize;
         match self {
             Self::Fir { pad } => std::array::from_fn(|a| (i + a as isize - pad as isize, H[a])),
@@ -148,31 +153,75 @@ impl Axis {
         }
     }
 
-    /// Filters one plane `[h, w]` along both axes, rows first through `room`.
-    fn plane(self, x: &[f32], [h, w]: [usize; 2], factor: f32, y: &mut [f32]) {
-        let wide = self.len(w);
-        scratch(h * wide, |room| {
-            for (x, row) in x.chunks_exact(w).zip(room.chunks_exact_mut(wide)) {
-                for (j, to) in row.iter_mut().enumerate() {
-                    let mut sum = 0.0;
-                    for (at, weight) in self.taps(j) {
-                        if at >= 0 && (at as usize) < w {
-                            sum += weight * x[at as usize];
-                        }
-                    }
-                    *to = sum;
+    /// Filters a row with [`MARGIN`] zeros on both sides.
+    #[inline(always)]
+    fn row(self, x: &[f32], y: &mut [f32]) {
+        match self {
+            Self::Fir { pad } => {
+                let x = &x[MARGIN - pad..][..y.len() + 3];
+                for (y, x) in y.iter_mut().zip(x.windows(4)) {
+                    *y = (H[0] * x[0] + H[1] * x[1]) + (H[2] * x[2] + H[3] * x[3]);
                 }
             }
-            for (i, to) in y.chunks_exact_mut(wide).enumerate() {
-                to.fill(0.0);
-                for (at, weight) in self.taps(i) {
-                    if at >= 0 && (at as usize) < h && weight != 0.0 {
-                        let from = &room[at as usize * wide..][..wide];
-                        to.iter_mut().zip(from).for_each(|(to, from)| *to += weight * factor * from);
+            Self::Down => {
+                let x = &x[MARGIN - 1..][..2 * y.len() + 2];
+                for (j, y) in y.iter_mut().enumerate() {
+                    *y = (H[0] * x[2 * j] + H[1] * x[2 * j + 1]) + (H[2] * x[2 * j + 2] + H[3] * x[2 * j + 3]);
+                }
+            }
+            Self::Up => {
+                let x = &x[MARGIN - 1..][..y.len() / 2 + 2];
+                for (y, x) in y.chunks_exact_mut(2).zip(x.windows(3)) {
+                    y[0] = 0.25 * x[0] + 0.75 * x[1];
+                    y[1] = 0.75 * x[1] + 0.25 * x[2];
+                }
+            }
+        }
+    }
+}
+
+lanes! {
+    /// Filters a plane of rows of `w` numbers along both axes: down the columns into `row` (with its margins), then along it.
+    fn plane(axis: Axis, x: &[f32], w: usize, factor: f32, row: &mut [f32], y: &mut [f32]) {
+        let (h, wide) = (x.len() / w, axis.len(w));
+        row.fill(0.0);
+        for (i, y) in y.chunks_exact_mut(wide).enumerate() {
+            let middle = &mut row[MARGIN..MARGIN + w];
+            middle.fill(0.0);
+            for (at, weight) in axis.taps(i) {
+                if at >= 0 && (at as usize) < h && weight != 0.0 {
+                    let weight = weight * factor;
+                    for (to, x) in middle.iter_mut().zip(&x[at as usize * w..][..w]) {
+                        *to += weight * x;
                     }
                 }
             }
-        });
+            axis.row(row, y);
+        }
+    }
+}
+
+lanes! {
+    /// Every number of a plane of rows of `w`, times a factor, to a 2 x 2 block.
+    fn double(x: &[f32], w: usize, factor: f32, y: &mut [f32]) {
+        for (x, rows) in x.chunks_exact(w).zip(y.chunks_exact_mut(4 * w)) {
+            let (first, second) = rows.split_at_mut(2 * w);
+            for (to, x) in first.chunks_exact_mut(2).zip(x) {
+                to[0] = factor * x;
+                to[1] = factor * x;
+            }
+            second.copy_from_slice(first);
+        }
+    }
+
+    /// The sum of every 2 x 2 block of a plane of rows of `w`, times a factor.
+    fn halve(x: &[f32], w: usize, factor: f32, y: &mut [f32]) {
+        for (rows, y) in x.chunks_exact(2 * w).zip(y.chunks_exact_mut(w / 2)) {
+            let (top, bottom) = rows.split_at(w);
+            for ((y, t), b) in y.iter_mut().zip(top.chunks_exact(2)).zip(bottom.chunks_exact(2)) {
+                *y = ((t[0] + t[1]) + (b[0] + b[1])) * factor;
+            }
+        }
     }
 }
 
@@ -182,7 +231,9 @@ fn filtered(x: &Host, axis: Axis, factor: f32) -> Host {
     let x = values(&x);
     let size = [axis.len(h), axis.len(w)];
     let mut y = vec![0.0; n * c * size[0] * size[1]];
-    for_each_chunk(&mut y, size[0] * size[1], |i, y| axis.plane(&x[i * h * w..][..h * w], [h, w], factor, y));
+    for_each_chunk(&mut y, size[0] * size[1], |i, y| {
+        scratch(w + 2 * MARGIN, |row| plane(axis, &x[i * h * w..][..h * w], w, factor, row, y));
+    });
     host(y, [n, c, size[0], size[1]])
 }
 
@@ -196,27 +247,14 @@ pub(crate) fn host_resample(x: &Host, how: Resample, factor: f32) -> Host {
             let x = contiguous(x);
             let x = values(&x);
             let mut y = vec![0.0; 4 * x.len()];
-            for_each_chunk(&mut y, 4 * w * h, |i, y| {
-                for (x, rows) in x[i * h * w..][..h * w].chunks_exact(w).zip(y.chunks_exact_mut(4 * w)) {
-                    let (first, second) = rows.split_at_mut(2 * w);
-                    first.chunks_exact_mut(2).zip(x).for_each(|(to, x)| to.fill(factor * x));
-                    second.copy_from_slice(first);
-                }
-            });
+            for_each_chunk(&mut y, 4 * w * h, |i, y| double(&x[i * h * w..][..h * w], w, factor, y));
             host(y, [n, c, 2 * h, 2 * w])
         }
         Resample::Down2Mean => {
             let x = contiguous(x);
             let x = values(&x);
             let mut y = vec![0.0; x.len() / 4];
-            for_each_chunk(&mut y, h * w / 4, |i, y| {
-                for (rows, y) in x[i * h * w..][..h * w].chunks_exact(2 * w).zip(y.chunks_exact_mut(w / 2)) {
-                    let (top, bottom) = rows.split_at(w);
-                    for ((y, t), b) in y.iter_mut().zip(top.chunks_exact(2)).zip(bottom.chunks_exact(2)) {
-                        *y = ((t[0] + t[1]) + (b[0] + b[1])) * (0.25 * factor);
-                    }
-                }
-            });
+            for_each_chunk(&mut y, h * w / 4, |i, y| halve(&x[i * h * w..][..h * w], w, 0.25 * factor, y));
             host(y, [n, c, h / 2, w / 2])
         }
     }

@@ -30,6 +30,8 @@ const CASES: &[Case] = &[
     (1, 1, 1, 1, 1, 1, 1, 1, Padding::NONE),
     (2, 3, 20, 20, 4, 3, 3, 1, Padding::all(4)),
     (1, 1, 40, 9, 2, 3, 1, 1, pad(1, 0, 1, 0)),
+    (35, 2, 7, 7, 3, 3, 3, 1, Padding::same(3)),
+    (35, 2, 7, 7, 3, 3, 3, 2, Padding::same(3)),
 ];
 
 /// `y[n, k, o] = b[k] + sum_{c, i} w[k, c, i] x[n, c, s o + i - p]`, as it stands.
@@ -90,7 +92,9 @@ fn gradients_are_the_derivatives() {
 /// weights takes different ways.
 #[test]
 fn weight_gradients_of_all_sizes() {
-    for (n, c, size, k) in [(7, 33, 4, 12), (2, 20, 32, 30), (3, 4, 31, 5), (9, 64, 2, 64), (1, 130, 16, 130), (40, 1, 28, 8)] {
+    for (n, c, size, k) in
+        [(7, 33, 4, 12), (2, 20, 32, 30), (3, 4, 31, 5), (9, 64, 2, 64), (1, 130, 16, 130), (41, 1, 28, 8), (35, 3, 7, 5)]
+    {
         let op = |t: &[scorefield_tensor::Tensor<1>]| {
             let (x, w) = (t[0].clone().reshape([n, c, size, size]), t[1].clone().reshape([k, c, 3, 3]));
             conv2d(x, w, None, 1, Padding::same(3)).flatten(0, 3)

@@ -4,7 +4,7 @@ use super::geometry::{Correlation, Shape};
 use super::patches::{ByPoint, ByWeight, Patches};
 use crate::gemm::{BLOCK, Left, Matrix, Sink, blocks, product};
 use crate::micro::HALF;
-use crate::parallel::{for_each_chunk, map_jobs};
+use crate::parallel::{for_each_chunk, map_jobs, scratch};
 
 /// `y = w * x + b`: `x` `[n, c, h, w]`, `w` `[k, c, kh, kw]`, the result `[n, k, oh, ow]`.
 pub(crate) fn forward(s: &Shape, x: &[f32], w: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
@@ -19,10 +19,12 @@ pub(crate) fn forward(s: &Shape, x: &[f32], w: &[f32], bias: Option<&[f32]>) -> 
 pub(crate) fn input_gradient(s: &Shape, dy: &[f32], w: &[f32]) -> Vec<f32> {
     let mut dx = vec![0.0; s.n * s.c * s.size[0] * s.size[1]];
     for phase in s.input_gradient() {
-        let turned = turn(s, w, &phase.weights);
         let grid = phase.correlation.grid;
         let sink = Grid { m: s.c, grid, size: s.size, origin: phase.origin, stride: s.stride, bias: None };
-        correlate(&phase.correlation, dy, &turned, &sink, &mut dx);
+        scratch(s.c * s.k * phase.weights.len(), |turned| {
+            turn(s, w, &phase.weights, turned);
+            correlate(&phase.correlation, dy, turned, &sink, &mut dx);
+        });
     }
     dx
 }
@@ -33,56 +35,68 @@ pub(crate) fn input_gradient(s: &Shape, dy: &[f32], w: &[f32]) -> Vec<f32> {
 pub(crate) fn weight_gradient(s: &Shape, x: &[f32], dy: &[f32]) -> Vec<f32> {
     let correlation = s.forward();
     let points = correlation.points();
-    let (taps, n) = (correlation.taps.len(), s.c * correlation.taps.len());
-
     // Rows of A are channels of dy. Where a picture has few points, gather all pictures of a channel first.
-    let whole = points >= BLOCK && points.is_multiple_of(HALF);
-    let gathered = if whole { Vec::new() } else { by_channel(dy, s.n, s.k, points) };
-    let (data, distance) = if whole { (dy, points) } else { (&gathered[..], s.n * points) };
-    let mut parts: Vec<(usize, usize, usize)> = Vec::new(); // (start in a row of A, first vector, length)
-    if whole {
+    if points >= BLOCK && points.is_multiple_of(HALF) {
+        let mut parts = Vec::new();
         for picture in 0..s.n {
-            let mut p = 0;
-            for len in blocks(points, BLOCK) {
-                parts.push((picture * s.k * points + p, (picture * points + p) / HALF, len));
-                p += len;
+            let (mut a, mut vector) = (picture * s.k * points, picture * points / HALF);
+            for len in even_blocks(points) {
+                parts.push(Part { a, vector, len });
+                a += len;
+                vector += len / HALF;
             }
         }
-    } else {
-        for (b, len) in blocks(s.n * points, BLOCK).into_iter().enumerate() {
-            parts.push((b * BLOCK, b * BLOCK / HALF, len));
-        }
+        return weight_products(s, &correlation, x, dy, points, &parts);
     }
+    scratch(dy.len(), |gathered| {
+        by_channel(dy, s.n, s.k, points, gathered);
+        let lengths = blocks(s.n * points, BLOCK).into_iter().enumerate();
+        let parts: Vec<_> = lengths.map(|(b, len)| Part { a: b * BLOCK, vector: b * BLOCK / HALF, len }).collect();
+        weight_products(s, &correlation, x, gathered, s.n * points, &parts)
+    })
+}
 
-    // Few products of few elements: share the sum instead, in a fixed number of parts.
-    let share = if n * s.k >= 1 << 14 { 1 } else { parts.len().div_ceil(4).min(8) };
-    let per_share = parts.len().div_ceil(share.max(1)).max(1);
-    let shares: Vec<_> = parts.chunks(per_share).collect();
-    let patches = |starts| ByWeight::new(Patches::new(x, &correlation), starts);
-    let sums = map_jobs(shares.len(), shares.len() == 1, |i| {
-        let lengths: Vec<_> = shares[i].iter().map(|p| p.2).collect();
-        let left = Left::scattered(data, distance, shares[i].iter().map(|p| p.0).collect());
-        let right = patches(shares[i].iter().map(|p| p.1).collect());
-        let mut out = vec![0.0; s.k * n];
-        product(s.k, n, &lengths, &left, &right, &Matrix::new(n, None), &mut out);
-        out
-    });
-    let sum = sums
-        .into_iter()
-        .reduce(|mut a, b| {
-            a.iter_mut().zip(&b).for_each(|(a, b)| *a += b);
-            a
-        })
-        .unwrap_or_default();
+/// A block of the sum over points: its start in the rows of A, its first vector of patches, its length.
+#[derive(Clone, Copy)]
+struct Part {
+    a: usize,
+    vector: usize,
+    len: usize,
+}
 
-    // From tap-major columns to the layout of the weights.
+/// `dw = A patches^T` with the channels of dy `distance` apart in `a`.
+fn weight_products(s: &Shape, of: &Correlation, x: &[f32], a: &[f32], distance: usize, parts: &[Part]) -> Vec<f32> {
+    let (taps, n) = (of.taps.len(), s.c * of.taps.len());
+    let product_of = |parts: &[Part], out: &mut [f32]| {
+        let lengths: Vec<_> = parts.iter().map(|p| p.len).collect();
+        let left = Left::scattered(a, distance, parts.iter().map(|p| p.a).collect());
+        let right = ByWeight::new(Patches::new(x, of), parts.iter().map(|p| p.vector).collect());
+        product(s.k, n, &lengths, &left, &right, &Matrix::new(n, None), out);
+    };
+    // Few elements: share out the sum, in a fixed number of shares added in order.
+    let shares = if n * s.k >= 1 << 14 { 1 } else { parts.len().div_ceil(4).clamp(1, 8) };
+    let per_share = parts.len().div_ceil(shares).max(1);
     let mut dw = vec![0.0; s.k * n];
-    for_each_chunk(&mut dw, n, |k, row| {
-        for (c, to) in row.chunks_exact_mut(taps).enumerate() {
-            for (t, to) in to.iter_mut().enumerate() {
-                *to = sum[k * n + t * s.c + c];
-            }
+    scratch(s.k * n, |sum| {
+        product_of(&parts[..per_share.min(parts.len())], sum);
+        let rest: Vec<_> = parts.chunks(per_share).skip(1).collect();
+        let others = map_jobs(rest.len(), false, |i| {
+            let mut out = vec![0.0; s.k * n];
+            product_of(rest[i], &mut out);
+            out
+        });
+        for other in others {
+            sum.iter_mut().zip(&other).for_each(|(a, b)| *a += b);
         }
+        // From tap-major columns to the layout of the weights.
+        let sum = &*sum;
+        for_each_chunk(&mut dw, n, |k, row| {
+            for (c, to) in row.chunks_exact_mut(taps).enumerate() {
+                for (t, to) in to.iter_mut().enumerate() {
+                    *to = sum[k * n + t * s.c + c];
+                }
+            }
+        });
     });
     dw
 }
@@ -110,15 +124,14 @@ fn correlate(of: &Correlation, src: &[f32], w: &[f32], sink: &Grid<'_>, out: &mu
 }
 
 /// Weights with input and output channels exchanged, for some places of the kernel: `[c, (k, t)]`.
-fn turn(s: &Shape, w: &[f32], places: &[usize]) -> Vec<f32> {
+fn turn(s: &Shape, w: &[f32], places: &[usize], turned: &mut [f32]) {
     const CHANNELS: usize = 8;
     let area = s.kernel[0] * s.kernel[1];
     let row = s.k * places.len();
-    let mut turned = vec![0.0; s.c * row];
     if row == 0 {
-        return turned;
+        return;
     }
-    for_each_chunk(&mut turned, CHANNELS * row, |chunk, rows| {
+    for_each_chunk(turned, CHANNELS * row, |chunk, rows| {
         for k in 0..s.k {
             for (i, to) in rows.chunks_exact_mut(row).enumerate() {
                 let from = &w[(k * s.c + chunk * CHANNELS + i) * area..][..area];
@@ -128,18 +141,21 @@ fn turn(s: &Shape, w: &[f32], places: &[usize]) -> Vec<f32> {
             }
         }
     });
-    turned
+}
+
+/// Blocks of whole vectors, at most [`BLOCK`] long and nearly equal: 784 points are 192 + 192 + 192 + 208.
+fn even_blocks(points: usize) -> Vec<usize> {
+    let (count, vectors) = (points.div_ceil(BLOCK), points / HALF);
+    (0..count).map(|b| ((b + 1) * vectors / count - b * vectors / count) * HALF).collect()
 }
 
 /// From `[n, k, points]` to `[k, n, points]`.
-fn by_channel(dy: &[f32], n: usize, k: usize, points: usize) -> Vec<f32> {
-    let mut out = vec![0.0; dy.len()];
-    for_each_chunk(&mut out, (n * points).max(1), |channel, row| {
+fn by_channel(dy: &[f32], n: usize, k: usize, points: usize, out: &mut [f32]) {
+    for_each_chunk(out, n * points, |channel, row| {
         for (picture, to) in row.chunks_exact_mut(points).enumerate() {
             to.copy_from_slice(&dy[(picture * k + channel) * points..][..points]);
         }
     });
-    out
 }
 
 /// The sink of a correlation: grid points `(u, v)` of pictures `[m, h, w]` at `origin + stride (u, v)`.
@@ -152,7 +168,9 @@ struct Grid<'b> {
     bias: Option<&'b [f32]>,
 }
 
-impl Sink for Grid<'_> {
+// SAFETY: different grid points of different channels and pictures are different pixels; parts are rows, or pieces of rows
+// in order, which do not overlap.
+unsafe impl Sink for Grid<'_> {
     fn finish(&self, i: usize, _: usize, row: &mut [f32]) {
         if let Some(bias) = self.bias {
             row.iter_mut().for_each(|y| *y += bias[i]);

@@ -1,7 +1,7 @@
 //! The implicit im2col: which source pixels a vector of 16 grid points reads at each tap, worked out once a call.
 //!
-//! The points of all pictures are numbered through, so that a vector may span rows and pictures; the table is kept for one
-//! picture only when whole vectors fit it. With stride 1 a vector falls into few contiguous runs (masked loads); with other
+//! The points of all pictures are numbered through, so that a vector may span rows and pictures; the table repeats after as
+//! many pictures as make whole panels (one of 16 x 16, two of 28 x 28). With stride 1 a vector falls into few contiguous runs (masked loads); with other
 //! strides each point has its own position.
 
 use super::geometry::Correlation;
@@ -22,18 +22,21 @@ pub(crate) struct Patches<'a> {
     plane: usize,
     taps: usize,
     reads: Reads,
-    /// Vectors of 16 points in one picture where the table repeats, else of all.
+    /// Vectors after which the table repeats.
     period: usize,
     /// Distance in the source between repetitions.
     distance: usize,
+    /// Points of all pictures.
+    points: usize,
 }
 
 impl<'a> Patches<'a> {
     /// The table for `src` `[n, channels, h, w]`.
     pub(crate) fn new(src: &'a [f32], of: &Correlation) -> Self {
         let (points, plane, taps) = (of.points(), of.plane(), of.taps.len());
-        let repeats = points.is_multiple_of(PANEL);
-        let pictures = if repeats { 1 } else { of.n };
+        // Two to the number of factors two that the points lack: points * whole is a multiple of a panel.
+        let whole = (PANEL >> points.trailing_zeros().min(PANEL.trailing_zeros())).max(1);
+        let pictures = whole.min(of.n);
         let period = (points * pictures).div_ceil(HALF);
         assert!(i32::try_from(of.channels * plane * pictures).is_ok(), "a convolution source of over 2^31 numbers");
         // Position of a point's tap in the source, None outside.
@@ -66,7 +69,8 @@ impl<'a> Patches<'a> {
                 (0..period).flat_map(|vector| of.taps.iter().map(move |&tap| (vector, tap))).map(|(v, t)| lanes(v, t)).collect(),
             )
         };
-        Self { src, channels: of.channels, plane, taps, reads, period, distance: of.channels * plane * pictures }
+        let distance = of.channels * plane * pictures;
+        Self { src, channels: of.channels, plane, taps, reads, period, distance, points: points * of.n }
     }
 
     /// Taps.
@@ -84,12 +88,33 @@ impl<'a> Patches<'a> {
     fn read(&self, isa: Isa, v: usize, t: usize, c: usize, count: usize, dst: &mut [f32], step: usize) {
         let base = v / self.period * self.distance + c * self.plane;
         let entry = v % self.period * self.taps + t;
+        let left = self.points - v * HALF;
+        if left < HALF {
+            return self.read_last(isa, base, entry, left, count, dst, step);
+        }
         match &self.reads {
             Reads::Runs { runs, starts } => {
                 let runs = &runs[starts[entry] as usize..starts[entry + 1] as usize];
                 gather_runs(isa, self.src, base, self.plane, runs, count, dst, step);
             }
             Reads::Points(points) => gather_points(self.src, base, self.plane, &points[entry], count, dst, step),
+        }
+    }
+
+    /// The same for the last vector of all, of which only `left` points exist: the table may know more.
+    fn read_last(&self, isa: Isa, base: usize, entry: usize, left: usize, count: usize, dst: &mut [f32], step: usize) {
+        match &self.reads {
+            Reads::Runs { runs, starts } => {
+                let exist = (1u16 << left) - 1;
+                let runs = &runs[starts[entry] as usize..starts[entry + 1] as usize];
+                let runs: Vec<_> = runs.iter().map(|r| Run { mask: r.mask & exist, ..*r }).filter(|r| r.mask != 0).collect();
+                gather_runs(isa, self.src, base, self.plane, &runs, count, dst, step);
+            }
+            Reads::Points(points) => {
+                let mut points = points[entry];
+                points[left..].fill(-1);
+                gather_points(self.src, base, self.plane, &points, count, dst, step);
+            }
         }
     }
 }

@@ -89,7 +89,7 @@ pub(crate) fn product(m: usize, n: usize, blocks: &[usize], a: &Left<'_>, b: &im
             for (i, row) in c.chunks_exact_mut(wide).take(rows).enumerate() {
                 sink.finish(i0 + i, j0, &mut row[..cols]);
             }
-            // SAFETY: a sink maps every element of C to its own place, and jobs have different elements.
+            // SAFETY: a sink's parts for different tiles do not overlap, and jobs have different tiles.
             sink.store(i0, j0, rows, cols, wide, c, |start, len| unsafe { out.slice(start, len) });
         });
     });

@@ -4,8 +4,10 @@ use crate::micro::{Isa, transpose};
 
 /// Puts finished tiles of C in their places.
 ///
-/// Different elements of C go to different places of the output: the driver lets several threads store at once.
-pub(crate) trait Sink: Sync {
+/// # Safety
+/// Different elements of C go to different places of the output, and the parts that `store` asks for different tiles do not
+/// overlap: the driver lets several threads store at once.
+pub(crate) unsafe trait Sink: Sync {
     /// Adds what belongs to row `i`, columns from `j0` on (a bias).
     fn finish(&self, _i: usize, _j0: usize, _row: &mut [f32]) {}
 
@@ -40,7 +42,8 @@ impl<'b> Matrix<'b> {
     }
 }
 
-impl Sink for Matrix<'_> {
+// SAFETY: an element has its own place in the matrix; parts are pieces of rows.
+unsafe impl Sink for Matrix<'_> {
     fn finish(&self, _: usize, j0: usize, row: &mut [f32]) {
         if let Some(bias) = self.bias {
             row.iter_mut().zip(&bias[j0..]).for_each(|(y, b)| *y += b);
@@ -80,7 +83,8 @@ impl<'b> Transposed<'b> {
     }
 }
 
-impl Sink for Transposed<'_> {
+// SAFETY: an element has its own place in the matrix; parts are pieces of its rows, the columns of the product.
+unsafe impl Sink for Transposed<'_> {
     fn finish(&self, i: usize, _: usize, row: &mut [f32]) {
         if let Some(bias) = self.bias {
             row.iter_mut().for_each(|y| *y += bias[i]);

@@ -28,6 +28,7 @@ pub(super) unsafe fn tile(t: Tile<'_>) {
 
 /// `M` rows, `V` vectors of columns; `ROW`: rows of A are contiguous, otherwise its columns are.
 #[target_feature(enable = "avx512f")]
+#[allow(clippy::needless_range_loop)] // constant indices keep the accumulators in registers
 unsafe fn kernel<const M: usize, const V: usize, const ROW: bool>(t: Tile<'_>) {
     // Distances between rows and between steps of the sum.
     let (row, step) = if ROW { (t.rs, 1) } else { (1, t.cs) };
