@@ -1,1 +1,16 @@
-//! A network made into a denoiser, and the model file.
+//! A network made into a denoiser, and the file it lives in.
+//!
+//! A [`Model`] is everything needed to sample: weights, network, process, prediction and data codec. Its file is one
+//! safetensors file that other tools open too; nothing in it is ever executed.
+
+mod denoiser;
+mod error;
+mod file;
+mod meta;
+mod model;
+
+pub use denoiser::ModelDenoiser;
+pub use error::ModelError;
+pub use file::{Inspection, TensorEntry, TensorFile, write_tensors};
+pub use meta::{DataSummary, FORMAT, ModelMeta, SamplingDefaults, TrainingSummary};
+pub use model::{Model, Weights, model_path};

@@ -1,1 +1,22 @@
-//! Objectives, optimiser, EMA, trainer and run folder.
+//! Training: objectives, the optimiser's step, averages of the weights, the run folder and the loop.
+
+mod average;
+pub mod config;
+mod doctor;
+mod error;
+mod event;
+mod log;
+mod objective;
+mod preview;
+mod run;
+mod tensorboard;
+mod trainer;
+
+pub use config::{ConfigError, Decay, EmaConfig, ExampleConfig, Length, OptimConfig, PreviewConfig, TrainConfig};
+pub use doctor::Doctor;
+pub use error::TrainError;
+pub use event::{Event, Observer, Silent, StepReport};
+pub use objective::{Objective, TimeLaw, Weight};
+pub use run::{Position, RunFolder};
+pub use tensorboard::EventFile;
+pub use trainer::{Ended, Outcome, Step, Trainer};

@@ -213,7 +213,10 @@ mod tests {
                         };
                         let found = weight.on_output(&m, &prediction);
                         let expected = on_clean * c_out * c_out;
-                        assert!((found / expected - 1.0).abs() < 1e-9, "{config:?} {prediction:?} {weight:?}: {found} {expected}");
+                        assert!(
+                            (found / expected - 1.0).abs() < 1e-9,
+                            "{config:?} {prediction:?} {weight:?}: {found} {expected}"
+                        );
                     }
                 }
             }
@@ -247,11 +250,8 @@ mod tests {
     fn log_normal_times_have_their_moments() {
         let process = ProcessConfig::all()[4].build().unwrap();
         for stratified in [false, true] {
-            let objective = Objective {
-                weight: Weight::Output,
-                times: TimeLaw::LogNormal { mean: -1.2, deviation: 1.2 },
-                stratified,
-            };
+            let objective =
+                Objective { weight: Weight::Output, times: TimeLaw::LogNormal { mean: -1.2, deviation: 1.2 }, stratified };
             let samples: Vec<u64> = (0..20_000).collect();
             let logs: Vec<f64> =
                 objective.draw_times(&*process, 1, &samples).iter().map(|&t| process.at(t).ratio().ln()).collect();

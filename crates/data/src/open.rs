@@ -1,0 +1,103 @@
+//! From a name to a data set.
+
+use crate::dataset::Storage;
+use crate::{DataError, Dataset, Fit, Shape, Value, idx, pictures, synthetic};
+use serde::{Deserialize, Serialize};
+use std::io::Read;
+use std::path::Path;
+use std::sync::Arc;
+
+/// How data are read.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct OpenOptions {
+    /// Rows and columns that pictures are brought to; those of the pictures, if all are of one size.
+    pub size: Option<[usize; 2]>,
+    /// How they are brought there.
+    pub fit: Fit,
+}
+
+/// Opens a data set: a folder of pictures (sub-folders are classes), an IDX image file or a folder with Fashion-MNIST's four files,
+/// `toy:swiss-roll`, `toy:moons`, `toy:checkerboard`, `toy:mixture` (each `[:n]`), or `digits`.
+///
+/// # Errors
+/// When there is nothing of that name, or it cannot be read; the error says what was found and expected.
+pub fn open(spec: &str, options: &OpenOptions) -> Result<Dataset, DataError> {
+    let path = Path::new(spec);
+    if spec == "digits" {
+        return digits();
+    }
+    if let Some(name) = spec.strip_prefix("toy:") {
+        return synthetic::open(spec, name);
+    }
+    let mut data = if path.is_dir() {
+        match idx::in_folder(path) {
+            Some(images) => idx::open(&images)?,
+            None => pictures::open(path, options)?,
+        }
+    } else if path.is_file() {
+        idx::open(path)?
+    } else {
+        let expected = "a folder of pictures, an IDX file, toy:NAME or digits".into();
+        return Err(DataError::Missing { spec: spec.into(), expected });
+    };
+    data.name = spec.into();
+    Ok(data)
+}
+
+/// The 1,797 embedded digits of 8x8 with values 0 to 16 (UCI, CC BY 4.0).
+fn digits() -> Result<Dataset, DataError> {
+    let path = Path::new("digits");
+    let mut text = String::new();
+    flate2::read::GzDecoder::new(&include_bytes!("../assets/digits.csv.gz")[..])
+        .read_to_string(&mut text)
+        .map_err(DataError::io(path))?;
+    let (mut values, mut labels) = (Vec::new(), Vec::new());
+    for line in text.lines() {
+        let row: Vec<u8> = line.split(',').filter_map(|v| v.parse::<f64>().ok()).map(|v| v as u8).collect();
+        let Some((label, pixels)) = row.split_last().filter(|r| r.1.len() == 64) else {
+            return Err(DataError::format(path, format!("a row of {} numbers", row.len()), "64 values and a label"));
+        };
+        values.extend_from_slice(pixels);
+        labels.push(u32::from(*label));
+    }
+    let (shape, rows) = (Shape::Image { channels: 1, height: 8, width: 8 }, labels.len());
+    let mut data = Dataset::new("digits", shape, Value::Byte, Storage::Bytes(Arc::new(values)), rows);
+    data.bounds = Some((0.0, 16.0));
+    data.labels = Some(Arc::new(labels));
+    data.classes = (0..10).map(|d| d.to_string()).collect();
+    Ok(data)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Codec, CodecOptions};
+
+    #[test]
+    fn digits_are_all_there_and_the_codec_inverts() {
+        let data = open("digits", &OpenOptions::default()).unwrap();
+        assert_eq!((data.len(), data.classes().len()), (1797, 10));
+        let codec = Codec::fit(&data, &CodecOptions::default()).unwrap();
+        let (mut row, mut state, mut back) = (vec![0.0; 64], vec![0.0; 64], vec![0.0; 64]);
+        for i in 0..data.len() {
+            data.row(i, &mut row);
+            codec.encode_row(&row, &mut state);
+            assert!(state.iter().all(|v| (-1.0..=1.0).contains(v)));
+            codec.decode_row(&state, &mut back);
+            assert_eq!(row, back);
+        }
+        assert!((codec.log_det() + 64.0 * 8f64.ln()).abs() < 1e-9);
+    }
+
+    #[test]
+    fn what_is_not_there_is_named() {
+        let error = open("no/such/place", &OpenOptions::default()).unwrap_err().to_string();
+        assert!(error.contains("no/such/place") && error.contains("expected"), "{error}");
+        let error = open("toy:nothing", &OpenOptions::default()).unwrap_err().to_string();
+        assert!(error.contains("moons"), "{error}");
+        let folder = tempfile::tempdir().unwrap();
+        let error = open(&folder.path().display().to_string(), &OpenOptions::default()).unwrap_err().to_string();
+        assert!(error.contains("no picture"), "{error}");
+    }
+}

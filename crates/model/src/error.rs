@@ -1,0 +1,81 @@
+//! What can be wrong with a model file.
+
+use std::path::PathBuf;
+
+/// Why a model could not be read, built or written.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    /// The file system refused.
+    #[error("{}: {source}; check that the file exists and may be accessed", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Its answer.
+        source: std::io::Error,
+    },
+    /// The file is not a safetensors file, or is cut short.
+    #[error("{}: not a complete safetensors file ({found}); expected a model written by scorefield: copy or train it again", path.display())]
+    NotSafetensors {
+        /// The file.
+        path: PathBuf,
+        /// What the reader says.
+        found: String,
+    },
+    /// A safetensors file of another project.
+    #[error(
+        "{}: a safetensors file without scorefield's description ({found}); expected the metadata key `scorefield`: \
+         this version opens its own models only", path.display()
+    )]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// What it holds instead.
+        found: String,
+    },
+    /// The description cannot be understood.
+    #[error("{}: the description in the file is wrong: {found}; expected format {expected}; write the model again with this version", path.display())]
+    Description {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        found: String,
+        /// The format this version reads.
+        expected: u32,
+    },
+    /// A tensor is missing, has another shape or type, or holds no numbers.
+    #[error("{}: tensor `{name}` is {found}, expected {expected}; the file does not fit its own description", path.display())]
+    Tensor {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// What is there.
+        found: String,
+        /// What should be.
+        expected: String,
+    },
+    /// The folder holds no model.
+    #[error("{}: a folder without `model.safetensors`; expected a run folder with a saved model, or a model file", path.display())]
+    NoModel {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The model has no raw weights.
+    #[error("{}: the file keeps the averaged weights only; expected raw weights too: use --weights ema", path.display())]
+    NoRaw {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The network cannot be built.
+    #[error("the network of the model cannot be built: {0}")]
+    Network(#[from] scorefield_nn::NetworkError),
+    /// The process cannot be built.
+    #[error(transparent)]
+    Process(#[from] scorefield_process::ProcessError),
+}
+
+impl ModelError {
+    pub(crate) fn io(path: &std::path::Path) -> impl FnOnce(std::io::Error) -> Self + '_ {
+        move |source| Self::Io { path: path.to_owned(), source }
+    }
+}

@@ -1,0 +1,145 @@
+//! Weights, network, process, prediction and codec in one value.
+
+use crate::file::{TensorFile, write_tensors};
+use crate::{Inspection, ModelDenoiser, ModelError, ModelMeta};
+use scorefield_nn::{Network, Params};
+use scorefield_process::{Process, ProcessConfig};
+use scorefield_tensor::Device;
+use std::path::{Path, PathBuf};
+
+/// Which of the weights in a file are used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Weights {
+    /// The exponential moving average: what is sampled.
+    #[default]
+    Ema,
+    /// The weights as the optimiser left them.
+    Raw,
+}
+
+impl Weights {
+    pub(crate) fn prefix(self) -> &'static str {
+        match self {
+            Self::Ema => "ema.",
+            Self::Raw => "raw.",
+        }
+    }
+}
+
+/// A trained model.
+#[derive(Debug)]
+pub struct Model {
+    meta: ModelMeta,
+    process: Box<dyn Process>,
+    network: Box<dyn Network>,
+    weights: Params,
+}
+
+/// The model file that a name stands for: the file itself, or the `model.safetensors` of a run folder.
+///
+/// # Errors
+/// When a folder holds no model.
+pub fn model_path(path: &Path) -> Result<PathBuf, ModelError> {
+    if !path.is_dir() {
+        return Ok(path.to_owned());
+    }
+    let inside = path.join("model.safetensors");
+    if inside.is_file() { Ok(inside) } else { Err(ModelError::NoModel { path: path.to_owned() }) }
+}
+
+impl Model {
+    /// A model from its parts.
+    ///
+    /// # Errors
+    /// When the network or the process cannot be built from the description.
+    ///
+    /// # Panics
+    /// When the weights are not the network's.
+    pub fn new(meta: ModelMeta, weights: Params) -> Result<Self, ModelError> {
+        let network = meta.network.build(&meta.codec.shape().dims())?;
+        let process = ProcessConfig::build(&meta.process)?;
+        assert_eq!(weights.len(), network.params().len(), "weights of another network");
+        Ok(Self { meta, process, network, weights })
+    }
+
+    /// Reads a model file or the model of a run folder.
+    ///
+    /// # Errors
+    /// When it is not there, not a model of this format, cut short, or its tensors are not those of its network.
+    pub fn load(path: impl AsRef<Path>, which: Weights, device: &Device) -> Result<Self, ModelError> {
+        let path = model_path(path.as_ref())?;
+        let mut reader = TensorFile::open(&path)?;
+        let meta = reader.meta()?;
+        let network = meta.network.build(&meta.codec.shape().dims())?;
+        if which == Weights::Raw && !reader.has_prefix(which.prefix()) {
+            return Err(ModelError::NoRaw { path });
+        }
+        let mut host = Vec::with_capacity(network.params().len());
+        for spec in network.params() {
+            host.push(reader.floats(&format!("{}{}", which.prefix(), spec.name), &spec.shape)?);
+        }
+        let process = ProcessConfig::build(&meta.process)?;
+        let wrong = |e: scorefield_nn::ParamsError| ModelError::Description {
+            path: path.clone(),
+            found: e.to_string(),
+            expected: crate::FORMAT,
+        };
+        let weights = Params::from_host(network.params(), host, device).map_err(wrong)?;
+        Ok(Self { meta, process, network, weights })
+    }
+
+    /// What a model file or run folder says of itself, without loading weights.
+    ///
+    /// # Errors
+    /// As [`Model::load`], but for the weights.
+    pub fn inspect(path: impl AsRef<Path>) -> Result<Inspection, ModelError> {
+        TensorFile::open(&model_path(path.as_ref())?)?.inspection()
+    }
+
+    /// Writes the model file: beside, flushed, renamed. `raw` are the optimiser's own weights, kept if given.
+    ///
+    /// # Errors
+    /// When the disk refuses; the file that stood there before is then untouched.
+    pub fn save(&self, path: &Path, raw: Option<&Params>) -> Result<(), ModelError> {
+        let mut sets = vec![(Weights::Ema, self.weights.to_host())];
+        sets.extend(raw.map(|raw| (Weights::Raw, raw.to_host())));
+        let mut tensors = Vec::new();
+        for (which, host) in &sets {
+            for (spec, values) in self.network.params().iter().zip(host) {
+                tensors.push((format!("{}{}", which.prefix(), spec.name), spec.shape.clone(), values.as_slice()));
+            }
+        }
+        let text = serde_json::to_string(&self.meta).expect("a description is plain data");
+        write_tensors(path, &tensors, &text)
+    }
+
+    /// The description.
+    pub fn meta(&self) -> &ModelMeta {
+        &self.meta
+    }
+
+    /// The process it was trained under.
+    pub fn process(&self) -> &dyn Process {
+        &*self.process
+    }
+
+    /// The network.
+    pub fn network(&self) -> &dyn Network {
+        &*self.network
+    }
+
+    /// The weights in use.
+    pub fn weights(&self) -> &Params {
+        &self.weights
+    }
+
+    /// Numbers in a state.
+    pub fn dim(&self) -> usize {
+        self.meta.codec.shape().len()
+    }
+
+    /// The model as a denoiser; `classes` holds one class (or none) a row of the batches it will see.
+    pub fn denoiser(&self, classes: Option<Vec<Option<u32>>>) -> ModelDenoiser<'_> {
+        ModelDenoiser::new(self, classes)
+    }
+}

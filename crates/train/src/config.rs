@@ -1,0 +1,223 @@
+//! What a training run is: plain numbers and names, as they stand in `recipe.toml`.
+
+use crate::Objective;
+use scorefield_data::{AugmentOptions, CodecOptions};
+use scorefield_nn::NetworkConfig;
+use scorefield_process::{Prediction, ProcessConfig, TimeInput};
+use serde::{Deserialize, Serialize};
+
+/// Everything a run is made of, resolved: running it again repeats the run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainConfig {
+    /// The seed of everything random.
+    pub seed: u64,
+    /// Examples a batch.
+    pub batch: usize,
+    /// Batches whose gradients are summed for one step of the optimiser.
+    #[serde(default = "one")]
+    pub accumulate: usize,
+    /// Share of labels hidden from the network, for classifier-free guidance (Ho and Salimans 2022).
+    #[serde(default)]
+    pub label_dropout: f64,
+    /// Seconds between saves.
+    #[serde(default = "save_seconds")]
+    pub save_seconds: f64,
+    /// What the network is told of the time.
+    pub time_input: TimeInput,
+    /// How long to train.
+    pub length: Length,
+    /// What the network predicts.
+    pub prediction: Prediction,
+    /// The process.
+    pub process: ProcessConfig,
+    /// Weight and law of the noise levels.
+    pub objective: Objective,
+    /// The optimiser.
+    #[serde(default)]
+    pub optim: OptimConfig,
+    /// The averages.
+    #[serde(default)]
+    pub ema: EmaConfig,
+    /// Sample grids during training.
+    #[serde(default)]
+    pub preview: PreviewConfig,
+    /// How examples become states, and what is done to them on the way.
+    #[serde(default)]
+    pub examples: ExampleConfig,
+    /// The network.
+    pub network: NetworkConfig,
+}
+
+fn one() -> usize {
+    1
+}
+
+fn save_seconds() -> f64 {
+    60.0
+}
+
+/// How long to train.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Length {
+    /// Steps of the optimiser.
+    Steps(u64),
+    /// Minutes of this machine: turned into steps after the first steps have been timed.
+    Minutes(f64),
+}
+
+/// Between data and states.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ExampleConfig {
+    /// The codec's range.
+    pub codec: CodecOptions,
+    /// Whether pictures are mirrored left to right at random.
+    pub flip: bool,
+    /// Non-leaky augmentation (Karras et al. 2022, appendix F.2).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub augment: Option<AugmentOptions>,
+}
+
+/// AdamW with warm-up, decay and clipping of the global norm.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct OptimConfig {
+    /// Peak learning rate.
+    pub lr: f64,
+    /// Decay of the first moment.
+    pub beta1: f64,
+    /// Decay of the second moment.
+    pub beta2: f64,
+    /// Added to the root of the second moment.
+    pub eps: f64,
+    /// Decoupled weight decay.
+    pub weight_decay: f64,
+    /// Largest global norm of the gradient; larger ones are scaled down to it.
+    pub clip: f64,
+    /// Steps over which the learning rate rises from zero.
+    pub warmup: u64,
+    /// What happens after.
+    pub decay: Decay,
+}
+
+/// The learning rate after warm-up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Decay {
+    /// Constant.
+    Constant,
+    /// Half a cosine down to one hundredth at the end of the run.
+    Cosine,
+}
+
+impl Default for OptimConfig {
+    fn default() -> Self {
+        Self { lr: 1e-3, beta1: 0.9, beta2: 0.99, eps: 1e-8, weight_decay: 0.0, clip: 1.0, warmup: 200, decay: Decay::Cosine }
+    }
+}
+
+impl OptimConfig {
+    /// The learning rate of step `step` (from 0) of `total`; `total` is unknown while a run of given minutes is being timed.
+    pub fn rate(&self, step: u64, total: Option<u64>) -> f64 {
+        let rise = if self.warmup == 0 { 1.0 } else { ((step + 1) as f64 / self.warmup as f64).min(1.0) };
+        let fall = match (self.decay, total) {
+            (Decay::Cosine, Some(total)) if step > self.warmup && total > self.warmup => {
+                let u = (step - self.warmup) as f64 / (total - self.warmup) as f64;
+                0.01 + 0.99 * 0.5 * (1.0 + (std::f64::consts::PI * u.min(1.0)).cos())
+            }
+            _ => 1.0,
+        };
+        self.lr * rise * fall
+    }
+}
+
+/// Exponential moving averages of the weights.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EmaConfig {
+    /// Half-lives as shares of the run: two are kept at once, the first is what is sampled.
+    pub half_lives: [f64; 2],
+}
+
+impl Default for EmaConfig {
+    fn default() -> Self {
+        Self { half_lives: [0.03, 0.1] }
+    }
+}
+
+impl EmaConfig {
+    /// The decay of average `which` at step `n` (from 1): `min(2^(-1 / half_life), (1 + n) / (10 + n))`, so that a young average
+    /// follows the weights (the warm-up of Song et al.'s code).
+    pub fn decay(&self, which: usize, n: u64, total: Option<u64>) -> f64 {
+        let warm = (1 + n) as f64 / (10 + n) as f64;
+        total.map_or(warm, |total| warm.min((-1.0 / self.half_life(which, total)).exp2()))
+    }
+
+    /// The half-life of average `which` in steps.
+    pub fn half_life(&self, which: usize, total: u64) -> f64 {
+        (self.half_lives[which] * total as f64).max(1.0)
+    }
+}
+
+/// Sample grids while training.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PreviewConfig {
+    /// Seconds between grids; zero for none.
+    pub every_seconds: f64,
+    /// Samples a grid.
+    pub n: usize,
+    /// Steps of the sampler (Heun on a Karras grid).
+    pub steps: usize,
+}
+
+impl Default for PreviewConfig {
+    fn default() -> Self {
+        Self { every_seconds: 120.0, n: 36, steps: 12 }
+    }
+}
+
+/// A number in a recipe that makes no run.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("recipe: {key} is {found}, expected {expected}")]
+pub struct ConfigError {
+    /// The key.
+    pub key: &'static str,
+    /// Its value.
+    pub found: String,
+    /// What would do.
+    pub expected: &'static str,
+}
+
+impl TrainConfig {
+    /// Checks every number once, before anything is built.
+    ///
+    /// # Errors
+    /// For the first that makes no run.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let o = &self.optim;
+        let minutes = if let Length::Minutes(m) = self.length { m } else { 1.0 };
+        let checks: [(&'static str, f64, bool, &'static str); 14] = [
+            ("batch", self.batch as f64, self.batch > 0, "one or more"),
+            ("accumulate", self.accumulate as f64, self.accumulate > 0, "one or more"),
+            ("label_dropout", self.label_dropout, (0.0..=1.0).contains(&self.label_dropout), "a share between 0 and 1"),
+            ("save_seconds", self.save_seconds, self.save_seconds >= 0.0, "seconds, zero or more"),
+            ("length.minutes", minutes, minutes.is_finite() && minutes > 0.0, "minutes above 0"),
+            ("optim.lr", o.lr, o.lr.is_finite() && o.lr > 0.0, "a learning rate above 0"),
+            ("optim.beta1", o.beta1, (0.0..1.0).contains(&o.beta1), "a decay from 0 up to, but not including, 1"),
+            ("optim.beta2", o.beta2, (0.0..1.0).contains(&o.beta2), "a decay from 0 up to, but not including, 1"),
+            ("optim.eps", o.eps, o.eps > 0.0, "a small number above 0"),
+            ("optim.weight_decay", o.weight_decay, o.weight_decay >= 0.0, "zero or more"),
+            ("optim.clip", o.clip, o.clip > 0.0, "a norm above 0 (inf for no clipping)"),
+            ("ema.half_lives[0]", self.ema.half_lives[0], self.ema.half_lives[0] > 0.0, "a share of the run above 0"),
+            ("ema.half_lives[1]", self.ema.half_lives[1], self.ema.half_lives[1] > 0.0, "a share of the run above 0"),
+            ("preview.every_seconds", self.preview.every_seconds, self.preview.every_seconds >= 0.0, "seconds, zero or more"),
+        ];
+        match checks.into_iter().find(|c| !c.2) {
+            Some((key, found, _, expected)) => Err(ConfigError { key, found: found.to_string(), expected }),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! A doctor that speaks while a run goes on: what beginners find out only when the samples are bad.
+
+use crate::{EmaConfig, TrainConfig};
+
+/// Watches a run and says what is likely wrong, each thing once.
+#[derive(Debug, Default)]
+pub struct Doctor {
+    said: Vec<&'static str>,
+    loss: f64,
+    trivial: f64,
+    steps: u64,
+}
+
+/// Steps over which loss and trivial loss are compared.
+const WINDOW: u64 = 200;
+
+impl Doctor {
+    /// Before the first step: batch against data, the codec's range, the averages against the length.
+    pub fn before(&mut self, config: &TrainConfig, examples: usize, outside: u64, values: u64) -> Vec<String> {
+        let mut notes = Vec::new();
+        if examples < config.batch {
+            notes.push(format!(
+                "{examples} examples are fewer than a batch of {}: every batch repeats some, and the model may memorise them all",
+                config.batch
+            ));
+        }
+        if outside > 0 {
+            notes.push(format!(
+                "{outside} of {values} encoded values lie outside the codec's range: samplers that clip would cut them off"
+            ));
+        }
+        notes
+    }
+
+    /// When the length is known: averages that are longer than the run would sample the first, bad weights.
+    pub fn length(&mut self, ema: &EmaConfig, total: u64) -> Vec<String> {
+        (0..2)
+            .filter(|&which| ema.half_life(which, total) > 0.5 * total as f64)
+            .map(|which| {
+                format!(
+                    "average {} has a half-life of {:.0} steps in a run of {total}: its samples lag behind the weights; \
+                     ema.half_lives below 0.2 suit a run of this length",
+                    which + 1,
+                    ema.half_life(which, total)
+                )
+            })
+            .collect()
+    }
+
+    /// After each step: is the network better than a predictor that knows only the mean and the spread of the data?
+    pub fn step(&mut self, loss: f64, trivial: f64) -> Option<String> {
+        self.loss += loss;
+        self.trivial += trivial;
+        self.steps += 1;
+        if self.steps < WINDOW {
+            return None;
+        }
+        let (loss, trivial) = (self.loss / WINDOW as f64, self.trivial / WINDOW as f64);
+        (self.loss, self.trivial, self.steps) = (0.0, 0.0, 0);
+        // The first window is warm-up; the doctor speaks from the second on, once.
+        if !self.said.contains(&"first") {
+            self.said.push("first");
+            return None;
+        }
+        if loss < trivial || self.said.contains(&"trivial") {
+            return None;
+        }
+        self.said.push("trivial");
+        Some(format!(
+            "the loss ({loss:.4}) is not below that of a predictor that knows only the mean and spread of the data ({trivial:.4}): \
+             a lower learning rate, a longer warm-up or a larger network may help"
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn speaks_once_of_a_loss_that_is_not_below_the_trivial() {
+        let mut doctor = Doctor::default();
+        let said: Vec<_> = (0..5 * WINDOW).filter_map(|_| doctor.step(1.1, 1.0)).collect();
+        assert_eq!(said.len(), 1);
+        assert!((0..5 * WINDOW).all(|_| Doctor::default().step(0.5, 1.0).is_none()));
+        let mut content = Doctor::default();
+        assert!((0..5 * WINDOW).all(|_| content.step(0.5, 1.0).is_none()));
+    }
+
+    #[test]
+    fn speaks_of_averages_longer_than_the_run() {
+        let mut doctor = Doctor::default();
+        assert_eq!(doctor.length(&EmaConfig { half_lives: [0.05, 0.9] }, 1000).len(), 1);
+        assert!(doctor.length(&EmaConfig::default(), 1000).is_empty());
+    }
+}

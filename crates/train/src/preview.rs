@@ -1,0 +1,41 @@
+//! A look at the samples while a run goes on: the same seed every time, so that pictures can be compared.
+
+use crate::TrainError;
+use crate::config::PreviewConfig;
+use scorefield_data::{Codec, Shape, write};
+use scorefield_model::Model;
+use scorefield_process::GridKind;
+use scorefield_sample::{Job, SolverKind, sample_with};
+use scorefield_tensor::rows;
+use std::ops::ControlFlow;
+use std::path::Path;
+
+/// The ending of a preview: a picture for pictures, an array for vectors.
+pub(crate) fn ending(codec: &Codec) -> &'static str {
+    match codec.shape() {
+        Shape::Image { .. } => "png",
+        Shape::Vector { .. } => "npy",
+    }
+}
+
+/// Samples by Heun's method on a Karras grid, every class in turn, and writes them.
+pub(crate) fn write(model: &Model, config: &PreviewConfig, seed: u64, path: &Path) -> Result<(), TrainError> {
+    let io = |source| TrainError::Io { path: path.to_owned(), source };
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).map_err(io)?;
+    }
+    let classes = model.network().classes() as u64;
+    let denoiser = |range: &std::ops::Range<u64>| {
+        let labels = (classes > 0).then(|| range.clone().map(|i| Some((i % classes) as u32)).collect());
+        model.denoiser(labels)
+    };
+    let solver =
+        "heun".parse::<SolverKind>().map_err(|e| TrainError::State { path: path.to_owned(), found: e.to_string() })?.build();
+    let grid = GridKind::Karras { rho: 7.0 }
+        .grid(model.process(), config.steps.max(1))
+        .map_err(|e| TrainError::State { path: path.to_owned(), found: e.to_string() })?;
+    let job = Job::new(seed, config.n as u64, model.dim());
+    let Some(x) = sample_with(denoiser, &*solver, &grid, &job, |_, _| ControlFlow::Continue(())) else { return Ok(()) };
+    write::samples(path, &rows(x), config.n, &model.meta().codec)?;
+    Ok(())
+}

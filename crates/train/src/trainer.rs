@@ -1,0 +1,440 @@
+//! The loop of a training run: a pure function of (recipe, data, step) that can be cut and resumed anywhere.
+//!
+//! Every random number is drawn by (seed, training example, purpose) from counters, and the data position is the step; so a
+//! resumed run is the uninterrupted run, bit for bit, on the same machine.
+
+use crate::average::{OptimState, Rates, accumulate, global_norm};
+use crate::doctor::Doctor;
+use crate::event::{Event, Observer, StepReport};
+use crate::log::Log;
+use crate::run::{Position, RunFolder};
+use crate::{Length, TrainConfig, TrainError, preview};
+use scorefield_data::{Batches, Codec, Dataset, HostBatch, stats};
+use scorefield_model::{DataSummary, FORMAT, Model, ModelMeta, SamplingDefaults, TrainingSummary};
+use scorefield_nn::{Input, Mode, Network, Params};
+use scorefield_process::{Process, ProcessExt};
+use scorefield_tensor::noise::Stream;
+use scorefield_tensor::{Coefficient, Device, Noise, Purpose, Streams, batch, rows};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// Steps in a row with a loss that is not finite before a run stops.
+const PATIENCE: u32 = 10;
+/// How long a run of given minutes is timed before its number of steps is fixed.
+const TIMING: Duration = Duration::from_secs(12);
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    /// Why it ended.
+    pub ended: Ended,
+    /// Where it stands.
+    pub position: Position,
+}
+
+/// Why a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// All steps are done.
+    Finished,
+    /// The minutes are over.
+    OutOfTime,
+    /// It was asked to stop, and saved.
+    Interrupted,
+}
+
+/// A training run in its folder.
+#[derive(Debug)]
+pub struct Trainer<'a> {
+    config: TrainConfig,
+    dataset: &'a Dataset,
+    codec: Codec,
+    sigma_data: f64,
+    run: RunFolder,
+    network: Box<dyn Network>,
+    process: Box<dyn Process>,
+    device: Device,
+    params: Params,
+    state: OptimState,
+    position: Position,
+    doctor: Doctor,
+    notes: Vec<String>,
+}
+
+impl<'a> Trainer<'a> {
+    /// Starts a run in a new or empty folder; `recipe` is the text kept as `recipe.toml`.
+    ///
+    /// # Errors
+    /// When the folder is in use or holds a run, or the recipe makes no run with these data.
+    pub fn create(
+        path: &Path,
+        config: TrainConfig,
+        recipe: &str,
+        dataset: &'a Dataset,
+        device: &Device,
+    ) -> Result<Self, TrainError> {
+        let run = RunFolder::open(path)?;
+        if run.has_state() {
+            let step = SavedStep::read(&run)?;
+            return Err(TrainError::Exists { path: path.to_owned(), step });
+        }
+        let trainer = Self::build(run, config, dataset, device, None)?;
+        trainer.run.write_text(&trainer.run.recipe(), recipe)?;
+        Ok(trainer)
+    }
+
+    /// Goes on with the run in a folder; `config` is its own recipe, `dataset` its own data.
+    ///
+    /// # Errors
+    /// When there is no run, it is in use, or the data are not its data.
+    pub fn resume(path: &Path, config: TrainConfig, dataset: &'a Dataset, device: &Device) -> Result<Self, TrainError> {
+        if !path.join("state").join("state.safetensors").is_file() {
+            return Err(TrainError::NothingToResume { path: path.to_owned() });
+        }
+        let run = RunFolder::open(path)?;
+        Self::build(run, config, dataset, device, Some(()))
+    }
+
+    fn build(
+        run: RunFolder,
+        config: TrainConfig,
+        dataset: &'a Dataset,
+        device: &Device,
+        resume: Option<()>,
+    ) -> Result<Self, TrainError> {
+        config.validate()?;
+        let codec = Codec::fit(dataset, &config.examples.codec)?;
+        let network = config.network.build(&codec.shape().dims())?;
+        let classes = dataset.classes().len();
+        if network.classes() != 0 && network.classes() != classes {
+            return Err(TrainError::Classes { network: network.classes(), data: classes });
+        }
+        let process = config.process.build()?;
+        let sigma_data = stats::sigma_data(dataset, &codec);
+        let fingerprint = dataset.fingerprint();
+        let mut doctor = Doctor::default();
+        let mut notes = Vec::new();
+        let (position, params, state) = if resume.is_some() {
+            let loaded = run.load_state(network.params(), device)?;
+            if loaded.0.data != fingerprint {
+                return Err(TrainError::OtherData { found: fingerprint, expected: loaded.0.data });
+            }
+            run.rewind_metrics(loaded.0.step)?;
+            loaded
+        } else {
+            let check = stats::outside_range(dataset, &codec);
+            notes = doctor.before(&config, dataset.len(), check.outside, check.values);
+            let params = Params::init(network.params(), config.seed, device);
+            let state = OptimState::new(&params);
+            let total = if let Length::Steps(n) = config.length { Some(n) } else { None };
+            (Position { total, data: fingerprint, ..Position::default() }, params, state)
+        };
+        if let Some(total) = position.total {
+            notes.extend(doctor.length(&config.ema, total));
+        }
+        let device = device.clone();
+        Ok(Self { config, dataset, codec, sigma_data, run, network, process, device, params, state, position, doctor, notes })
+    }
+
+    /// Where the run stands.
+    pub fn position(&self) -> &Position {
+        &self.position
+    }
+
+    /// The recipe.
+    pub fn config(&self) -> &TrainConfig {
+        &self.config
+    }
+
+    /// Trains until the steps or minutes are done, or `stop` becomes true; saves before it returns.
+    ///
+    /// # Errors
+    /// When the disk refuses or the loss stays non-finite; what was saved before is whole in either case.
+    pub fn run(&mut self, observer: &mut dyn Observer, stop: &AtomicBool) -> Result<Outcome, TrainError> {
+        let parameters = self.network.parameters() as u64;
+        observer.event(&Event::Start { step: self.position.step, parameters, examples: self.dataset.len() });
+        for note in std::mem::take(&mut self.notes) {
+            observer.event(&Event::Note(note));
+        }
+        let mut log = Log::open(&self.run)?;
+        let started = Instant::now();
+        let (seconds_before, first_step) = (self.position.seconds, self.position.step);
+        let (mut last_save, mut last_preview, mut save_cost) = (Instant::now(), Instant::now(), 0.0f64);
+        let (mut bad, mut pace) = (0u32, None::<f64>);
+        let ended = loop {
+            let at = self.position.clone();
+            if at.total.is_some_and(|total| at.step >= total) {
+                break Ended::Finished;
+            }
+            if stop.load(Ordering::Relaxed) {
+                break Ended::Interrupted;
+            }
+            if let Length::Minutes(minutes) = self.config.length
+                && at.seconds > minutes * 60.0
+            {
+                break Ended::OutOfTime;
+            }
+
+            let step_started = Instant::now();
+            let step = self.advance();
+            let took = step_started.elapsed().as_secs_f64();
+            // The first step warms caches and is no measure of the pace.
+            if self.position.step > first_step + 1 {
+                pace = Some(pace.map_or(took, |p| p + 0.05 * (took - p)));
+            }
+            self.position.seconds = seconds_before + started.elapsed().as_secs_f64();
+
+            match step {
+                Step::Taken { loss, trivial, lr, grad_norm } => {
+                    bad = 0;
+                    let smooth = if self.position.updates <= 1 { loss } else { 0.98 * self.position.loss + 0.02 * loss };
+                    self.position.loss = smooth;
+                    if let Some(note) = self.doctor.step(loss, trivial) {
+                        observer.event(&Event::Note(note));
+                    }
+                    let examples = (self.config.batch * self.config.accumulate) as f64;
+                    let total = self.position.total;
+                    let left = total.zip(pace).map(|(total, pace)| total.saturating_sub(self.position.step) as f64 * pace);
+                    let report = StepReport {
+                        step: self.position.step,
+                        total,
+                        loss,
+                        trivial,
+                        lr,
+                        grad_norm,
+                        examples_per_second: examples / pace.unwrap_or(took),
+                        seconds: self.position.seconds,
+                        seconds_left: left,
+                    };
+                    log.step(&report)?;
+                    observer.event(&Event::Step(report));
+                }
+                Step::Skipped { loss, grad_norm } => {
+                    bad += 1;
+                    let step = self.position.step;
+                    observer.event(&Event::Warning(format!(
+                        "step {step} was skipped: loss {loss}, gradient norm {grad_norm} ({bad} in a row; {PATIENCE} stop the run)"
+                    )));
+                    if bad >= PATIENCE {
+                        return Err(TrainError::Diverged { count: bad, step });
+                    }
+                }
+            }
+
+            if self.position.total.is_none()
+                && let (Length::Minutes(minutes), Some(pace)) = (self.config.length, pace)
+                && (started.elapsed() > TIMING || self.position.seconds > 0.1 * minutes * 60.0)
+            {
+                self.fix_length(minutes, pace, observer)?;
+            }
+            // A save may not cost more than a twentieth of the time.
+            let due = self.config.save_seconds.max(20.0 * save_cost);
+            if bad == 0 && last_save.elapsed().as_secs_f64() >= due {
+                let began = Instant::now();
+                self.save(observer)?;
+                log.flush()?;
+                (save_cost, last_save) = (began.elapsed().as_secs_f64(), Instant::now());
+            }
+            let every = self.config.preview.every_seconds;
+            if every > 0.0 && last_preview.elapsed().as_secs_f64() >= every {
+                self.preview(observer, &mut log)?;
+                last_preview = Instant::now();
+            }
+        };
+        self.save(observer)?;
+        if self.config.preview.every_seconds > 0.0 && ended != Ended::Interrupted {
+            self.preview(observer, &mut log)?;
+        }
+        log.flush()?;
+        Ok(Outcome { ended, position: self.position.clone() })
+    }
+
+    /// Turns minutes into steps, once, so that what follows is a function of the step alone; written into the recipe.
+    fn fix_length(&mut self, minutes: f64, pace: f64, observer: &mut dyn Observer) -> Result<(), TrainError> {
+        let left = (minutes * 60.0 * 0.96 - self.position.seconds).max(0.0);
+        let total = self.position.step + ((left / pace) as u64).max(1);
+        self.position.total = Some(total);
+        observer.event(&Event::Note(format!("{minutes} minutes at {:.1} ms a step: the run has {total} steps", pace * 1e3)));
+        for note in self.doctor.length(&self.config.ema, total) {
+            observer.event(&Event::Note(note));
+        }
+        let path = self.run.recipe();
+        let text = std::fs::read_to_string(&path).map_err(|source| TrainError::Io { path: path.clone(), source })?;
+        self.run.write_text(
+            &path,
+            &format!("# {minutes} minutes became {total} steps on this machine: length = {{ steps = {total} }}\n{text}"),
+        )
+    }
+
+    /// One step of the optimiser, or none if its loss is not finite: the bare step, without saving or reporting, which
+    /// [`Trainer::run`] repeats and benches time.
+    pub fn advance(&mut self) -> Step {
+        let (accumulate_over, step) = (self.config.accumulate as u64, self.position.step);
+        let (mut grads, mut loss, mut trivial) = (Vec::new(), 0.0, 0.0);
+        for part in 0..accumulate_over {
+            let examples = self.batches().at(step * accumulate_over + part);
+            let (l, t) = self.gradient(&examples, &mut grads);
+            loss += l / accumulate_over as f64;
+            trivial += t / accumulate_over as f64;
+        }
+        self.position.step += 1;
+        self.position.examples += accumulate_over * self.config.batch as u64;
+        if accumulate_over > 1 {
+            let share = 1.0 / accumulate_over as f32;
+            grads.iter_mut().flatten().for_each(|g| g.iter_mut().for_each(|v| *v *= share));
+        }
+        let grad_norm = global_norm(&grads);
+        if !(loss.is_finite() && grad_norm.is_finite()) {
+            return Step::Skipped { loss, grad_norm };
+        }
+        self.position.updates += 1;
+        let (total, updates) = (self.position.total, self.position.updates);
+        let lr = self.config.optim.rate(step, total);
+        let decays = [0, 1].map(|which| self.config.ema.decay(which, updates, total));
+        self.state.step(&mut self.params, &grads, grad_norm, &self.config.optim, Rates { lr, decays, step: updates });
+        Step::Taken { loss, trivial, lr, grad_norm }
+    }
+
+    fn batches(&self) -> Batches<'a> {
+        let examples = &self.config.examples;
+        Batches::new(self.dataset, &self.codec, self.config.seed, self.config.batch)
+            .flip(examples.flip)
+            .augment(examples.augment.clone())
+    }
+
+    /// Adds the gradient of one batch and returns its loss and that of the trivial predictor.
+    fn gradient(&self, examples: &HostBatch, grads: &mut Vec<Option<Vec<f32>>>) -> (f64, f64) {
+        let TrainConfig { seed, prediction, objective, .. } = &self.config;
+        let n = examples.samples.len();
+        let times = objective.draw_times(&*self.process, *seed, &examples.samples);
+        let marginal = self.process.at_each(&times);
+        let coeffs = prediction.coeffs(&marginal);
+
+        // x_t = alpha x_0 + sigma eps, and what the network should say of it
+        let x0 = batch(examples.x.clone(), n, &self.device);
+        let eps = Streams::new(*seed, examples.samples.clone(), Purpose::Perturb).normal(&x0);
+        let x_t = marginal.perturb(&x0, &eps);
+        let target = coeffs.target(&x_t, &x0);
+        let input = coeffs.c_in.scale(x_t);
+
+        // w c_out^2 |F - F*|^2 / d, the mean over the batch
+        let leaves = self.params.tracked(self.network.params(), &self.device);
+        let told = Input {
+            time: times.iter().map(|&t| self.config.time_input.at(&*self.process, t)).collect(),
+            classes: self.classes(examples),
+            augment: examples.augment.clone(),
+        };
+        let mode = Mode::Train { noise: Streams::new(*seed, examples.samples.clone(), Purpose::Dropout) };
+        let output = self.network.forward(&leaves, input.autodiff(), &told, &mode);
+        let weights = objective.weights(&*self.process, prediction, &times);
+        let root = weights.sqrt();
+        let error = root.scale(output - target.autodiff());
+        let loss = (error.clone() * error).mean();
+        let value = f64::from(rows(loss.clone().inner())[0]);
+        let mut gradients = loss.backward();
+        accumulate(grads, leaves.grads(&mut gradients), self.network.params());
+
+        let trivial = times.iter().map(|&t| objective.trivial_loss(&*self.process, prediction, t, self.sigma_data)).sum::<f64>();
+        (value, trivial / n as f64)
+    }
+
+    /// The labels the network is told: some are hidden so that it learns the unconditional law too.
+    fn classes(&self, examples: &HostBatch) -> Option<Vec<Option<u32>>> {
+        (self.network.classes() > 0).then(|| {
+            let hide = |sample: u64| {
+                Stream::new(self.config.seed, sample, Purpose::LabelDrop, 0, 0).uniform(0) < self.config.label_dropout
+            };
+            examples.labels.iter().zip(&examples.samples).map(|(label, &sample)| label.filter(|_| !hide(sample))).collect()
+        })
+    }
+
+    /// The model as it would be sampled now: averaged weights.
+    ///
+    /// # Errors
+    /// Never for a run that was built; the signature is that of [`Model::new`].
+    pub fn model(&self) -> Result<Model, TrainError> {
+        let p = &self.position;
+        let meta = ModelMeta {
+            format: FORMAT,
+            network: self.config.network.clone(),
+            process: self.config.process,
+            prediction: self.config.prediction,
+            time_input: self.config.time_input,
+            codec: self.codec.clone(),
+            sigma_data: self.sigma_data,
+            training: TrainingSummary {
+                steps: p.step,
+                examples: p.examples,
+                seconds: p.seconds,
+                loss: p.loss,
+                ema_half_life: self.config.ema.half_life(0, p.total.unwrap_or(p.step)),
+                label_dropout: self.config.label_dropout,
+                batch: (self.config.batch * self.config.accumulate) as u64,
+                seed: self.config.seed,
+                version: env!("CARGO_PKG_VERSION").into(),
+            },
+            data: DataSummary {
+                name: self.dataset.name().to_owned(),
+                examples: self.dataset.len() as u64,
+                fingerprint: p.data.clone(),
+            },
+            sampling: SamplingDefaults::default(),
+        };
+        let weights = Params::from_host(self.network.params(), self.state.ema[0].clone(), &self.device)
+            .map_err(|e| TrainError::State { path: self.run.state(), found: e.to_string() })?;
+        Ok(Model::new(meta, weights)?)
+    }
+
+    /// Saves the state, then the model: either file is replaced whole.
+    fn save(&self, observer: &mut dyn Observer) -> Result<(), TrainError> {
+        self.run.save_state(&self.position, self.network.params(), &self.params.to_host(), &self.state)?;
+        self.model()?.save(&self.run.model(), Some(&self.params))?;
+        observer.event(&Event::Saved { step: self.position.step });
+        Ok(())
+    }
+
+    fn preview(&self, observer: &mut dyn Observer, log: &mut Log) -> Result<(), TrainError> {
+        let path = self.run.samples().join(format!("step-{:07}.{}", self.position.step, preview::ending(&self.codec)));
+        preview::write(&self.model()?, &self.config.preview, self.config.seed, &path)?;
+        log.picture(self.position.step, &path)?;
+        observer.event(&Event::Preview(path));
+        Ok(())
+    }
+}
+
+/// What came of one step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Step {
+    /// The weights moved.
+    Taken {
+        /// Weighted loss.
+        loss: f64,
+        /// The same for a predictor that knows only mean and spread of the data.
+        trivial: f64,
+        /// Learning rate.
+        lr: f64,
+        /// Global norm of the gradient before clipping.
+        grad_norm: f64,
+    },
+    /// Loss or gradient was not finite: nothing moved but the position.
+    Skipped {
+        /// Weighted loss.
+        loss: f64,
+        /// Global norm of the gradient.
+        grad_norm: f64,
+    },
+}
+
+/// Reads only the step of a saved state.
+struct SavedStep;
+
+impl SavedStep {
+    fn read(run: &RunFolder) -> Result<u64, TrainError> {
+        let path = run.state();
+        let file = scorefield_model::TensorFile::open(&path)?;
+        let position: Position =
+            serde_json::from_str(file.text()?).map_err(|e| TrainError::State { path: path.clone(), found: e.to_string() })?;
+        Ok(position.step)
+    }
+}
