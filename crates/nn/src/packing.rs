@@ -6,9 +6,9 @@
 /// The order of the `3 C` rows of a joint map, `C = heads * d`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum QkvPacking {
-    /// `[q | k | v]`, each head after head: ours, and guided-diffusion's new attention order.
+    /// `[q | k | v]`, each head after head: ours, and the new attention order of Dhariwal and Nichol 2021's code.
     Parts,
-    /// Head after head, each `[q | k | v]`: improved-diffusion, and guided-diffusion's legacy order.
+    /// Head after head, each `[q | k | v]`: Nichol and Dhariwal 2021's code, and the legacy order of their next one.
     HeadsThenParts,
     /// Head after head, channel after channel, `q, k, v` being the fastest axis: Karras et al. 2022.
     Interleaved,

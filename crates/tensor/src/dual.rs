@@ -151,7 +151,7 @@ impl Mul<f64> for Dual {
 impl Div<f64> for Dual {
     type Output = Self;
     fn div(self, o: f64) -> Self {
-        self * o.recip()
+        Self { value: self.value / o, slope: self.slope / o }
     }
 }
 

@@ -31,10 +31,10 @@ fn width(len: usize, n: usize) -> usize {
 
 /// The numbers of a tensor in row-major order as `f32`.
 pub fn rows<const D: usize>(x: Tensor<D>) -> Vec<f32> {
-    x.into_data().convert::<f32>().into_vec().expect("converted to f32 just before")
+    x.into_data().convert::<f32>().try_into_vec().expect("converted to f32 just before")
 }
 
 /// The numbers of a tensor in row-major order as `f64`.
 pub fn rows_f64<const D: usize>(x: Tensor<D>) -> Vec<f64> {
-    x.into_data().convert::<f64>().into_vec().expect("converted to f64 just before")
+    x.into_data().convert::<f64>().try_into_vec().expect("converted to f64 just before")
 }

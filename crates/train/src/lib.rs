@@ -9,6 +9,7 @@ mod log;
 mod objective;
 mod preview;
 mod run;
+mod step;
 mod tensorboard;
 mod trainer;
 
@@ -18,5 +19,6 @@ pub use error::TrainError;
 pub use event::{Event, Observer, Silent, StepReport};
 pub use objective::{Objective, TimeLaw, Weight};
 pub use run::{Position, RunFolder};
+pub use step::Step;
 pub use tensorboard::EventFile;
-pub use trainer::{Ended, Outcome, Step, Trainer};
+pub use trainer::{Ended, Outcome, Trainer};

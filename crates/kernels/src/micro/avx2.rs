@@ -34,6 +34,7 @@ pub(super) unsafe fn tile(t: Tile<'_>) {
 
 /// `M` rows of 16 columns.
 #[target_feature(enable = "avx2,fma")]
+// SAFETY: callers checked the tile's extents, and that the processor has the instructions.
 unsafe fn kernel<const M: usize>(t: &Tile<'_>, a: *const f32, b: *const f32, c: *mut f32) {
     let mut acc = [[_mm256_setzero_ps(); 2]; M];
     // SAFETY (whole block): row < M, k < kc and 16 columns stay inside the slices that the caller checked.

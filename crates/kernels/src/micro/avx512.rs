@@ -29,6 +29,7 @@ pub(super) unsafe fn tile(t: Tile<'_>) {
 /// `M` rows, `V` vectors of columns; `ROW`: rows of A are contiguous, otherwise its columns are.
 #[target_feature(enable = "avx512f")]
 #[allow(clippy::needless_range_loop)] // constant indices keep the accumulators in registers
+// SAFETY: callers checked the tile's extents, and that the processor has the instructions.
 unsafe fn kernel<const M: usize, const V: usize, const ROW: bool>(t: Tile<'_>) {
     // Distances between rows and between steps of the sum.
     let (row, step) = if ROW { (t.rs, 1) } else { (1, t.cs) };
@@ -93,12 +94,14 @@ pub(super) unsafe fn gather_runs(
     match runs {
         [] => {
             for c in 0..count {
+                // SAFETY: the caller owns `count` vectors `step` apart behind `to`.
                 unsafe { _mm512_storeu_ps(to.add(c * step), _mm512_setzero_ps()) };
             }
         }
         [run] => {
             let mut p = at(run);
             for _ in 0..count {
+                // SAFETY: as above; lanes outside the mask are not read.
                 unsafe { _mm512_storeu_ps(to, _mm512_maskz_loadu_ps(run.mask, p)) };
                 p = p.wrapping_add(plane);
                 to = to.wrapping_add(step);
@@ -107,6 +110,7 @@ pub(super) unsafe fn gather_runs(
         [one, two] => {
             let (mut p, mut q) = (at(one), at(two));
             for _ in 0..count {
+                // SAFETY: as above; lanes outside the masks are not read.
                 unsafe {
                     let x = _mm512_maskz_loadu_ps(one.mask, p);
                     _mm512_storeu_ps(to, _mm512_mask_loadu_ps(x, two.mask, q));
@@ -120,8 +124,10 @@ pub(super) unsafe fn gather_runs(
             for c in 0..count {
                 let mut x = _mm512_setzero_ps();
                 for run in runs {
+                    // SAFETY: lanes outside the mask are not read.
                     x = unsafe { _mm512_mask_loadu_ps(x, run.mask, at(run).wrapping_add(c * plane)) };
                 }
+                // SAFETY: the caller owns `count` vectors `step` apart behind `to`.
                 unsafe { _mm512_storeu_ps(to.add(c * step), x) };
             }
         }

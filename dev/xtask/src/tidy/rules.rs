@@ -159,7 +159,9 @@ fn slopes_are_derived(path: &str, text: &str) -> Vec<(usize, String)> {
     }
     let schedule = path.starts_with("crates/process/src/schedule/");
     in_body(text, |code| {
-        let typed = has_word(code, "Dual {") || code.contains("slope:");
+        // A literal, not the return type in front of a body.
+        let literal = code.match_indices("Dual {").any(|(at, _)| !code[..at].trim_end().ends_with("->"));
+        let typed = literal || code.contains("slope:");
         let named = schedule && ["slope", "d_alpha", "d_sigma", "derivative"].iter().any(|word| has_word(code, word));
         (typed || named).then(|| "types a slope by hand: write the formula over Dual, its slope is derived".to_owned())
     })
@@ -226,8 +228,8 @@ fn unsafe_code(path: &str, text: &str) -> Vec<(usize, String)> {
         // The reason stands on the line or in the lines right above: a block's as SAFETY, a function's in its docs.
         let said =
             |word: &str, above: usize| source.lines[i.saturating_sub(above)..=i].iter().any(|line| line.comment.contains(word));
-        let is_function = line.code.contains("unsafe fn");
-        if !(said("SAFETY", 8) || is_function && said("# Safety", 12)) {
+        let has_docs = line.code.contains("unsafe fn") || line.code.contains("unsafe trait");
+        if !(said("SAFETY", 8) || has_docs && said("# Safety", 12)) {
             found.push((i + 1, "`unsafe` without a SAFETY comment right above it".to_owned()));
         }
     }

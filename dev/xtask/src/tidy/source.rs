@@ -110,7 +110,8 @@ fn cut(text: &str) -> Vec<Line> {
                     // A character, unless it is a lifetime: 'x' has its closing quote two places on.
                     line.code.push('\'');
                     if c.get(i + 1) == Some(&'\\') {
-                        i += 2;
+                        // Past the escaped character, which may be a quote itself.
+                        i += 3;
                         while i < c.len() && c[i] != '\'' {
                             i += 1;
                         }
