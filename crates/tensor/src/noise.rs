@@ -43,6 +43,8 @@ pub enum Purpose {
     Measurement = 12,
     /// Couplings between noise and data.
     Coupling = 13,
+    /// The class of a sample.
+    ClassDraw = 14,
     /// Anything a caller does outside the library.
     User = 63,
 }
