@@ -1,0 +1,71 @@
+//! The arguments and the list of verbs.
+
+use crate::context::{Context, Global};
+use crate::failure::{Ended, misuse};
+use crate::verbs;
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// Score-based generative modelling through differential equations.
+///
+/// Trains on a folder of pictures, an array or a named set, and samples what it learned. DATA is a folder of pictures (sub-folders are
+/// classes), an IDX file, a CIFAR folder, .npy, .npz, .csv, toy:NAME or digits. MODEL is a model file or a run folder.
+///
+/// Not in this version: nll, encode, decode, interpolate, solve, import; CSV and parquet of mixed tables.
+#[derive(Parser, Debug)]
+#[command(name = "scorefield", version, max_term_width = 120)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand, Debug)]
+enum Verb {
+    Train(verbs::train::Train),
+    Sample(verbs::sample::Sample),
+    Info(verbs::info::Info),
+    /// A verb of a later version.
+    #[command(external_subcommand)]
+    Other(Vec<String>),
+}
+
+/// Verbs of the contract that this version does not have.
+const LATER: [(&str, &str); 6] = [
+    ("nll", "likelihoods"),
+    ("encode", "encoding to the latent of the probability flow"),
+    ("decode", "decoding from the latent of the probability flow"),
+    ("interpolate", "interpolation between two inputs"),
+    ("solve", "inverse problems"),
+    ("import", "reading other projects' checkpoints"),
+];
+
+/// Every verb, in the order of the contract.
+const VERBS: [&str; 3] = ["train", "sample", "info"];
+
+/// Runs one verb.
+pub(crate) fn run(arguments: Arguments) -> Result<Ended> {
+    if let Verb::Other(words) = &arguments.verb {
+        return Err(unknown(words));
+    }
+    let context = Context::new(&arguments.global)?;
+    match arguments.verb {
+        Verb::Train(verb) => verb.run(&context),
+        Verb::Sample(verb) => verb.run(&context),
+        Verb::Info(verb) => verb.run(&context),
+        Verb::Other(words) => Err(unknown(&words)),
+    }
+}
+
+fn unknown(words: &[String]) -> anyhow::Error {
+    let name = words.first().map_or("", String::as_str);
+    if let Some((_, what)) = LATER.iter().find(|(verb, _)| *verb == name) {
+        return misuse(format!(
+            "{name}: this version of scorefield does not have {what} yet; the verbs it has are {}",
+            VERBS.join(", ")
+        ));
+    }
+    let near = scorefield::sample::nearest(name, VERBS).unwrap_or_default();
+    misuse(format!("there is no verb \"{name}\"; did you mean \"{near}\"? The verbs are {}", VERBS.join(", ")))
+}

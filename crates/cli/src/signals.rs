@@ -1,0 +1,20 @@
+//! Ctrl-C and SIGTERM: the first asks the work to save and stop, the second ends it at once.
+
+use crate::failure::misuse;
+use anyhow::Result;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+/// A flag that becomes true when the person or the system asks the program to stop.
+pub(crate) fn stop_flag() -> Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        // In this order: the second signal finds the flag set by the first.
+        flag::register_conditional_shutdown(signal, 130, Arc::clone(&stop))
+            .and_then(|_| flag::register(signal, Arc::clone(&stop)))
+            .map_err(|e| misuse(format!("signals cannot be caught: {e}")))?;
+    }
+    Ok(stop)
+}

@@ -1,0 +1,5 @@
+//! The verbs, one file each.
+
+pub(crate) mod info;
+pub(crate) mod sample;
+pub(crate) mod train;

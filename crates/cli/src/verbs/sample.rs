@@ -1,0 +1,239 @@
+//! `sample`: new data from a model.
+
+use crate::context::Context;
+use crate::failure::{Ended, misuse};
+use crate::progress::Progress;
+use anyhow::Result;
+use clap::Args;
+use scorefield::data::write::{self, Picture};
+use scorefield::data::{Codec, Shape};
+use scorefield::model::{Model, Weights};
+use scorefield::process::GridKind;
+use scorefield::sample::{SolverKind, nearest};
+use scorefield::tensor::{DType, rows};
+use scorefield::{ClassChoice, Generate};
+use serde_json::json;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// Draw samples from a model
+#[derive(Args, Debug)]
+pub(crate) struct Sample {
+    /// A model file or a run folder
+    #[arg(value_name = "MODEL")]
+    model: PathBuf,
+    /// How many samples
+    #[arg(short, long = "number", value_name = "N", default_value_t = 64)]
+    n: u64,
+    /// The solver with its options (info --solvers); the model's if left out
+    #[arg(long, value_name = "NAME[:key=value,...]")]
+    solver: Option<String>,
+    /// Steps of the solver
+    #[arg(long, value_name = "N")]
+    steps: Option<usize>,
+    /// Spacing of the steps: uniform, karras[:rho=R] or log-snr
+    #[arg(long, value_name = "NAME")]
+    grid: Option<String>,
+    /// A class by name, each (in turn), random or none
+    #[arg(long, value_name = "C")]
+    class: Option<String>,
+    /// Weight of classifier-free guidance; 1 is none
+    #[arg(long, value_name = "W")]
+    guidance: Option<f64>,
+    /// The seed
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    seed: u64,
+    /// The number of the first sample
+    #[arg(long, value_name = "I", default_value_t = 0)]
+    first: u64,
+    /// Samples computed at once; changes the memory used and nothing else
+    #[arg(long, value_name = "B", default_value_t = 64)]
+    batch: usize,
+    /// .png (a grid), .npy, .npz, .csv, .gif (with --trajectory), or a folder (one PNG a sample)
+    #[arg(short, long = "output", value_name = "OUT")]
+    output: Option<PathBuf>,
+    /// Write the way from noise to data: frames of a .gif, or [steps, n, ...] in a .npy
+    #[arg(long)]
+    trajectory: bool,
+    /// Use the optimiser's own weights and not their average
+    #[arg(long)]
+    raw: bool,
+}
+
+impl Sample {
+    pub(crate) fn run(&self, context: &Context) -> Result<Ended> {
+        let begun = Instant::now();
+        if self.n == 0 {
+            return Err(misuse("-n 0: at least one sample"));
+        }
+        if self.batch == 0 {
+            return Err(misuse("--batch 0: at least one sample at once"));
+        }
+        let solver_of = |text: &str| text.parse::<SolverKind>();
+        let asked = self.solver.as_deref().map(solver_of).transpose()?;
+        let grid_asked = self.grid.as_deref().map(grid_named).transpose()?;
+        let weights = if self.raw { Weights::Raw } else { Weights::Ema };
+        let model = Model::load(&self.model, weights, &context.device)?;
+        let codec = &model.meta().codec;
+        let output = self.output.clone().unwrap_or_else(|| default_output(codec, self.trajectory));
+        check_output(&output, codec, self.trajectory)?;
+
+        let defaults = &model.meta().sampling;
+        let solver = match asked {
+            Some(kind) => kind,
+            None => solver_of(&defaults.solver)?,
+        };
+        let grid_kind = match grid_asked {
+            Some(kind) => kind,
+            None if self.solver.is_some() => solver.default_grid(),
+            None => grid_named(&defaults.grid)?,
+        };
+        let steps = self.steps.unwrap_or(defaults.steps);
+        let grid = grid_kind
+            .grid(model.process(), steps)
+            .map_err(|e| misuse(format!("--steps {steps} --grid {}: {e}", grid_kind.name())))?;
+        let classes = model.network().classes();
+        let class = match &self.class {
+            Some(text) => ClassChoice::parse(text, codec, classes)?,
+            None => ClassChoice::InTurn,
+        };
+
+        let built = solver.build();
+        let generate = Generate {
+            model: &model,
+            solver: &*built,
+            grid,
+            class,
+            guidance: self.guidance,
+            seed: self.seed,
+            samples: self.first..self.first + self.n,
+            batch: self.batch,
+            dtype: DType::F32,
+            device: context.device.clone(),
+        };
+        let mut frames: Vec<Vec<f32>> = Vec::new();
+        let mut progress = Progress::new(context, "step", None);
+        let total = self.n.div_ceil(self.batch as u64) * steps as u64;
+        let mut first_at = None;
+        let drawn = generate.run(|range, index, x| {
+            if self.trajectory {
+                if frames.len() <= index {
+                    frames.push(Vec::new());
+                }
+                frames[index].extend(rows(x.clone()));
+            }
+            if index + 1 >= steps {
+                first_at.get_or_insert_with(|| begun.elapsed().as_secs_f64());
+            }
+            let done = (range.start - self.first) / self.batch as u64 * steps as u64 + index as u64;
+            progress.set(done, Some(total), &format!("samples {} to {}", range.start, range.end - 1));
+            if context.stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        progress.end();
+        let Some(drawn) = drawn else {
+            context.say("interrupted: nothing was written");
+            return Ok(Ended::Interrupted);
+        };
+        let n = self.n as usize;
+        if self.trajectory {
+            write_trajectory(&output, &frames, n, codec)?;
+        } else {
+            write::samples_from(&output, &drawn.states, n, codec, self.first)?;
+        }
+        let seconds = begun.elapsed().as_secs_f64();
+        let json = json!({
+            "output": output, "n": self.n, "first": self.first, "seed": self.seed, "solver": solver.to_string(),
+            "grid": grid_kind.name(), "steps": steps, "classes": drawn.classes, "seconds": seconds, "first_sample_seconds": first_at,
+        });
+        let text = format!("{}: {n} samples by {solver} in {steps} steps, {seconds:.2} s", output.display());
+        context.result(&json, &text)?;
+        Ok(Ended::Done)
+    }
+}
+
+/// A grid by name, with the exponent of Karras's behind a colon.
+pub(crate) fn grid_named(text: &str) -> Result<GridKind> {
+    let (name, option) = text.split_once(':').map_or((text, None), |(n, o)| (n, Some(o)));
+    let Some(kind) = GridKind::all().into_iter().find(|k| k.name() == name) else {
+        let near = nearest(name, GridKind::all().iter().map(GridKind::name)).unwrap_or_default();
+        return Err(misuse(format!(
+            "there is no grid \"{name}\"; did you mean \"{near}\"? Grids are uniform, karras[:rho=R], log-snr"
+        )));
+    };
+    match (kind, option) {
+        (kind, None) => Ok(kind),
+        (GridKind::Karras { .. }, Some(option)) => {
+            let rho = option.strip_prefix("rho=").and_then(|v| v.parse().ok()).filter(|r: &f64| *r > 0.0 && r.is_finite());
+            rho.map(|rho| GridKind::Karras { rho })
+                .ok_or_else(|| misuse(format!("grid {text}: expected karras:rho=R with R above 0")))
+        }
+        (_, Some(option)) => Err(misuse(format!("grid {name} has no option \"{option}\""))),
+    }
+}
+
+fn default_output(codec: &Codec, trajectory: bool) -> PathBuf {
+    let picture = matches!(codec.shape(), Shape::Image { .. });
+    PathBuf::from(match (picture, trajectory) {
+        (true, true) => "samples.gif",
+        (true, false) => "samples.png",
+        (false, _) => "samples.npy",
+    })
+}
+
+/// Refuses an ending that cannot hold these samples before any time is spent on them.
+fn check_output(path: &Path, codec: &Codec, trajectory: bool) -> Result<()> {
+    let picture = matches!(codec.shape(), Shape::Image { .. });
+    let ending = path.extension().map(|e| e.to_string_lossy().to_lowercase());
+    let fits = match ending.as_deref() {
+        Some("npy") => true,
+        Some("gif") => picture && trajectory,
+        Some("npz" | "csv") => !trajectory,
+        Some("png") | None => picture && !trajectory,
+        Some(_) => false,
+    };
+    if fits {
+        return Ok(());
+    }
+    let what = if picture { "pictures" } else { "vectors" };
+    let expected = match (picture, trajectory) {
+        (true, false) => ".png, .npy, .npz, .csv or a folder",
+        (true, true) => ".gif or .npy with --trajectory",
+        (false, false) => ".npy, .npz or .csv",
+        (false, true) => ".npy with --trajectory",
+    };
+    let gif = ending.as_deref() == Some("gif") && !trajectory;
+    let hint = if gif { "; a .gif shows the way from noise to data: add --trajectory" } else { "" };
+    Err(misuse(format!("{}: cannot hold {what} here; expected {expected}{hint}", path.display())))
+}
+
+/// Most samples that a GIF shows.
+const SHOWN: usize = 100;
+
+fn write_trajectory(path: &Path, frames: &[Vec<f32>], n: usize, codec: &Codec) -> Result<()> {
+    let d = codec.shape().len();
+    if path.extension().is_some_and(|e| e == "npy") {
+        let mut natural = vec![0.0; d];
+        let mut all = Vec::with_capacity(frames.len() * n * d);
+        for state in frames.iter().flat_map(|f| f.chunks_exact(d)) {
+            codec.decode_row(state, &mut natural);
+            all.extend_from_slice(&natural);
+        }
+        let dims: Vec<usize> = [frames.len(), n].into_iter().chain(codec.shape().dims()).collect();
+        write::array(path, &all, &dims)?;
+        return Ok(());
+    }
+    let n = n.min(SHOWN);
+    let columns = (n as f64).sqrt().ceil() as usize;
+    let picture = |frame: &Vec<f32>| {
+        let all: Option<Vec<Picture>> = frame.chunks_exact(d).take(n).map(|s| Picture::of_state(s, codec)).collect();
+        all.map(|all| write::grid(&all, columns))
+    };
+    let Some(mut pictures) = frames.iter().map(picture).collect::<Option<Vec<_>>>() else {
+        return Err(misuse(format!("{}: the model makes no pictures; use .npy", path.display())));
+    };
+    // The last frame stays a while.
+    let last = pictures.last().cloned();
+    pictures.extend(std::iter::repeat_n(last, 12).flatten());
+    Ok(write::gif(path, &pictures, 80)?)
+}
