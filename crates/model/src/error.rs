@@ -13,6 +13,32 @@ pub enum ModelError {
         /// Its answer.
         source: std::io::Error,
     },
+    /// The disk refused a new file.
+    #[error(
+        "{}: {source} while it was written; expected room and permission for a new file: make some and try again, \
+         what stood there before is untouched", path.display()
+    )]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// The disk's answer.
+        source: std::io::Error,
+    },
+    /// Weights that are no numbers are not written over good ones.
+    #[error(
+        "{}: not written, tensor `{name}` is {found} at entry {at}; expected finite numbers: \
+         go back to the last good model, with a lower learning rate", path.display()
+    )]
+    NotFinite {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// The entry.
+        at: usize,
+        /// The number.
+        found: f32,
+    },
     /// The file is not a safetensors file, or is cut short.
     #[error("{}: not a complete safetensors file ({found}); expected a model written by scorefield: copy or train it again", path.display())]
     NotSafetensors {
@@ -33,7 +59,7 @@ pub enum ModelError {
         found: String,
     },
     /// The description cannot be understood.
-    #[error("{}: the description in the file is wrong: {found}; expected format {expected}; write the model again with this version", path.display())]
+    #[error("{}: the description in the file is wrong: {found}; expected format {expected}: open it with the version that wrote it, or train it again", path.display())]
     Description {
         /// The file.
         path: PathBuf,
@@ -43,7 +69,7 @@ pub enum ModelError {
         expected: u32,
     },
     /// A tensor is missing, has another shape or type, or holds no numbers.
-    #[error("{}: tensor `{name}` is {found}, expected {expected}; the file does not fit its own description", path.display())]
+    #[error("{}: tensor `{name}` is {found}, expected {expected}; the file does not fit its own description: copy or train it again", path.display())]
     Tensor {
         /// The file.
         path: PathBuf,

@@ -2,10 +2,11 @@
 //! twice.
 
 use crate::{FORMAT, ModelError, ModelMeta};
-use safetensors::tensor::{Dtype, Metadata, SafeTensors};
+use safetensors::tensor::{Dtype, Metadata};
 use serde_json::{Map, Value, json};
+use std::collections::HashSet;
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 /// The metadata key of the description.
@@ -54,19 +55,23 @@ impl TensorFile {
         let mut file = File::open(path).map_err(ModelError::io(path))?;
         let size = file.metadata().map_err(ModelError::io(path))?.len();
         let mut length = [0; 8];
-        file.read_exact(&mut length).map_err(|_| broken(format!("{size} bytes long")))?;
+        file.read_exact(&mut length).map_err(|e| match e.kind() {
+            ErrorKind::UnexpectedEof => broken(format!("{size} bytes long")),
+            _ => ModelError::Io { path: path.to_owned(), source: e },
+        })?;
         let length = u64::from_le_bytes(length);
         if length > LARGEST_HEADER || length + 8 > size {
             return Err(broken(format!("its first eight bytes announce a header of {length} bytes in a file of {size}")));
         }
-        let mut bytes = vec![0; 8 + length as usize];
-        bytes[..8].copy_from_slice(&length.to_le_bytes());
-        file.read_exact(&mut bytes[8..]).map_err(ModelError::io(path))?;
-        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| broken(e.to_string()))?;
+        let mut bytes = vec![0; length as usize];
+        file.read_exact(&mut bytes).map_err(ModelError::io(path))?;
+        // Parsing checks that tensors follow each other without gaps and that each is as long as its shape and type say.
+        let header: Metadata = serde_json::from_slice(&bytes).map_err(|e| broken(format!("its header: {e}")))?;
         let start = 8 + length;
-        let announced = header.tensors().values().map(|t| t.data_offsets.1).max().unwrap_or(0) as u64;
-        if start + announced != size {
-            return Err(broken(format!("{size} bytes long where its header announces {}", start + announced)));
+        let announced = start.checked_add(header.data_len() as u64);
+        if announced != Some(size) {
+            let more = header.data_len();
+            return Err(broken(format!("{size} bytes long where its header announces {start} and {more} more of tensors")));
         }
         Ok(Self { path: path.to_owned(), file, header, start })
     }
@@ -86,12 +91,13 @@ impl TensorFile {
     pub(crate) fn meta(&self) -> Result<ModelMeta, ModelError> {
         let wrong = |found: String| ModelError::Description { path: self.path.clone(), found, expected: FORMAT };
         let value: Value = serde_json::from_str(self.text()?).map_err(|e| wrong(e.to_string()))?;
-        match value.get("format").and_then(Value::as_u64) {
-            Some(format) if format == u64::from(FORMAT) => {}
-            found => return Err(wrong(format!("its format number is {found:?}"))),
+        match value.get("format") {
+            Some(format) if format.as_u64() == Some(u64::from(FORMAT)) => {}
+            Some(format) => return Err(wrong(format!("its format number is {format}"))),
+            None => return Err(wrong("it has no format number".into())),
         }
         let meta: ModelMeta = serde_json::from_value(value).map_err(|e| wrong(e.to_string()))?;
-        meta.codec.validate().map_err(|e| wrong(e.to_string()))?;
+        meta.check(self.header.tensors().len()).map_err(wrong)?;
         Ok(meta)
     }
 
@@ -110,6 +116,20 @@ impl TensorFile {
 
     pub(crate) fn has_prefix(&self, prefix: &str) -> bool {
         self.header.tensors().keys().any(|name| name.starts_with(prefix))
+    }
+
+    /// Refuses tensors that neither set of weights has a place for: they would be lost without a word.
+    pub(crate) fn refuse_others(&self, known: &HashSet<&str>) -> Result<(), ModelError> {
+        let place = |name: &str| ["ema.", "raw."].iter().find_map(|p| name.strip_prefix(p)).is_some_and(|n| known.contains(n));
+        match self.entries().into_iter().find(|t| !place(&t.name)) {
+            None => Ok(()),
+            Some(TensorEntry { name, shape, dtype }) => Err(ModelError::Tensor {
+                path: self.path.clone(),
+                name,
+                found: format!("{dtype} of shape {shape:?}"),
+                expected: "not to be there: the network has no such parameter".into(),
+            }),
+        }
     }
 
     /// The numbers of an f32 tensor of the given shape; all must be finite.
@@ -148,11 +168,16 @@ impl TensorFile {
 /// streamed, never copied whole.
 ///
 /// # Errors
-/// When the disk refuses; a file that stood there before is then untouched.
+/// When a number is not finite or the disk refuses; a file that stood there before is then untouched.
 ///
 /// # Panics
 /// When a tensor does not hold as many numbers as its shape says.
 pub fn write_tensors(path: &Path, tensors: &[(String, Vec<usize>, &[f32])], text: &str) -> Result<(), ModelError> {
+    for (name, _, values) in tensors {
+        if let Some(at) = values.iter().position(|v| !v.is_finite()) {
+            return Err(ModelError::NotFinite { path: path.to_owned(), name: name.clone(), at, found: values[at] });
+        }
+    }
     let mut header = Map::new();
     header.insert("__metadata__".into(), json!({ KEY: text, "format": "pt" }));
     let mut at = 0usize;
@@ -178,5 +203,5 @@ pub fn write_tensors(path: &Path, tensors: &[(String, Vec<usize>, &[f32])], text
         }
         Ok(())
     })
-    .map_err(ModelError::io(path))
+    .map_err(|source| ModelError::Write { path: path.to_owned(), source })
 }

@@ -1,8 +1,8 @@
 //! What a model file says of itself: the JSON under the metadata key `scorefield`.
 
-use scorefield_data::Codec;
+use scorefield_data::{Codec, Shape};
 use scorefield_nn::NetworkConfig;
-use scorefield_process::{Prediction, ProcessConfig, TimeInput};
+use scorefield_process::{Prediction, ProcessConfig, ProcessExt, TimeInput};
 use serde::{Deserialize, Serialize};
 
 /// The number of the format that this version writes and reads.
@@ -81,5 +81,61 @@ pub struct SamplingDefaults {
 impl Default for SamplingDefaults {
     fn default() -> Self {
         Self { solver: "heun".into(), grid: "karras".into(), steps: 18 }
+    }
+}
+
+/// No network of ours has wider layers, and no example more numbers: larger ones in a file are damage, and are refused before
+/// anything is allocated or multiplied.
+const WIDEST: f64 = (1u64 << 17) as f64;
+const LARGEST_EXAMPLE: usize = 1 << 30;
+
+impl ModelMeta {
+    /// Checks what was read from a file with `tensors` tensors: whatever passes can be built and called without a panic.
+    pub(crate) fn check(&self, tensors: usize) -> Result<(), String> {
+        let say = |sound: bool, what: &dyn Fn() -> String| if sound { Ok(()) } else { Err(what()) };
+        let (shape, codec) = (self.codec.shape(), &self.codec);
+        let dims = shape.dims();
+        let numbers = dims.iter().try_fold(1usize, |n, &d| n.checked_mul(d));
+        say(numbers.is_some_and(|n| (1..=LARGEST_EXAMPLE).contains(&n)), &|| format!("examples of shape {dims:?}"))?;
+        codec.validate().map_err(|e| e.to_string())?;
+        let names = codec.channels().len();
+        say(names == shape.channels(), &|| format!("{names} names for {} channels", shape.channels()))?;
+        say(codec.range(0).is_none_or(|(low, high)| low <= high), &|| "the codec's bounds are the wrong way round".into())?;
+        let (told, named) = (self.network.classes(), codec.classes().len());
+        say(told == 0 || named == 0 || told == named, &|| format!("{named} names for the network's {told} classes"))?;
+        say(self.sigma_data.is_finite() && self.sigma_data > 0.0, &|| format!("sigma_data is {}", self.sigma_data))?;
+        self.check_size(tensors)?;
+
+        // Every coefficient that sampling multiplies by, at both ends of the span and between.
+        let process = self.process.build().map_err(|e| e.to_string())?;
+        for u in [0.0, 0.5, 1.0] {
+            let t = process.span().at(u);
+            let c = self.prediction.coeffs(&process.at(t));
+            let told = self.time_input.at(&*process, t);
+            let sound = [c.c_skip, c.c_out, c.c_in, told].iter().all(|v| v.is_finite()) && c.c_out != 0.0 && c.c_in != 0.0;
+            say(sound, &|| format!("prediction {:?} with {:?} at time {t} is {c:?}, {told}", self.prediction, self.time_input))?;
+        }
+        Ok(())
+    }
+
+    /// A network that is larger than the file it came in is refused before it is laid out.
+    fn check_size(&self, tensors: usize) -> Result<(), String> {
+        let (layers, widths) = match &self.network {
+            NetworkConfig::Mlp(c) => (c.depth, vec![c.hidden as f64, c.time_width as f64, c.classes as f64]),
+            NetworkConfig::UNet(c) => {
+                let base = c.model_channels as f64;
+                let levels = c.channel_mult.iter().map(|m| base * m);
+                let others = [base, base * c.embedding_mult as f64, c.classes as f64, c.stem_channels.unwrap_or(1) as f64];
+                (c.blocks.saturating_mul(c.levels()), levels.chain(others).collect())
+            }
+        };
+        if let Some(wide) = widths.into_iter().find(|w| !(*w <= WIDEST)) {
+            return Err(format!("a layer of the network has {wide} units, at most {WIDEST} are possible"));
+        }
+        let channels = if let Shape::Image { channels, .. } = self.codec.shape() { channels } else { 1 };
+        if channels as f64 > WIDEST {
+            return Err(format!("pictures of {channels} channels, at most {WIDEST} are possible"));
+        }
+        if layers > tensors { Err(format!("{layers} blocks in a file of {tensors} tensors")) } else { Ok(()) }
     }
 }

@@ -70,7 +70,9 @@ impl Model {
         let path = model_path(path.as_ref())?;
         let mut reader = TensorFile::open(&path)?;
         let meta = reader.meta()?;
-        let network = meta.network.build(&meta.codec.shape().dims())?;
+        let wrong = |found: String| ModelError::Description { path: path.clone(), found, expected: crate::FORMAT };
+        let network = meta.network.build(&meta.codec.shape().dims()).map_err(|e| wrong(e.to_string()))?;
+        let process = ProcessConfig::build(&meta.process).map_err(|e| wrong(e.to_string()))?;
         if which == Weights::Raw && !reader.has_prefix(which.prefix()) {
             return Err(ModelError::NoRaw { path });
         }
@@ -78,13 +80,8 @@ impl Model {
         for spec in network.params() {
             host.push(reader.floats(&format!("{}{}", which.prefix(), spec.name), &spec.shape)?);
         }
-        let process = ProcessConfig::build(&meta.process)?;
-        let wrong = |e: scorefield_nn::ParamsError| ModelError::Description {
-            path: path.clone(),
-            found: e.to_string(),
-            expected: crate::FORMAT,
-        };
-        let weights = Params::from_host(network.params(), host, device).map_err(wrong)?;
+        reader.refuse_others(&network.params().iter().map(|s| s.name.as_str()).collect())?;
+        let weights = Params::from_host(network.params(), host, device).map_err(|e| wrong(e.to_string()))?;
         Ok(Self { meta, process, network, weights })
     }
 

@@ -1,0 +1,74 @@
+//! A small model with every kind of number in its description.
+
+use scorefield_data::{Codec, Dataset, Shape};
+use scorefield_model::{DataSummary, FORMAT, Model, ModelMeta, SamplingDefaults, TrainingSummary};
+use scorefield_nn::{MlpConfig, NetworkConfig, Params, UNetConfig};
+use scorefield_process::{Prediction, ProcessConfig, TimeInput};
+
+/// The description of a network for a data set; numbers that decimal fractions do not hold exactly are among it.
+pub(crate) fn meta(data: &Dataset, network: NetworkConfig) -> ModelMeta {
+    ModelMeta {
+        format: FORMAT,
+        network,
+        process: ProcessConfig::VpCosine { offset: 0.008 },
+        prediction: Prediction::Edm { sigma_data: 1.0 / 3.0 },
+        time_input: TimeInput::QuarterLogRatio,
+        codec: Codec::fit(data, &Default::default()).unwrap(),
+        sigma_data: 2f64.sqrt() / 3.0,
+        training: TrainingSummary {
+            steps: 17,
+            examples: u64::MAX,
+            seconds: 0.1 + 0.2,
+            loss: 1e-300 / 7.0,
+            ema_half_life: 30.0,
+            label_dropout: 0.1,
+            batch: 8,
+            seed: 1 << 63,
+            version: "0.0".into(),
+        },
+        data: DataSummary { name: "sét \"of\" three\n".into(), examples: 3, fingerprint: "ab".into() },
+        sampling: SamplingDefaults::default(),
+    }
+}
+
+/// Vectors of two numbers whose mean and deviation are no round numbers.
+pub(crate) fn vectors() -> Dataset {
+    Dataset::from_rows("vectors", Shape::Vector { dim: 2 }, vec![0.1, 0.7, -1.3, 2.9, 0.33, 4.1], None)
+}
+
+/// 4x4 pictures with three classes.
+pub(crate) fn pictures() -> Dataset {
+    let shape = Shape::Image { channels: 1, height: 4, width: 4 };
+    let values = (0..48).map(|i| f32::from(i as u8) * 5.0).collect();
+    Dataset::from_rows("pictures", shape, values, Some((vec![0, 1, 2], ["a", "b", "c"].map(String::from).to_vec())))
+}
+
+/// A multilayer perceptron of a few hundred numbers.
+pub(crate) fn small_mlp() -> NetworkConfig {
+    NetworkConfig::Mlp(MlpConfig { hidden: 6, depth: 2, time_width: 4, ..MlpConfig::default() })
+}
+
+/// A U-Net of a few thousand numbers with classes.
+pub(crate) fn small_unet() -> NetworkConfig {
+    NetworkConfig::UNet(UNetConfig {
+        model_channels: 4,
+        channel_mult: vec![1.0, 2.0],
+        blocks: 1,
+        attention_levels: vec![1],
+        groups: 2,
+        group_width: 2,
+        classes: 3,
+        ..UNetConfig::default()
+    })
+}
+
+/// A model of that description, every weight drawn from a normal so that no layer is silent.
+pub(crate) fn model(meta: &ModelMeta, seed: u64) -> Model {
+    let network = meta.network.build(&meta.codec.shape().dims()).unwrap();
+    let loud = |spec: &scorefield_nn::ParamSpec| scorefield_nn::ParamSpec {
+        init: scorefield_nn::Init::Normal { std: 0.3 },
+        ..spec.clone()
+    };
+    let specs: Vec<_> = network.params().iter().map(loud).collect();
+    Model::new(meta.clone(), Params::init(&specs, seed, &Default::default())).unwrap()
+}
