@@ -76,14 +76,15 @@ impl Codec {
     /// Checks what was read from a file.
     ///
     /// # Errors
-    /// When lengths disagree, a number is not finite, or a scale is not positive.
+    /// When lengths disagree, a number is not finite, a scale is not positive, or bounds are the wrong way round.
     pub fn validate(&self) -> Result<(), DataError> {
         let c = self.shape.channels();
         let sound = self.shape.len() > 0
             && self.shift.len() == c
             && self.scale.len() == c
             && self.shift.iter().all(|v| v.is_finite())
-            && self.scale.iter().all(|v| v.is_finite() && *v > 0.0);
+            && self.scale.iter().all(|v| v.is_finite() && *v > 0.0)
+            && self.bounds.is_none_or(|(low, high)| low.is_finite() && high.is_finite() && low <= high);
         if sound { Ok(()) } else { Err(DataError::Codec { found: format!("{self:?}") }) }
     }
 
