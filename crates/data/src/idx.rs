@@ -1,5 +1,6 @@
 //! IDX files (LeCun's MNIST format), plain or gzipped: `0 0 type dimensions`, the sizes as big-endian u32, the numbers.
 
+use crate::array::{LARGEST, channels_first};
 use crate::dataset::Storage;
 use crate::{DataError, Dataset, Shape, Value};
 use std::fs::File;
@@ -7,13 +8,29 @@ use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// More numbers than this are taken for a damaged header.
-const LARGEST: u64 = 1 << 33;
+/// The image file of a folder: in the arrangement of MNIST its training or test part, else the only one there is.
+pub(crate) fn in_folder(folder: &Path, test: bool) -> Option<PathBuf> {
+    let part = if test { "t10k" } else { "train" };
+    let usual = [format!("{part}-images-idx3-ubyte.gz"), format!("{part}-images-idx3-ubyte")];
+    if let Some(found) = usual.iter().map(|n| folder.join(n)).find(|p| p.is_file()) {
+        return Some(found);
+    }
+    let is_images = |p: &PathBuf| {
+        let name = p.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        p.is_file() && (name.contains("-idx3-ubyte") || name.contains("-idx4-ubyte"))
+    };
+    let mut found: Vec<PathBuf> =
+        std::fs::read_dir(folder).ok()?.filter_map(|e| Some(e.ok()?.path())).filter(is_images).collect();
+    (!test && found.len() == 1).then(|| found.pop())?
+}
 
-/// The image file of a folder in the arrangement of MNIST, the training part.
-pub(crate) fn in_folder(folder: &Path) -> Option<PathBuf> {
-    let names = ["train-images-idx3-ubyte.gz", "train-images-idx3-ubyte", "t10k-images-idx3-ubyte.gz", "t10k-images-idx3-ubyte"];
-    names.iter().map(|n| folder.join(n)).find(|p| p.is_file())
+/// The labels that belong to images: `PART-images-idx3-ubyte.gz` and `PART-labels-idx1-ubyte` with or without `.gz`.
+fn labels_beside(images: &Path) -> Option<PathBuf> {
+    let name = images.file_name()?.to_str()?;
+    let (stem, _) = name.split_once("-idx3").or_else(|| name.split_once("-idx4"))?;
+    let part = stem.rsplit_once('-').map_or(stem, |(part, _)| part);
+    let names = ["", ".gz"].map(|end| images.with_file_name(format!("{part}-labels-idx1-ubyte{end}")));
+    names.into_iter().find(|p| p.is_file())
 }
 
 /// Reads images and, if they lie beside under the usual name (`images` becoming `labels`), their labels.
@@ -35,15 +52,9 @@ pub(crate) fn open(path: &Path) -> Result<Dataset, DataError> {
     }
     let (c, d) = (shape.channels(), shape.len());
     // Stored with the channel last; states have it first.
-    let bytes = if c == 1 {
-        bytes
-    } else {
-        bytes.chunks(d).flat_map(|p| (0..c).flat_map(move |k| p.iter().skip(k).step_by(c).copied())).collect()
-    };
+    let bytes = if c == 1 { bytes } else { channels_first(&bytes, c, d) };
     let mut data = Dataset::new(&path.display().to_string(), shape, Value::Byte, Storage::Bytes(Arc::new(bytes)), n);
-    let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-    let beside = path.with_file_name(name.replace("images-idx3", "labels-idx1").replace("images-idx4", "labels-idx1"));
-    if beside != path && beside.is_file() {
+    if let Some(beside) = labels_beside(path) {
         let (dims, labels) = read(&beside)?;
         if dims != [n] {
             return Err(DataError::format(&beside, format!("labels of shape {dims:?}"), format!("[{n}], one a picture")));

@@ -1,19 +1,24 @@
 //! Data: where examples come from, how they become states and back, and how samples are written.
 //!
-//! This version reads folders of pictures, IDX files, the synthetic sets of the plane and the embedded digits. It does not yet read
-//! CIFAR binaries, npy, csv or parquet, nor folders larger than memory: [`open`] says so.
+//! [`open`] reads folders of pictures, IDX and CIFAR binaries, NumPy arrays, tables of numbers, synthetic sets and the embedded digits.
+//! It does not read parquet, nor tables that mix numbers and several columns of text.
 
+mod array;
 mod augment;
 mod batches;
+mod cifar;
 mod codec;
 mod dataset;
 mod error;
 mod idx;
+mod npy;
+mod npz;
 mod open;
 mod pictures;
 mod shape;
 pub mod stats;
 mod synthetic;
+mod table;
 pub mod write;
 
 pub use augment::AugmentOptions;

@@ -1,8 +1,9 @@
 //! From a name to a data set.
 
 use crate::dataset::Storage;
-use crate::{DataError, Dataset, Fit, Shape, Value, idx, pictures, synthetic};
+use crate::{DataError, Dataset, Fit, Shape, Value, cifar, idx, npy, npz, pictures, synthetic, table};
 use serde::{Deserialize, Serialize};
+use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
@@ -18,31 +19,80 @@ pub struct OpenOptions {
 }
 
 /// Opens a data set: a folder of pictures (sub-folders are classes), an IDX image file or a folder with Fashion-MNIST's four files,
-/// `toy:swiss-roll`, `toy:moons`, `toy:checkerboard`, `toy:mixture` (each `[:n]`), or `digits`.
+/// a folder with the binary version of CIFAR-10 or CIFAR-100, an array (`.npy`, `.npz`), a table of numbers (`.csv`, `.tsv`, also
+/// gzipped), `toy:NAME[:n]`, or `digits`. `#test` behind a folder of IDX or CIFAR files asks for its test part.
 ///
 /// # Errors
 /// When there is nothing of that name, or it cannot be read; the error says what was found and expected.
 pub fn open(spec: &str, options: &OpenOptions) -> Result<Dataset, DataError> {
-    let path = Path::new(spec);
     if spec == "digits" {
         return digits();
     }
     if let Some(name) = spec.strip_prefix("toy:") {
         return synthetic::open(spec, name);
     }
+    let (place, test) = match spec.rsplit_once('#') {
+        Some((place, "test")) if !Path::new(spec).exists() => (place, true),
+        Some((place, "train")) if !Path::new(spec).exists() => (place, false),
+        _ => (spec, false),
+    };
+    let path = Path::new(place);
     let mut data = if path.is_dir() {
-        match idx::in_folder(path) {
-            Some(images) => idx::open(&images)?,
-            None => pictures::open(path, options)?,
-        }
+        folder(path, test, options)?
+    } else if test {
+        let expected = "a folder with t10k-images-idx3-ubyte, test_batch.bin or test.bin: name the file itself instead".into();
+        return Err(DataError::Missing { spec: spec.into(), expected });
     } else if path.is_file() {
-        idx::open(path)?
+        file(path)?
     } else {
-        let expected = "a folder of pictures, an IDX file, toy:NAME or digits".into();
+        let expected = "a folder of pictures, an IDX, CIFAR, .npy, .npz or .csv file, toy:NAME or digits".into();
         return Err(DataError::Missing { spec: spec.into(), expected });
     };
     data.name = spec.into();
-    Ok(data)
+    match (options.size, data.shape) {
+        (Some([h, w]), Shape::Image { height, width, .. }) if [h, w] == [height, width] => Ok(data),
+        (None, _) => Ok(data),
+        (Some(size), shape) => {
+            let expected = "a folder of pictures: others are not resized, leave data.size out";
+            Err(DataError::format(path, format!("{shape}, where data.size={size:?} was asked for"), expected))
+        }
+    }
+}
+
+fn folder(path: &Path, test: bool, options: &OpenOptions) -> Result<Dataset, DataError> {
+    if let Some(images) = idx::in_folder(path, test) {
+        idx::open(&images)
+    } else if let Some(files) = cifar::in_folder(path, test) {
+        cifar::open(&files)
+    } else if test {
+        let expected = "t10k-images-idx3-ubyte, test_batch.bin or test.bin in it";
+        Err(DataError::format(path, "a folder with no test part", expected))
+    } else {
+        pictures::open(path, options)
+    }
+}
+
+/// By its ending, else by how it begins.
+fn file(path: &Path) -> Result<Dataset, DataError> {
+    if table::is_table(path) {
+        return table::open(path);
+    }
+    if let Some(files) = cifar::one(path) {
+        return cifar::open(&files);
+    }
+    let mut start = Vec::new();
+    File::open(path).and_then(|f| f.take(8).read_to_end(&mut start)).map_err(DataError::io(path))?;
+    let ending = path.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
+    if ending == "npy" || start.starts_with(b"\x93NUMPY") {
+        npy::open(path)
+    } else if ending == "npz" || start.starts_with(b"PK\x03\x04") {
+        npz::open(path)
+    } else if start.starts_with(&[0, 0]) || ending == "gz" || path.to_string_lossy().contains("-idx") {
+        idx::open(path)
+    } else {
+        let found = format!("a file that begins with {:?}", String::from_utf8_lossy(&start));
+        Err(DataError::format(path, found, "an IDX, CIFAR (.bin), .npy, .npz or .csv file, or a folder of pictures"))
+    }
 }
 
 /// The 1,797 embedded digits of 8x8 with values 0 to 16 (UCI, CC BY 4.0).

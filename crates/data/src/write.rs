@@ -1,6 +1,6 @@
 //! Samples out: pictures, arrays, tables. Whatever is written is written beside, flushed to disk and renamed.
 
-use crate::{Codec, DataError, Shape};
+use crate::{Codec, DataError, Shape, npy, npz};
 use image::{ExtendedColorType, ImageEncoder, codecs::png::PngEncoder};
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -15,7 +15,9 @@ pub fn atomic(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) 
     let name = path.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "no file name"))?;
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::create_dir_all(folder)?;
-    let beside = folder.join(format!(".{}.{}.tmp", name.to_string_lossy(), std::process::id()));
+    // Named for process and thread: two that write the same file at once do not meet.
+    let thread: String = format!("{:?}", std::thread::current().id()).chars().filter(char::is_ascii_digit).collect();
+    let beside = folder.join(format!(".{}.{}.{thread}.tmp", name.to_string_lossy(), std::process::id()));
     let written = (|| {
         let mut out = BufWriter::with_capacity(1 << 16, File::create(&beside)?);
         fill(&mut out)?;
@@ -202,7 +204,7 @@ pub fn samples_from(path: &Path, states: &[f32], n: usize, codec: &Codec, first:
         }
         Some("npz") => {
             let bytes = npy(states, n, codec);
-            let zip = stored_zip("samples.npy", &bytes);
+            let zip = npz::archive("samples", &bytes).map_err(DataError::io(path))?;
             atomic(path, |out| out.write_all(&zip)).map_err(DataError::io(path))
         }
         Some("csv") => {
@@ -244,22 +246,8 @@ fn npy(states: &[f32], n: usize, codec: &Codec) -> Vec<u8> {
     }
     let mut dims = vec![n];
     dims.extend(codec.shape().dims());
-    let mut out = npy_header(if byte { "|u1" } else { "<f4" }, &dims);
+    let mut out = npy::header(if byte { "|u1" } else { "<f4" }, &dims);
     out.extend(body);
-    out
-}
-
-/// The header of an npy file, version 1.0, padded so that the numbers are aligned.
-fn npy_header(descr: &str, dims: &[usize]) -> Vec<u8> {
-    let dims: Vec<String> = dims.iter().map(|d| format!("{d},")).collect();
-    let mut text = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({}), }}", dims.join(" "));
-    while !(10 + text.len() + 1).is_multiple_of(64) {
-        text.push(' ');
-    }
-    text.push('\n');
-    let mut out = b"\x93NUMPY\x01\x00".to_vec();
-    out.extend((text.len() as u16).to_le_bytes());
-    out.extend(text.as_bytes());
     out
 }
 
@@ -268,41 +256,9 @@ fn npy_header(descr: &str, dims: &[usize]) -> Vec<u8> {
 /// # Errors
 /// What the file system says.
 pub fn array(path: &Path, values: &[f32], dims: &[usize]) -> Result<(), DataError> {
-    let mut bytes = npy_header("<f4", dims);
+    let mut bytes = npy::header("<f4", dims);
     bytes.extend(values.iter().flat_map(|v| v.to_le_bytes()));
     atomic(path, |out| out.write_all(&bytes)).map_err(DataError::io(path))
-}
-
-/// A zip archive with one stored file: what an npz file is.
-fn stored_zip(name: &str, body: &[u8]) -> Vec<u8> {
-    let mut crc = flate2::Crc::new();
-    crc.update(body);
-    let common = |out: &mut Vec<u8>| {
-        out.extend([20, 0, 0, 0, 0, 0, 0, 0, 0x21, 0]);
-        out.extend(crc.sum().to_le_bytes());
-        out.extend((body.len() as u32).to_le_bytes());
-        out.extend((body.len() as u32).to_le_bytes());
-        out.extend((name.len() as u16).to_le_bytes());
-    };
-    let mut out = b"PK\x03\x04".to_vec();
-    common(&mut out);
-    out.extend([0, 0]);
-    out.extend(name.as_bytes());
-    out.extend(body);
-    let directory = out.len();
-    out.extend(b"PK\x01\x02\x14\x00");
-    common(&mut out);
-    out.extend([0; 14]);
-    out.extend([0; 2]);
-    out.truncate(out.len() - 2);
-    out.extend(0u32.to_le_bytes().iter().take(0));
-    out.extend(name.as_bytes());
-    let length = out.len() - directory;
-    out.extend(b"PK\x05\x06\x00\x00\x00\x00\x01\x00\x01\x00");
-    out.extend((length as u32).to_le_bytes());
-    out.extend((directory as u32).to_le_bytes());
-    out.extend([0, 0]);
-    out
 }
 
 /// Writes frames as an endlessly repeating GIF, `delay` milliseconds each.
