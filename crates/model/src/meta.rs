@@ -100,7 +100,6 @@ impl ModelMeta {
         codec.validate().map_err(|e| e.to_string())?;
         let names = codec.channels().len();
         say(names == shape.channels(), &|| format!("{names} names for {} channels", shape.channels()))?;
-        say(codec.range(0).is_none_or(|(low, high)| low <= high), &|| "the codec's bounds are the wrong way round".into())?;
         let (told, named) = (self.network.classes(), codec.classes().len());
         say(told == 0 || named == 0 || told == named, &|| format!("{named} names for the network's {told} classes"))?;
         say(self.sigma_data.is_finite() && self.sigma_data > 0.0, &|| format!("sigma_data is {}", self.sigma_data))?;
@@ -129,7 +128,7 @@ impl ModelMeta {
                 (c.blocks.saturating_mul(c.levels()), levels.chain(others).collect())
             }
         };
-        if let Some(wide) = widths.into_iter().find(|w| !(*w <= WIDEST)) {
+        if let Some(wide) = widths.into_iter().find(|w| w.is_nan() || *w > WIDEST) {
             return Err(format!("a layer of the network has {wide} units, at most {WIDEST} are possible"));
         }
         let channels = if let Shape::Image { channels, .. } = self.codec.shape() { channels } else { 1 };

@@ -3,7 +3,7 @@
 use crate::Objective;
 use scorefield_data::{AugmentOptions, CodecOptions};
 use scorefield_nn::NetworkConfig;
-use scorefield_process::{Prediction, ProcessConfig, TimeInput};
+use scorefield_process::{Prediction, ProcessConfig, ProcessExt, TimeInput};
 use serde::{Deserialize, Serialize};
 
 /// Everything a run is made of, resolved: running it again repeats the run.
@@ -199,7 +199,8 @@ impl TrainConfig {
     pub fn validate(&self) -> Result<(), ConfigError> {
         let o = &self.optim;
         let minutes = if let Length::Minutes(m) = self.length { m } else { 1.0 };
-        let checks: [(&'static str, f64, bool, &'static str); 14] = [
+        let not_negative = |v: f64| v.is_finite() && v >= 0.0;
+        let checks: [(&'static str, f64, bool, &'static str); 15] = [
             ("batch", self.batch as f64, self.batch > 0, "one or more"),
             ("accumulate", self.accumulate as f64, self.accumulate > 0, "one or more"),
             ("label_dropout", self.label_dropout, (0.0..=1.0).contains(&self.label_dropout), "a share between 0 and 1"),
@@ -208,16 +209,35 @@ impl TrainConfig {
             ("optim.lr", o.lr, o.lr.is_finite() && o.lr > 0.0, "a learning rate above 0"),
             ("optim.beta1", o.beta1, (0.0..1.0).contains(&o.beta1), "a decay from 0 up to, but not including, 1"),
             ("optim.beta2", o.beta2, (0.0..1.0).contains(&o.beta2), "a decay from 0 up to, but not including, 1"),
-            ("optim.eps", o.eps, o.eps > 0.0, "a small number above 0"),
-            ("optim.weight_decay", o.weight_decay, o.weight_decay >= 0.0, "zero or more"),
+            ("optim.eps", o.eps, o.eps.is_finite() && o.eps > 0.0, "a small number above 0"),
+            ("optim.weight_decay", o.weight_decay, not_negative(o.weight_decay), "zero or more"),
             ("optim.clip", o.clip, o.clip > 0.0, "a norm above 0 (inf for no clipping)"),
             ("ema.half_lives[0]", self.ema.half_lives[0], self.ema.half_lives[0] > 0.0, "a share of the run above 0"),
             ("ema.half_lives[1]", self.ema.half_lives[1], self.ema.half_lives[1] > 0.0, "a share of the run above 0"),
             ("preview.every_seconds", self.preview.every_seconds, self.preview.every_seconds >= 0.0, "seconds, zero or more"),
+            ("preview.n", self.preview.n as f64, self.preview.n > 0 || self.preview.every_seconds == 0.0, "one or more"),
         ];
         match checks.into_iter().find(|c| !c.2) {
             Some((key, found, _, expected)) => Err(ConfigError { key, found: found.to_string(), expected }),
-            None => Ok(()),
+            None => {
+                self.objective.validate()?;
+                self.validate_prediction()
+            }
         }
+    }
+
+    /// A prediction whose coefficients are no numbers, or whose output does not count, cannot be trained.
+    fn validate_prediction(&self) -> Result<(), ConfigError> {
+        let Ok(process) = self.process.build() else { return Ok(()) };
+        let sound = [0.0, 0.5, 1.0].into_iter().all(|u| {
+            let c = self.prediction.coeffs(&process.at(process.span().at(u)));
+            [c.c_skip, c.c_out.recip(), c.c_out, c.c_in].iter().all(|v| v.is_finite() && v.abs() < 1e30)
+        });
+        let error = || ConfigError {
+            key: "prediction",
+            found: format!("{:?}", self.prediction),
+            expected: "one with finite coefficients: a sigma_data above 0",
+        };
+        sound.then_some(()).ok_or_else(error)
     }
 }

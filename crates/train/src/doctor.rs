@@ -1,6 +1,7 @@
 //! A doctor that speaks while a run goes on: what beginners find out only when the samples are bad.
 
 use crate::{EmaConfig, TrainConfig};
+use scorefield_data::{Codec, Dataset};
 
 /// Watches a run and says what is likely wrong, each thing once.
 #[derive(Debug, Default)]
@@ -10,6 +11,11 @@ pub struct Doctor {
     trivial: f64,
     steps: u64,
 }
+
+/// Encoded numbers beyond this are far from the rest: standardised Gaussian data have none in 10^22.
+const FAR: f32 = 10.0;
+/// Rows that are looked at, at most.
+const ROWS: usize = 20_000;
 
 /// Steps over which loss and trivial loss are compared.
 const WINDOW: u64 = 200;
@@ -30,6 +36,27 @@ impl Doctor {
             ));
         }
         notes
+    }
+
+    /// Before the first step, for data without bounds: numbers far outside the spread that the codec brought them to.
+    pub fn tails(&mut self, data: &Dataset, codec: &Codec) -> Option<String> {
+        let d = data.shape().len();
+        let (mut natural, mut state) = (vec![0.0; d], vec![0.0; d]);
+        let (mut far, mut largest) = (0u64, 0.0f32);
+        let rows = data.len().min(ROWS);
+        for k in 0..rows {
+            data.row(k * data.len() / rows, &mut natural);
+            codec.encode_row(&natural, &mut state);
+            far += state.iter().filter(|v| v.abs() > FAR).count() as u64;
+            largest = state.iter().fold(largest, |m, v| m.max(v.abs()));
+        }
+        (far > 0).then(|| {
+            format!(
+                "{far} of {} encoded values are larger than {FAR}, the largest is {largest:.1}: such rows govern the range of noise \
+                 levels; look for errors in the data, or transform them (a logarithm, a cube root) first",
+                rows * d
+            )
+        })
     }
 
     /// When the length is known: averages that are longer than the run would sample the first, bad weights.

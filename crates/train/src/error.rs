@@ -28,6 +28,14 @@ pub enum TrainError {
         /// Where that run stands.
         step: u64,
     },
+    /// The folder holds something else that a run would replace.
+    #[error("{}: holds `{found}`, but no run; expected a new or empty folder: move the file, or choose another --out", path.display())]
+    Occupied {
+        /// The folder.
+        path: PathBuf,
+        /// The file.
+        found: String,
+    },
     /// The folder holds no run.
     #[error("{}: no saved run in it; expected state/state.safetensors: start one without --resume", path.display())]
     NothingToResume {
@@ -35,7 +43,7 @@ pub enum TrainError {
         path: PathBuf,
     },
     /// The saved state cannot be understood.
-    #[error("{}: {found}; expected the state of a run of this version", path.display())]
+    #[error("{}: {found}; expected the state of this run, written by this version: resume it with its own recipe", path.display())]
     State {
         /// The file.
         path: PathBuf,
@@ -54,14 +62,16 @@ pub enum TrainError {
     },
     /// Too many steps in a row had a loss that is not finite.
     #[error(
-        "{count} steps in a row gave a loss that is not finite (step {step}); the last good model is kept: \
-         a lower optim.lr, a longer optim.warmup or a smaller optim.clip may help"
+        "the loss is not finite any more at step {step} ({count} steps in a row were skipped); expected numbers; \
+         the last good model, of step {saved}, is kept: a lower optim.lr, a longer optim.warmup or a smaller optim.clip may help"
     )]
     Diverged {
         /// How many.
         count: u32,
         /// The last of them.
         step: u64,
+        /// The step of the model on disk.
+        saved: u64,
     },
     /// Labels where the network takes none, or the other way round.
     #[error("the network takes {network} classes, the data have {data}; set network.classes to {data}")]

@@ -9,6 +9,7 @@ mod log;
 mod objective;
 mod preview;
 mod run;
+mod save;
 mod step;
 mod tensorboard;
 mod trainer;

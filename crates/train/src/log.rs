@@ -6,13 +6,15 @@ use crate::run::RunFolder;
 use crate::tensorboard::EventFile;
 use serde_json::json;
 use std::fs::{File, OpenOptions};
-use std::io::{BufWriter, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// Writes the figures of a run as it goes.
 #[derive(Debug)]
 pub(crate) struct Log {
-    metrics: BufWriter<File>,
+    metrics: File,
+    /// Whole lines on their way: a reader never sees half of one.
+    lines: Vec<u8>,
     path: PathBuf,
     events: EventFile,
 }
@@ -21,9 +23,9 @@ impl Log {
     pub(crate) fn open(run: &RunFolder) -> Result<Self, TrainError> {
         let path = run.metrics();
         let io = |source| TrainError::Io { path: path.clone(), source };
-        let metrics = BufWriter::new(OpenOptions::new().create(true).append(true).open(&path).map_err(io)?);
+        let metrics = OpenOptions::new().create(true).append(true).open(&path).map_err(io)?;
         let events = EventFile::create(&run.path().join("events")).map_err(io)?;
-        Ok(Self { metrics, path, events })
+        Ok(Self { metrics, lines: Vec::new(), path, events })
     }
 
     /// Every step goes to `metrics.jsonl`; TensorBoard gets every tenth.
@@ -32,7 +34,10 @@ impl Log {
             "step": r.step, "loss": r.loss, "trivial": r.trivial, "lr": r.lr, "grad_norm": r.grad_norm,
             "examples_per_second": r.examples_per_second, "seconds": r.seconds,
         });
-        writeln!(self.metrics, "{line}").map_err(|source| TrainError::Io { path: self.path.clone(), source })?;
+        self.lines.extend(line.to_string().bytes().chain([b'\n']));
+        if self.lines.len() > 1 << 13 {
+            self.write_lines()?;
+        }
         if r.step % 10 == 1 {
             let curves = [
                 ("train/loss", r.loss),
@@ -60,8 +65,14 @@ impl Log {
     }
 
     pub(crate) fn flush(&mut self) -> Result<(), TrainError> {
-        self.metrics.flush().map_err(|source| TrainError::Io { path: self.path.clone(), source })?;
+        self.write_lines()?;
         self.events.flush().map_err(|e| self.io(e))
+    }
+
+    fn write_lines(&mut self) -> Result<(), TrainError> {
+        let written = self.metrics.write_all(&self.lines);
+        self.lines.clear();
+        written.map_err(|source| TrainError::Io { path: self.path.clone(), source })
     }
 
     fn io(&self, source: std::io::Error) -> TrainError {

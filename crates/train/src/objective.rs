@@ -4,6 +4,7 @@
 //! `D - x_0 = c_out (F - F*)`, so `L = E [ w c_out^2 |F - F*|^2 / d ]` without dividing by a small number anywhere
 //! (Vincent 2011; Ho et al. 2020; Song et al. 2021, eq. 7; Karras et al. 2022, eq. 8).
 
+use crate::ConfigError;
 use scorefield_process::{Marginal, Prediction, Process, ProcessExt};
 use scorefield_tensor::noise::Stream;
 use scorefield_tensor::{Coefficient, Column, Purpose};
@@ -100,6 +101,31 @@ pub struct Objective {
 }
 
 impl Objective {
+    /// Checks the constants.
+    ///
+    /// # Errors
+    /// For the first that makes no objective.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let positive = |key: &'static str, v: f64| {
+            let sound = v.is_finite() && v > 0.0;
+            let error = || ConfigError { key, found: v.to_string(), expected: "a finite number above 0" };
+            sound.then_some(()).ok_or_else(error)
+        };
+        match self.weight {
+            Weight::Edm { sigma_data } => positive("objective.weight.sigma_data", sigma_data)?,
+            Weight::MinSnr { gamma } => positive("objective.weight.gamma", gamma)?,
+            Weight::SigmaSquared | Weight::DiffusionSquared | Weight::Output | Weight::Clean => {}
+        }
+        match self.times {
+            TimeLaw::LogNormal { mean, deviation } => {
+                positive("objective.times.deviation", deviation)?;
+                let error = || ConfigError { key: "objective.times.mean", found: mean.to_string(), expected: "a finite number" };
+                mean.is_finite().then_some(()).ok_or_else(error)
+            }
+            TimeLaw::Uniform | TimeLaw::LogSnrUniform => Ok(()),
+        }
+    }
+
     /// The times of a batch: row `i` belongs to training sample `samples[i]`.
     pub fn draw_times(&self, process: &dyn Process, seed: u64, samples: &[u64]) -> Vec<f64> {
         let n = samples.len() as f64;

@@ -11,7 +11,7 @@ use scorefield_nn::{ParamSpec, Params};
 use scorefield_tensor::Device;
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{BufRead, BufReader};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// Where a run stands.
@@ -55,10 +55,48 @@ impl RunFolder {
         let lock_path = state.join("lock");
         let lock = OpenOptions::new().create(true).truncate(false).write(true).open(&lock_path).map_err(io(&lock_path))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
+            Ok(()) => {
+                let run = Self { path: path.to_owned(), _lock: lock };
+                run.sweep()?;
+                Ok(run)
+            }
             Err(TryLockError::WouldBlock) => Err(TrainError::InUse { path: path.to_owned() }),
             Err(TryLockError::Error(source)) => Err(TrainError::Io { path: lock_path, source }),
         }
+    }
+
+    /// Removes what a killed process left half-written beside its files: `.NAME.PID.tmp`, which nobody else can be writing while
+    /// the lock is held.
+    fn sweep(&self) -> Result<(), TrainError> {
+        for folder in [self.path.clone(), self.path.join("state"), self.samples()] {
+            let Ok(entries) = std::fs::read_dir(&folder) else { continue };
+            for entry in entries.flatten() {
+                let name = entry.file_name().to_string_lossy().into_owned();
+                if is_half_written(&name) {
+                    std::fs::remove_file(entry.path()).map_err(|source| TrainError::Io { path: entry.path(), source })?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses a folder where a new run would replace files of someone else: it has such files, and no run was ever begun in it.
+    pub(crate) fn refuse_other_files(path: &Path) -> Result<(), TrainError> {
+        let begun = path.join("state").join("lock").exists();
+        let found = ["recipe.toml", "metrics.jsonl", "model.safetensors"].into_iter().find(|f| path.join(f).exists());
+        match found {
+            Some(found) if !begun => Err(TrainError::Occupied { path: path.to_owned(), found: found.to_owned() }),
+            _ => Ok(()),
+        }
+    }
+
+    /// The step of the saved state, without its numbers.
+    pub(crate) fn saved_step(&self) -> Result<u64, TrainError> {
+        Ok(self.read_position(&TensorFile::open(&self.state())?)?.step)
+    }
+
+    fn read_position(&self, file: &TensorFile) -> Result<Position, TrainError> {
+        serde_json::from_str(file.text()?).map_err(|e| TrainError::State { path: self.state(), found: e.to_string() })
     }
 
     /// The folder.
@@ -127,8 +165,12 @@ impl RunFolder {
     pub(crate) fn load_state(&self, specs: &[ParamSpec], device: &Device) -> Result<(Position, Params, OptimState), TrainError> {
         let path = self.state();
         let mut file = TensorFile::open(&path)?;
-        let position =
-            serde_json::from_str(file.text()?).map_err(|e| TrainError::State { path: path.clone(), found: e.to_string() })?;
+        let position = self.read_position(&file)?;
+        let (found, needed) = (file.entries().len(), 5 * specs.len());
+        if found > needed {
+            let found = format!("holds {found} tensors, the network of the recipe needs {needed}");
+            return Err(TrainError::State { path, found });
+        }
         let mut read = |set: &str| -> Result<Vec<Vec<f32>>, TrainError> {
             specs.iter().map(|s| Ok(file.floats(&format!("{set}.{}", s.name), &s.shape)?)).collect()
         };
@@ -148,17 +190,24 @@ impl RunFolder {
             step: u64,
         }
         let path = self.metrics();
-        let io = |source| TrainError::Io { path: path.clone(), source };
-        let Ok(file) = File::open(&path) else { return Ok(()) };
-        let mut kept = String::new();
-        for line in BufReader::new(file).lines() {
-            let line = line.map_err(io)?;
-            // A last line cut short by a crash is no JSON and goes as well.
-            if serde_json::from_str::<Line>(&line).is_ok_and(|l| l.step <= step) {
-                kept.push_str(&line);
-                kept.push('\n');
-            }
+        let bytes = match std::fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(()),
+            Err(source) => return Err(TrainError::Io { path, source }),
+        };
+        // A last line cut short by a crash is no JSON and goes as well.
+        let keeps = |line: &&[u8]| serde_json::from_slice::<Line>(line).is_ok_and(|l| l.step <= step);
+        let kept: Vec<&[u8]> = bytes.split(|&b| b == b'\n').filter(keeps).collect();
+        let mut text = String::from_utf8_lossy(&kept.join(&b'\n')).into_owned();
+        if !text.is_empty() {
+            text.push('\n');
         }
-        self.write_text(&path, &kept)
+        self.write_text(&path, &text)
     }
+}
+
+/// Whether a name is that of a file beside another, `.NAME.PID.tmp`.
+fn is_half_written(name: &str) -> bool {
+    let inner = name.strip_prefix('.').and_then(|n| n.strip_suffix(".tmp"));
+    inner.and_then(|n| n.rsplit_once('.')).is_some_and(|(_, pid)| pid.parse::<u32>().is_ok())
 }

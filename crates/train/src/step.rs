@@ -3,10 +3,10 @@
 use crate::average::{Rates, accumulate, global_norm};
 use crate::{TrainConfig, Trainer};
 use scorefield_data::{Batches, HostBatch};
-use scorefield_nn::{Input, Mode};
+use scorefield_nn::{Input, Mode, Params};
 use scorefield_process::ProcessExt;
 use scorefield_tensor::noise::Stream;
-use scorefield_tensor::{Coefficient, Noise, Purpose, Streams, batch, rows};
+use scorefield_tensor::{Batch, Coefficient, Column, Noise, Purpose, Streams, batch, rows};
 
 /// What came of one step.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -70,6 +70,30 @@ impl<'a> Trainer<'a> {
 
     /// Adds the gradient of one batch and returns its loss and that of the trivial predictor.
     fn gradient(&self, examples: &HostBatch, grads: &mut Vec<Option<Vec<f32>>>) -> (f64, f64) {
+        let question = self.question(examples);
+        let leaves = self.params.tracked(self.network.params(), &self.device);
+        let mode = Mode::Train { noise: Streams::new(self.config.seed, examples.samples.clone(), Purpose::Dropout) };
+        let output = self.network.forward(&leaves, question.input.autodiff(), &question.told, &mode);
+        let error = question.root.scale(output - question.target.autodiff());
+        let loss = (error.clone() * error).mean();
+        let value = f64::from(rows(loss.clone().inner())[0]);
+        let mut gradients = loss.backward();
+        accumulate(grads, leaves.grads(&mut gradients), self.network.params());
+        (value, question.trivial)
+    }
+
+    /// Whether the network, with other weights, gives numbers whose squares are numbers on the batch that comes next. Nothing is
+    /// learned from it; the weights of the loss do not count, which are infinite for a rare time without the network's fault.
+    pub(super) fn sound(&self, params: &Params) -> bool {
+        let examples = self.batches().at(self.position.step * self.config.accumulate as u64);
+        let question = self.question(&examples);
+        let output = self.network.forward(params, question.input, &question.told, &Mode::Eval);
+        rows((output.clone() * output).mean())[0].is_finite()
+    }
+
+    /// What the network is asked on a batch, and what it should say: the loss is the mean of `(root (F - target))^2`, that is
+    /// `w c_out^2 |F - F*|^2 / d`.
+    fn question(&self, examples: &HostBatch) -> Question {
         let TrainConfig { seed, prediction, objective, .. } = &self.config;
         let n = examples.samples.len();
         let times = objective.draw_times(&*self.process, *seed, &examples.samples);
@@ -81,27 +105,14 @@ impl<'a> Trainer<'a> {
         let eps = Streams::new(*seed, examples.samples.clone(), Purpose::Perturb).normal(&x0);
         let x_t = marginal.perturb(&x0, &eps);
         let target = coeffs.target(&x_t, &x0);
-        let input = coeffs.c_in.scale(x_t);
-
-        // w c_out^2 |F - F*|^2 / d, the mean over the batch
-        let leaves = self.params.tracked(self.network.params(), &self.device);
         let told = Input {
             time: times.iter().map(|&t| self.config.time_input.at(&*self.process, t)).collect(),
             classes: self.classes(examples),
             augment: examples.augment.clone(),
         };
-        let mode = Mode::Train { noise: Streams::new(*seed, examples.samples.clone(), Purpose::Dropout) };
-        let output = self.network.forward(&leaves, input.autodiff(), &told, &mode);
-        let weights = objective.weights(&*self.process, prediction, &times);
-        let root = weights.sqrt();
-        let error = root.scale(output - target.autodiff());
-        let loss = (error.clone() * error).mean();
-        let value = f64::from(rows(loss.clone().inner())[0]);
-        let mut gradients = loss.backward();
-        accumulate(grads, leaves.grads(&mut gradients), self.network.params());
-
+        let root = objective.weights(&*self.process, prediction, &times).sqrt();
         let trivial = times.iter().map(|&t| objective.trivial_loss(&*self.process, prediction, t, self.sigma_data)).sum::<f64>();
-        (value, trivial / n as f64)
+        Question { input: coeffs.c_in.scale(x_t), target, told, root, trivial: trivial / n as f64 }
     }
 
     /// The labels the network is told: some are hidden so that it learns the unconditional law too.
@@ -113,4 +124,13 @@ impl<'a> Trainer<'a> {
             examples.labels.iter().zip(&examples.samples).map(|(label, &sample)| label.filter(|_| !hide(sample))).collect()
         })
     }
+}
+
+/// A batch as the network sees it.
+struct Question {
+    input: Batch,
+    target: Batch,
+    told: Input,
+    root: Column,
+    trivial: f64,
 }

@@ -25,8 +25,17 @@ impl EventFile {
     pub fn create(folder: &Path) -> io::Result<Self> {
         std::fs::create_dir_all(folder)?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let path = folder.join(format!("events.out.tfevents.{:010}.{}.scorefield", now.as_secs(), std::process::id()));
-        let mut events = Self { file: BufWriter::new(File::create(&path)?), path };
+        let (stem, process) = (format!("events.out.tfevents.{:010}", now.as_secs()), std::process::id());
+        // A process may begin two sessions within a second: the second takes the next number.
+        let mut number = 0;
+        let (file, path) = loop {
+            let path = folder.join(format!("{stem}.{process}.{number}.scorefield"));
+            match File::create_new(&path) {
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => number += 1,
+                file => break (file?, path),
+            }
+        };
+        let mut events = Self { file: BufWriter::new(file), path };
         events.event(0, |out| bytes_field(out, 3, b"brain.Event:2"))?;
         events.flush()?;
         Ok(events)

@@ -9,9 +9,8 @@ use crate::event::{Event, Observer, StepReport};
 use crate::log::Log;
 use crate::run::{Position, RunFolder};
 use crate::step::Step;
-use crate::{Length, TrainConfig, TrainError, preview};
+use crate::{Length, TrainConfig, TrainError};
 use scorefield_data::{Codec, Dataset, stats};
-use scorefield_model::{DataSummary, FORMAT, Model, ModelMeta, SamplingDefaults, TrainingSummary};
 use scorefield_nn::{Network, Params};
 use scorefield_process::Process;
 use scorefield_tensor::Device;
@@ -23,6 +22,9 @@ use std::time::{Duration, Instant};
 const PATIENCE: u32 = 10;
 /// How long a run of given minutes is timed before its number of steps is fixed.
 const TIMING: Duration = Duration::from_secs(12);
+
+/// What the line that says so in a recipe is known by.
+const MARK: &str = "minutes became";
 
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,6 +60,8 @@ pub struct Trainer<'a> {
     pub(super) params: Params,
     pub(super) state: OptimState,
     pub(super) position: Position,
+    /// The step that was last saved.
+    pub(super) saved: u64,
     pub(super) doctor: Doctor,
     pub(super) notes: Vec<String>,
 }
@@ -66,7 +70,7 @@ impl<'a> Trainer<'a> {
     /// Starts a run in a new or empty folder; `recipe` is the text kept as `recipe.toml`.
     ///
     /// # Errors
-    /// When the folder is in use or holds a run, or the recipe makes no run with these data.
+    /// When the folder is in use, holds a run or files that a run would replace, or the recipe makes no run with these data.
     pub fn create(
         path: &Path,
         config: TrainConfig,
@@ -74,11 +78,15 @@ impl<'a> Trainer<'a> {
         dataset: &'a Dataset,
         device: &Device,
     ) -> Result<Self, TrainError> {
+        config.validate()?;
+        RunFolder::refuse_other_files(path)?;
         let run = RunFolder::open(path)?;
         if run.has_state() {
-            let step = SavedStep::read(&run)?;
+            let step = run.saved_step()?;
             return Err(TrainError::Exists { path: path.to_owned(), step });
         }
+        // A run that ended before its first save may have left figures.
+        run.rewind_metrics(0)?;
         let trainer = Self::build(run, config, dataset, device, None)?;
         trainer.run.write_text(&trainer.run.recipe(), recipe)?;
         Ok(trainer)
@@ -116,15 +124,25 @@ impl<'a> Trainer<'a> {
         let mut doctor = Doctor::default();
         let mut notes = Vec::new();
         let (position, params, state) = if resume.is_some() {
-            let loaded = run.load_state(network.params(), device)?;
+            let mut loaded = run.load_state(network.params(), device)?;
             if loaded.0.data != fingerprint {
                 return Err(TrainError::OtherData { found: fingerprint, expected: loaded.0.data });
             }
             run.rewind_metrics(loaded.0.step)?;
+            // Another length than before is the caller's wish, and another run from here on than the one begun.
+            if let (Length::Steps(n), Some(total)) = (config.length, loaded.0.total)
+                && n != total
+            {
+                notes.push(format!(
+                    "the run had {total} steps, it has {n} from here on: rates and averages follow the new length"
+                ));
+                loaded.0.total = Some(n);
+            }
             loaded
         } else {
             let check = stats::outside_range(dataset, &codec);
             notes = doctor.before(&config, dataset.len(), check.outside, check.values);
+            notes.extend(doctor.tails(dataset, &codec));
             let params = Params::init(network.params(), config.seed, device);
             let state = OptimState::new(&params);
             let total = if let Length::Steps(n) = config.length { Some(n) } else { None };
@@ -133,8 +151,23 @@ impl<'a> Trainer<'a> {
         if let Some(total) = position.total {
             notes.extend(doctor.length(&config.ema, total));
         }
-        let device = device.clone();
-        Ok(Self { config, dataset, codec, sigma_data, run, network, process, device, params, state, position, doctor, notes })
+        let (device, saved) = (device.clone(), position.step);
+        Ok(Self {
+            config,
+            dataset,
+            codec,
+            sigma_data,
+            run,
+            network,
+            process,
+            device,
+            params,
+            state,
+            position,
+            saved,
+            doctor,
+            notes,
+        })
     }
 
     /// Where the run stands.
@@ -158,22 +191,46 @@ impl<'a> Trainer<'a> {
             observer.event(&Event::Note(note));
         }
         let mut log = Log::open(&self.run)?;
+        // A disk that refuses says so now, and a run cut at any later instant can be resumed.
+        if !self.run.has_state() && !self.save(observer, &mut log)? {
+            return Err(self.diverged(0));
+        }
+        let ended = self.steps(observer, &mut log, stop);
+        // Whatever ended the loop, the figures so far are kept.
+        let flushed = log.flush();
+        let ended = ended?;
+        flushed?;
+        if !self.save(observer, &mut log)? {
+            return Err(self.diverged(0));
+        }
+        if self.config.preview.every_seconds > 0.0 && ended != Ended::Interrupted {
+            self.preview(observer, &mut log)?;
+        }
+        Ok(Outcome { ended, position: self.position.clone() })
+    }
+
+    fn diverged(&self, count: u32) -> TrainError {
+        TrainError::Diverged { count, step: self.position.step, saved: self.saved }
+    }
+
+    /// The loop itself.
+    fn steps(&mut self, observer: &mut dyn Observer, log: &mut Log, stop: &AtomicBool) -> Result<Ended, TrainError> {
         let started = Instant::now();
         let (seconds_before, first_step) = (self.position.seconds, self.position.step);
         let (mut last_save, mut last_preview, mut save_cost) = (Instant::now(), Instant::now(), 0.0f64);
         let (mut bad, mut pace) = (0u32, None::<f64>);
-        let ended = loop {
-            let at = self.position.clone();
-            if at.total.is_some_and(|total| at.step >= total) {
-                break Ended::Finished;
+        loop {
+            let Position { step, total, seconds, .. } = self.position;
+            if total.is_some_and(|total| step >= total) {
+                return Ok(Ended::Finished);
             }
             if stop.load(Ordering::Relaxed) {
-                break Ended::Interrupted;
+                return Ok(Ended::Interrupted);
             }
             if let Length::Minutes(minutes) = self.config.length
-                && at.seconds > minutes * 60.0
+                && seconds > minutes * 60.0
             {
-                break Ended::OutOfTime;
+                return Ok(Ended::OutOfTime);
             }
 
             let step_started = Instant::now();
@@ -217,7 +274,7 @@ impl<'a> Trainer<'a> {
                         "step {step} was skipped: loss {loss}, gradient norm {grad_norm} ({bad} in a row; {PATIENCE} stop the run)"
                     )));
                     if bad >= PATIENCE {
-                        return Err(TrainError::Diverged { count: bad, step });
+                        return Err(self.diverged(bad));
                     }
                 }
             }
@@ -232,22 +289,15 @@ impl<'a> Trainer<'a> {
             let due = self.config.save_seconds.max(20.0 * save_cost);
             if bad == 0 && last_save.elapsed().as_secs_f64() >= due {
                 let began = Instant::now();
-                self.save(observer)?;
-                log.flush()?;
+                self.save(observer, log)?;
                 (save_cost, last_save) = (began.elapsed().as_secs_f64(), Instant::now());
             }
             let every = self.config.preview.every_seconds;
             if every > 0.0 && last_preview.elapsed().as_secs_f64() >= every {
-                self.preview(observer, &mut log)?;
+                self.preview(observer, log)?;
                 last_preview = Instant::now();
             }
-        };
-        self.save(observer)?;
-        if self.config.preview.every_seconds > 0.0 && ended != Ended::Interrupted {
-            self.preview(observer, &mut log)?;
         }
-        log.flush()?;
-        Ok(Outcome { ended, position: self.position.clone() })
     }
 
     /// Turns minutes into steps, once, so that what follows is a function of the step alone; written into the recipe.
@@ -261,75 +311,12 @@ impl<'a> Trainer<'a> {
         }
         let path = self.run.recipe();
         let text = std::fs::read_to_string(&path).map_err(|source| TrainError::Io { path: path.clone(), source })?;
-        self.run.write_text(
-            &path,
-            &format!("# {minutes} minutes became {total} steps on this machine: length = {{ steps = {total} }}\n{text}"),
-        )
-    }
-
-    /// The model as it would be sampled now: averaged weights.
-    ///
-    /// # Errors
-    /// Never for a run that was built; the signature is that of [`Model::new`].
-    pub fn model(&self) -> Result<Model, TrainError> {
-        let p = &self.position;
-        let meta = ModelMeta {
-            format: FORMAT,
-            network: self.config.network.clone(),
-            process: self.config.process,
-            prediction: self.config.prediction,
-            time_input: self.config.time_input,
-            codec: self.codec.clone(),
-            sigma_data: self.sigma_data,
-            training: TrainingSummary {
-                steps: p.step,
-                examples: p.examples,
-                seconds: p.seconds,
-                loss: p.loss,
-                ema_half_life: self.config.ema.half_life(0, p.total.unwrap_or(p.step)),
-                label_dropout: self.config.label_dropout,
-                batch: (self.config.batch * self.config.accumulate) as u64,
-                seed: self.config.seed,
-                version: env!("CARGO_PKG_VERSION").into(),
-            },
-            data: DataSummary {
-                name: self.dataset.name().to_owned(),
-                examples: self.dataset.len() as u64,
-                fingerprint: p.data.clone(),
-            },
-            sampling: SamplingDefaults::default(),
+        // A run that was cut before its first save after this line timed itself again.
+        let kept = match text.split_once('\n') {
+            Some((first, rest)) if first.starts_with("# ") && first.contains(MARK) => rest,
+            _ => &text,
         };
-        let weights = Params::from_host(self.network.params(), self.state.ema[0].clone(), &self.device)
-            .map_err(|e| TrainError::State { path: self.run.state(), found: e.to_string() })?;
-        Ok(Model::new(meta, weights)?)
-    }
-
-    /// Saves the state, then the model: either file is replaced whole.
-    fn save(&self, observer: &mut dyn Observer) -> Result<(), TrainError> {
-        self.run.save_state(&self.position, self.network.params(), &self.params.to_host(), &self.state)?;
-        self.model()?.save(&self.run.model(), Some(&self.params))?;
-        observer.event(&Event::Saved { step: self.position.step });
-        Ok(())
-    }
-
-    fn preview(&self, observer: &mut dyn Observer, log: &mut Log) -> Result<(), TrainError> {
-        let path = self.run.samples().join(format!("step-{:07}.{}", self.position.step, preview::ending(&self.codec)));
-        preview::write(&self.model()?, &self.config.preview, self.config.seed, &path)?;
-        log.picture(self.position.step, &path)?;
-        observer.event(&Event::Preview(path));
-        Ok(())
-    }
-}
-
-/// Reads only the step of a saved state.
-struct SavedStep;
-
-impl SavedStep {
-    fn read(run: &RunFolder) -> Result<u64, TrainError> {
-        let path = run.state();
-        let file = scorefield_model::TensorFile::open(&path)?;
-        let position: Position =
-            serde_json::from_str(file.text()?).map_err(|e| TrainError::State { path: path.clone(), found: e.to_string() })?;
-        Ok(position.step)
+        let line = format!("# {minutes} {MARK} {total} steps on this machine: length = {{ steps = {total} }}");
+        self.run.write_text(&path, &format!("{line}\n{kept}"))
     }
 }

@@ -1,0 +1,77 @@
+//! What a run leaves on disk while it goes on: the state to resume from, the model to sample from, a look at its samples.
+//!
+//! "The last good model" is a promise: weights are saved only after the network, with the raw and with the averaged weights, has
+//! given finite numbers on the batch that comes next. A step whose loss was finite can still have thrown the weights away.
+
+use crate::event::{Event, Observer};
+use crate::log::Log;
+use crate::{TrainError, Trainer, preview};
+use scorefield_model::{DataSummary, FORMAT, Model, ModelMeta, SamplingDefaults, TrainingSummary};
+use scorefield_nn::Params;
+
+impl Trainer<'_> {
+    /// The model as it would be sampled now: averaged weights.
+    ///
+    /// # Errors
+    /// Never for a run that was built; the signature is that of [`Model::new`].
+    pub fn model(&self) -> Result<Model, TrainError> {
+        let p = &self.position;
+        let meta = ModelMeta {
+            format: FORMAT,
+            network: self.config.network.clone(),
+            process: self.config.process,
+            prediction: self.config.prediction,
+            time_input: self.config.time_input,
+            codec: self.codec.clone(),
+            sigma_data: self.sigma_data,
+            training: TrainingSummary {
+                steps: p.step,
+                examples: p.examples,
+                seconds: p.seconds,
+                loss: p.loss,
+                ema_half_life: self.config.ema.half_life(0, p.total.unwrap_or(p.step)),
+                label_dropout: self.config.label_dropout,
+                batch: (self.config.batch * self.config.accumulate) as u64,
+                seed: self.config.seed,
+                version: env!("CARGO_PKG_VERSION").into(),
+            },
+            data: DataSummary {
+                name: self.dataset.name().to_owned(),
+                examples: self.dataset.len() as u64,
+                fingerprint: p.data.clone(),
+            },
+            sampling: SamplingDefaults::default(),
+        };
+        let averaged = Params::from_host(self.network.params(), self.state.ema[0].clone(), &self.device)
+            .map_err(|e| TrainError::State { path: self.run.state(), found: e.to_string() })?;
+        Ok(Model::new(meta, averaged)?)
+    }
+
+    /// Saves the figures so far, the state, then the model: each file is replaced whole, and no state is newer than its figures.
+    /// Returns false, and leaves what was saved before, when the weights are not good.
+    pub(super) fn save(&mut self, observer: &mut dyn Observer, log: &mut Log) -> Result<bool, TrainError> {
+        log.flush()?;
+        let step = self.position.step;
+        let model = self.model()?;
+        if !(self.sound(&self.params) && self.sound(model.weights())) {
+            observer.event(&Event::Warning(format!(
+                "step {step} was not saved: its weights give no finite output; the last good model is that of step {}",
+                self.saved
+            )));
+            return Ok(false);
+        }
+        self.run.save_state(&self.position, self.network.params(), &self.params.to_host(), &self.state)?;
+        model.save(&self.run.model(), Some(&self.params))?;
+        self.saved = step;
+        observer.event(&Event::Saved { step });
+        Ok(true)
+    }
+
+    pub(super) fn preview(&self, observer: &mut dyn Observer, log: &mut Log) -> Result<(), TrainError> {
+        let path = self.run.samples().join(format!("step-{:07}.{}", self.position.step, preview::ending(&self.codec)));
+        preview::write(&self.model()?, &self.config.preview, self.config.seed, &path)?;
+        log.picture(self.position.step, &path)?;
+        observer.event(&Event::Preview(path));
+        Ok(())
+    }
+}
