@@ -3,10 +3,11 @@
 use crate::{Shape, Value};
 use memmap2::Mmap;
 use scorefield_tensor::noise::philox;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// What happened while data were read.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct LoadReport {
     /// Files or rows found.
     pub found: usize,

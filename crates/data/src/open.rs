@@ -1,30 +1,70 @@
 //! From a name to a data set.
 
 use crate::dataset::Storage;
-use crate::{DataError, Dataset, Fit, Shape, Value, cifar, idx, npy, npz, pictures, synthetic, table};
+use crate::{
+    ChannelPolicy, DataError, Dataset, Fit, LabelSource, Shape, Value, cifar, idx, npy, npz, pictures, synthetic, table,
+};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// How data are read.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+/// How data are read: all of it concerns folders of pictures, other kinds say everything themselves.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct OpenOptions {
     /// Rows and columns that pictures are brought to; those of the pictures, if all are of one size.
     pub size: Option<[usize; 2]>,
     /// How they are brought there.
     pub fit: Fit,
+    /// Which channels they are given.
+    pub channels: ChannelPolicy,
+    /// Where their labels are.
+    pub labels: LabelSource,
+    /// The file that decoded pictures are kept in where they are too large for memory; `NAME.scorefield-cache` beside the folder if
+    /// none is named. It is made by this program alone: remove it, but do not change it.
+    pub cache: Option<PathBuf>,
+    /// Whether decoded pictures are kept in that file even if they would fit into memory: later runs then start at once.
+    pub always_cache: bool,
+    /// Bytes of decoded pictures that are held in memory.
+    pub memory_limit: u64,
 }
 
-/// Opens a data set: a folder of pictures (sub-folders are classes), an IDX image file or a folder with Fashion-MNIST's four files,
-/// a folder with the binary version of CIFAR-10 or CIFAR-100, an array (`.npy`, `.npz`), a table of numbers (`.csv`, `.tsv`, also
-/// gzipped), `toy:NAME[:n]`, or `digits`. `#test` behind a folder of IDX or CIFAR files asks for its test part.
+impl Default for OpenOptions {
+    /// Everything found out from the pictures; 4 GiB of memory.
+    fn default() -> Self {
+        Self {
+            size: None,
+            fit: Fit::default(),
+            channels: ChannelPolicy::default(),
+            labels: LabelSource::default(),
+            cache: None,
+            always_cache: false,
+            memory_limit: 4 << 30,
+        }
+    }
+}
+
+/// Told of progress as (done, total), from several threads at once and not always in order.
+pub type Progress<'a> = &'a (dyn Fn(u64, u64) + Sync);
+
+/// Opens a data set: a folder of pictures (sub-folders or a `labels.csv` of `file,label` give classes), an IDX image file or a folder
+/// with Fashion-MNIST's four files, a folder with the binary version of CIFAR-10 or CIFAR-100, an array (`.npy`, `.npz`), a table of
+/// numbers (`.csv`, `.tsv`, also gzipped), `toy:NAME[:n]`, or `digits`. `#test` behind a folder of IDX or CIFAR files asks for its test
+/// part.
 ///
 /// # Errors
 /// When there is nothing of that name, or it cannot be read; the error says what was found and expected.
 pub fn open(spec: &str, options: &OpenOptions) -> Result<Dataset, DataError> {
+    open_with(spec, options, &|_, _| {})
+}
+
+/// [`open`] that says how far it is: pictures looked at and then read, each counted twice. Other kinds are read without a word.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_with(spec: &str, options: &OpenOptions, progress: Progress<'_>) -> Result<Dataset, DataError> {
     if spec == "digits" {
         return digits();
     }
@@ -38,7 +78,7 @@ pub fn open(spec: &str, options: &OpenOptions) -> Result<Dataset, DataError> {
     };
     let path = Path::new(place);
     let mut data = if path.is_dir() {
-        folder(path, test, options)?
+        folder(path, test, options, progress)?
     } else if test {
         let expected = "a folder with t10k-images-idx3-ubyte, test_batch.bin or test.bin: name the file itself instead".into();
         return Err(DataError::Missing { spec: spec.into(), expected });
@@ -59,7 +99,7 @@ pub fn open(spec: &str, options: &OpenOptions) -> Result<Dataset, DataError> {
     }
 }
 
-fn folder(path: &Path, test: bool, options: &OpenOptions) -> Result<Dataset, DataError> {
+fn folder(path: &Path, test: bool, options: &OpenOptions, progress: Progress<'_>) -> Result<Dataset, DataError> {
     if let Some(images) = idx::in_folder(path, test) {
         idx::open(&images)
     } else if let Some(files) = cifar::in_folder(path, test) {
@@ -68,7 +108,7 @@ fn folder(path: &Path, test: bool, options: &OpenOptions) -> Result<Dataset, Dat
         let expected = "t10k-images-idx3-ubyte, test_batch.bin or test.bin in it";
         Err(DataError::format(path, "a folder with no test part", expected))
     } else {
-        pictures::open(path, options)
+        pictures::open(path, options, progress)
     }
 }
 
