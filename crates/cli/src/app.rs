@@ -23,6 +23,7 @@ pub(crate) struct Arguments {
 
 #[derive(Subcommand, Debug)]
 enum Verb {
+    Demo(verbs::demo::Demo),
     Train(verbs::train::Train),
     Sample(verbs::sample::Sample),
     Info(verbs::info::Info),
@@ -42,7 +43,7 @@ const LATER: [(&str, &str); 6] = [
 ];
 
 /// Every verb, in the order of the contract.
-const VERBS: [&str; 3] = ["train", "sample", "info"];
+const VERBS: [&str; 4] = ["demo", "train", "sample", "info"];
 
 /// Runs one verb.
 pub(crate) fn run(arguments: Arguments) -> Result<Ended> {
@@ -51,6 +52,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<Ended> {
     }
     let context = Context::new(&arguments.global)?;
     match arguments.verb {
+        Verb::Demo(verb) => verb.run(&context),
         Verb::Train(verb) => verb.run(&context),
         Verb::Sample(verb) => verb.run(&context),
         Verb::Info(verb) => verb.run(&context),

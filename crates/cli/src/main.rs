@@ -1,6 +1,7 @@
 //! The scorefield command line: reads the arguments, runs one verb, and turns its end into an exit status.
 
 mod app;
+mod canvas;
 mod context;
 mod failure;
 mod progress;

@@ -6,7 +6,7 @@ use crate::progress::{Progress, clock};
 use anyhow::Result;
 use clap::Args;
 use scorefield::data::{self, Dataset};
-use scorefield::train::{Ended as RunEnded, Event, Outcome, Trainer};
+use scorefield::train::{Ended as RunEnded, Event, Outcome, StepReport, Trainer};
 use scorefield::{Choices, Draft};
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -94,7 +94,12 @@ fn open(context: &Context, source: &str, draft: &Draft) -> Result<Dataset> {
 }
 
 /// Runs a trainer and shows what it says.
-pub(crate) fn watch(context: &Context, trainer: &mut Trainer<'_>) -> Result<Outcome> {
+fn watch(context: &Context, trainer: &mut Trainer<'_>) -> Result<Outcome> {
+    watch_with(context, trainer, |_| ())
+}
+
+/// [`watch`], with a look at every step.
+pub(crate) fn watch_with(context: &Context, trainer: &mut Trainer<'_>, mut each: impl FnMut(&StepReport)) -> Result<Outcome> {
     let mut progress = Progress::new(context, "step", trainer.position().total);
     let mut smooth = None::<f64>;
     let outcome = trainer.run(
@@ -104,6 +109,7 @@ pub(crate) fn watch(context: &Context, trainer: &mut Trainer<'_>) -> Result<Outc
                 progress.say(&format!("training {parameters} parameters on {examples} examples{from}"));
             }
             Event::Step(r) => {
+                each(r);
                 let loss = smooth.map_or(r.loss, |s| s + 0.05 * (r.loss - s));
                 smooth = Some(loss);
                 let spent = clock(r.seconds);
