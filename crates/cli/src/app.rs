@@ -26,7 +26,12 @@ enum Verb {
     Demo(verbs::demo::Demo),
     Train(verbs::train::Train),
     Sample(verbs::sample::Sample),
+    Eval(verbs::eval::Eval),
     Info(verbs::info::Info),
+    Check(verbs::check::Check),
+    Predict(verbs::predict::Predict),
+    Bench(verbs::bench::Bench),
+    Plot(verbs::plot::Plot),
     /// A verb of a later version.
     #[command(external_subcommand)]
     Other(Vec<String>),
@@ -43,7 +48,7 @@ const LATER: [(&str, &str); 6] = [
 ];
 
 /// Every verb, in the order of the contract.
-const VERBS: [&str; 4] = ["demo", "train", "sample", "info"];
+const VERBS: [&str; 9] = ["demo", "train", "sample", "eval", "info", "check", "predict", "bench", "plot"];
 
 /// Runs one verb.
 pub(crate) fn run(arguments: Arguments) -> Result<Ended> {
@@ -55,7 +60,12 @@ pub(crate) fn run(arguments: Arguments) -> Result<Ended> {
         Verb::Demo(verb) => verb.run(&context),
         Verb::Train(verb) => verb.run(&context),
         Verb::Sample(verb) => verb.run(&context),
+        Verb::Eval(verb) => verb.run(&context),
         Verb::Info(verb) => verb.run(&context),
+        Verb::Check(verb) => verb.run(&context),
+        Verb::Predict(verb) => verb.run(&context),
+        Verb::Bench(verb) => verb.run(&context),
+        Verb::Plot(verb) => verb.run(&context),
         Verb::Other(words) => Err(unknown(&words)),
     }
 }

@@ -32,6 +32,23 @@ pub trait Network: Debug + Send + Sync {
     fn parameters(&self) -> usize {
         self.params().iter().filter(|s| s.trainable).map(ParamSpec::len).sum()
     }
+
+    /// Multiplications by weights in a forward pass of one row: each weight of a filter or a map over places counts once for every place
+    /// of its stage's output, all others once. Products of rows with each other (attention) and work per number (norms, activations)
+    /// are left out, so this is a little less than what is computed.
+    fn multiplications(&self) -> u64 {
+        let count = |spec: &ParamSpec| {
+            let owns = |s: &&Stage| spec.name.strip_prefix(&s.name).is_some_and(|rest| rest.starts_with('.'));
+            let stage = self.outline().iter().filter(owns).max_by_key(|s| s.name.len());
+            let over_places = spec.shape.len() == 4 || spec.shape.len() == 2 && spec.name.contains("attention");
+            let places: usize = match stage {
+                Some(stage) if over_places => stage.output.iter().skip(1).product(),
+                _ => 1,
+            };
+            if spec.shape.len() >= 2 { (spec.len() * places) as u64 } else { 0 }
+        };
+        self.params().iter().map(count).sum()
+    }
 }
 
 /// A part of a network, for people.

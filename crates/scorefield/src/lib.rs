@@ -17,6 +17,7 @@
 mod auto;
 mod generate;
 mod recipe;
+pub mod untrained;
 
 pub use generate::{ClassChoice, Classes, Generate, GenerateError, Sampled};
 pub use recipe::{Choices, Draft, NamedRecipe, Recipe, RecipeError, recipes};

@@ -1,6 +1,11 @@
 //! The verbs, one file each.
 
+pub(crate) mod bench;
+pub(crate) mod check;
 pub(crate) mod demo;
+pub(crate) mod eval;
 pub(crate) mod info;
+pub(crate) mod plot;
+pub(crate) mod predict;
 pub(crate) mod sample;
 pub(crate) mod train;

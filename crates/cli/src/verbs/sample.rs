@@ -74,7 +74,7 @@ impl Sample {
         let asked = self.solver.as_deref().map(solver_of).transpose()?;
         let grid_asked = self.grid.as_deref().map(grid_named).transpose()?;
         let weights = if self.raw { Weights::Raw } else { Weights::Ema };
-        let model = Model::load(&self.model, weights, &context.device)?;
+        let model = load(context, &self.model, weights)?;
         let codec = &model.meta().codec;
         let output = self.output.clone().unwrap_or_else(|| default_output(codec, self.trajectory));
         check_output(&output, codec, self.trajectory)?;
@@ -150,6 +150,14 @@ impl Sample {
         context.result(&json, &text)?;
         Ok(Ended::Done)
     }
+}
+
+/// A model from a file or a run folder.
+pub(crate) fn load(context: &Context, path: &Path, weights: Weights) -> Result<Model> {
+    if !path.exists() {
+        return Err(misuse(format!("{}: no such file or folder; expected a model file or a run folder", path.display())));
+    }
+    Ok(Model::load(path, weights, &context.device)?)
 }
 
 /// A grid by name, with the exponent of Karras's behind a colon.

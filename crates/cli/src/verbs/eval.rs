@@ -1,0 +1,140 @@
+//! `eval`: distances between samples and data, each beside real against real.
+
+use super::sample::load;
+use crate::context::Context;
+use crate::failure::{Ended, misuse};
+use anyhow::Result;
+use clap::Args;
+use scorefield::data::{self, Codec, CodecOptions, Dataset, Shape};
+use scorefield::eval::{CompareOptions, FeatureSpace, Features, RowsBuf, compare, features};
+use scorefield::model::{Model, Weights};
+use scorefield::sample::{SolverKind, nearest};
+use scorefield::tensor::DType;
+use scorefield::{ClassChoice, Generate};
+use serde_json::{Value, json};
+use std::fmt::Write as _;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+
+/// Measure distances between samples and data, each beside real against real
+#[derive(Args, Debug)]
+pub(crate) struct Eval {
+    /// A model file, a run folder, or samples in any form that DATA takes
+    #[arg(value_name = "MODEL|SAMPLES")]
+    samples: PathBuf,
+    /// The real data
+    #[arg(value_name = "DATA")]
+    data: String,
+    /// The space in which distances are measured: raw or random-conv (pictures)
+    #[arg(long, value_name = "NAME", default_value = "raw")]
+    features: String,
+    /// Samples drawn from a model, and rows of either set that are looked at
+    #[arg(short, long = "number", value_name = "N", default_value_t = 1000)]
+    n: usize,
+    /// The seed of samples, halves and directions
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    seed: u64,
+}
+
+impl Eval {
+    pub(crate) fn run(&self, context: &Context) -> Result<Ended> {
+        let space = FeatureSpace::all().into_iter().find(|f| f.name() == self.features).ok_or_else(|| {
+            let names: Vec<_> = FeatureSpace::all().iter().map(FeatureSpace::name).collect();
+            let near = nearest(&self.features, names.iter().copied()).unwrap_or_default();
+            misuse(format!(
+                "there is no feature space \"{}\"; did you mean \"{near}\"? There are {}",
+                self.features,
+                names.join(", ")
+            ))
+        })?;
+        let folder_of_run = self.samples.is_dir() && self.samples.join("model.safetensors").is_file();
+        let is_model = folder_of_run || self.samples.extension().is_some_and(|e| e == "safetensors");
+        let model = is_model.then(|| load(context, &self.samples, Weights::Ema)).transpose()?;
+        // Pictures of another size are brought to the model's.
+        let shape = model.as_ref().map(|m| m.meta().codec.shape());
+        let size = match shape {
+            Some(Shape::Image { height, width, .. }) => Some([height, width]),
+            _ => None,
+        };
+        let real = data::open(&self.data, &data::OpenOptions { size, ..Default::default() })?;
+        let codec = match &model {
+            Some(model) => model.meta().codec.clone(),
+            None => Codec::fit(&real, &CodecOptions::default())?,
+        };
+        let Some(samples) = self.samples(context, model.as_ref(), &codec)? else { return Ok(Ended::Interrupted) };
+        if real.shape() != codec.shape() {
+            return Err(misuse(format!("{}: {}, but the samples are {}", self.data, real.shape(), codec.shape())));
+        }
+        let real = encoded(&real, &codec, 2 * self.n);
+        let picture = match codec.shape() {
+            Shape::Image { channels, height, width } => Some((channels, height, width)),
+            Shape::Vector { .. } => None,
+        };
+        let (samples, real) = (features(space, samples.view(), picture)?, features(space, real.view(), picture)?);
+        let options = CompareOptions { seed: self.seed, limit: self.n, ..CompareOptions::default() };
+        let metrics = compare(samples.view(), real.view(), &options)?;
+
+        let (n, m) = (samples.view().len(), real.view().len());
+        let mut text = format!("{n} samples, {m} real rows in two halves, features {}\n", self.features);
+        let _ = writeln!(text, "{:<26}{:>12}{:>10}{:>16}", "metric", "value", "+/-", "real vs real");
+        for m in &metrics {
+            let error = m.standard_error.map(|e| format!("{e:.4}")).unwrap_or_default();
+            let _ = writeln!(text, "{:<26}{:>12.4}{:>10}{:>16.4}", m.name, m.value, error, m.real_vs_real);
+        }
+        let rows: Vec<Value> = metrics
+            .iter()
+            .map(|m| json!({ "name": m.name, "value": m.value, "real_vs_real": m.real_vs_real, "standard_error": m.standard_error }))
+            .collect();
+        let json = json!({ "metrics": rows, "features": self.features, "dimensions": Features::RANDOM_CONV_DIM, "samples": n, "real": m });
+        context.result(&json, &text)?;
+        Ok(Ended::Done)
+    }
+
+    /// The samples in model space; `None` when interrupted.
+    fn samples(&self, context: &Context, model: Option<&Model>, codec: &Codec) -> Result<Option<RowsBuf>> {
+        let Some(model) = model else {
+            let name = self.samples.display().to_string();
+            let size = match codec.shape() {
+                Shape::Image { height, width, .. } => Some([height, width]),
+                Shape::Vector { .. } => None,
+            };
+            let set = data::open(&name, &data::OpenOptions { size, ..Default::default() })?;
+            if set.shape() != codec.shape() {
+                return Err(misuse(format!("{name}: {}, but the data are {}", set.shape(), codec.shape())));
+            }
+            return Ok(Some(encoded(&set, codec, self.n)));
+        };
+        let defaults = &model.meta().sampling;
+        let solver: SolverKind = defaults.solver.parse()?;
+        let built = solver.build();
+        context.say(&format!("drawing {} samples by {solver} in {} steps", self.n, defaults.steps));
+        let drawn = Generate {
+            model,
+            solver: &*built,
+            grid: super::sample::grid_named(&defaults.grid)?.grid(model.process(), defaults.steps)?,
+            class: ClassChoice::Random,
+            guidance: None,
+            seed: self.seed,
+            samples: 0..self.n as u64,
+            batch: 64,
+            dtype: DType::F32,
+            device: context.device.clone(),
+        }
+        .run(|_, _, _| if context.stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })?;
+        Ok(drawn.map(|d| RowsBuf::new(d.states, self.n, model.dim())))
+    }
+}
+
+/// At most `limit` encoded rows, evenly spread over the set.
+fn encoded(data: &Dataset, codec: &Codec, limit: usize) -> RowsBuf {
+    let d = data.shape().len();
+    let n = data.len().min(limit);
+    let (mut natural, mut state) = (vec![0.0; d], vec![0.0; d]);
+    let mut values = Vec::with_capacity(n * d);
+    for k in 0..n {
+        data.row(k * data.len() / n, &mut natural);
+        codec.encode_row(&natural, &mut state);
+        values.extend_from_slice(&state);
+    }
+    RowsBuf::new(values, n, d)
+}
