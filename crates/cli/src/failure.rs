@@ -3,7 +3,7 @@
 use scorefield::data::DataError;
 use scorefield::nn::NetworkError;
 use scorefield::sample::SolverError;
-use scorefield::train::ConfigError;
+use scorefield::train::{ConfigError, TrainError};
 use scorefield::{GenerateError, RecipeError};
 use std::fmt;
 use std::process::ExitCode;
@@ -59,6 +59,11 @@ fn is_misuse(error: &anyhow::Error) -> bool {
             || cause.is::<ConfigError>()
             || cause.is::<NetworkError>()
             || matches!(cause.downcast_ref(), Some(RecipeError::Unknown { .. } | RecipeError::Wrong { .. }))
+            // Transparent ones do not show their cause in the chain.
+            || matches!(
+                cause.downcast_ref(),
+                Some(TrainError::Config(_) | TrainError::Network(_) | TrainError::Process(_) | TrainError::Classes { .. })
+            )
             || matches!(cause.downcast_ref(), Some(DataError::Missing { .. }))
     })
 }

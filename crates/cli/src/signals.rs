@@ -2,7 +2,7 @@
 
 use crate::failure::misuse;
 use anyhow::Result;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::flag;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -16,5 +16,7 @@ pub(crate) fn stop_flag() -> Result<Arc<AtomicBool>> {
             .and_then(|_| flag::register(signal, Arc::clone(&stop)))
             .map_err(|e| misuse(format!("signals cannot be caught: {e}")))?;
     }
+    // A file that outgrows the limit set for it is then an error of that write, with its name, and not the end of the process.
+    flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false))).map_err(|e| misuse(format!("signals cannot be caught: {e}")))?;
     Ok(stop)
 }
