@@ -144,4 +144,60 @@ mod tests {
         data.row(1, &mut row);
         assert_eq!(row, [6.0, 7.0, 8.0, 9.0, 10.0, 11.0]);
     }
+
+    /// Labels are found under the usual name, gzipped or not, and the test part is asked for by `#test`.
+    #[test]
+    fn labels_and_parts_are_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, bytes: &[u8]| std::fs::write(folder.path().join(name), bytes).unwrap();
+        let gzip = |bytes: &[u8]| {
+            let mut out = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            std::io::Write::write_all(&mut out, bytes).unwrap();
+            out.finish().unwrap()
+        };
+        write("train-images-idx3-ubyte.gz", &gzip(&file(3)));
+        write("train-labels-idx1-ubyte", &[0, 0, 8, 1, 0, 0, 0, 3, 1, 0, 2]);
+        write("t10k-images-idx3-ubyte", &file(2));
+        write("t10k-labels-idx1-ubyte.gz", &gzip(&[0, 0, 8, 1, 0, 0, 0, 2, 0, 1]));
+        let spec = folder.path().display().to_string();
+        let opened = |spec: &str| crate::open(spec, &Default::default());
+        let train = opened(&spec).unwrap();
+        assert_eq!((train.len(), train.label(2), train.classes().len()), (3, Some(2), 3));
+        let test = opened(&format!("{spec}#test")).unwrap();
+        assert_eq!((test.len(), test.label(1)), (2, Some(1)));
+        write("t10k-labels-idx1-ubyte.gz", &gzip(&[0, 0, 8, 1, 0, 0, 0, 1, 0]));
+        let error = opened(&format!("{spec}#test")).unwrap_err().to_string();
+        assert!(error.contains("labels of shape [1]") && error.contains("[2]"), "{error}");
+    }
+
+    /// Channels that come last in the file come first in a state.
+    #[test]
+    fn channels_come_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a-rgba-idx4-ubyte");
+        let header = [[0, 0, 8, 4], [0, 0, 0, 1], [0, 0, 0, 1], [0, 0, 0, 2], [0, 0, 0, 3]].concat();
+        std::fs::write(&path, [header, vec![1, 2, 3, 4, 5, 6]].concat()).unwrap();
+        let mut row = vec![0.0; 6];
+        open(&path).unwrap().row(0, &mut row);
+        assert_eq!(row, [1.0, 4.0, 2.0, 5.0, 3.0, 6.0]);
+    }
+
+    proptest! {
+        /// Gzipped files, damaged anywhere, are refused or read.
+        #[test]
+        fn damaged_archives_do_not_panic(at in 0usize..60, byte: u8, cut in 0usize..80) {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("x-images-idx3-ubyte.gz");
+            let mut out = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+            std::io::Write::write_all(&mut out, &file(4)).unwrap();
+            let mut bytes = out.finish().unwrap();
+            let n = bytes.len();
+            bytes[at % n] = byte;
+            bytes.truncate(cut);
+            std::fs::write(&path, &bytes).unwrap();
+            if let Ok(data) = open(&path) {
+                prop_assert_eq!((data.len(), data.shape().len()), (4, 6));
+            }
+        }
+    }
 }

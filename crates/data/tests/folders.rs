@@ -317,3 +317,14 @@ proptest! {
         }
     }
 }
+
+/// Pictures of a public set of sprites, stored with their channels last, with labels beside.
+#[test]
+#[ignore = "needs ../shared (dcss_tiles)"]
+fn sprites_of_four_channels() {
+    let shared = std::env::var_os("SCOREFIELD_SHARED")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared"), std::path::PathBuf::from);
+    let data = plain(&shared.join("data/dcss_tiles"));
+    assert_eq!((data.len(), data.shape(), data.classes().len()), (4194, image(4, 32, 32), 8));
+    assert_eq!(data.channels()[3], "alpha");
+}
