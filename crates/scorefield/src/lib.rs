@@ -13,6 +13,23 @@
 //! * [`tensor`], [`kernels`]: numbers, noise and the operations that take the time.
 //!
 //! On top stand [`Recipe`], a training run as a text, and [`Generate`], samples of a model by number.
+//!
+//! ```
+//! use scorefield::process::{GridKind, ProcessConfig, oracle::Mixture};
+//! use scorefield::sample::{Job, SolverKind, sample};
+//! use std::ops::ControlFlow;
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let process = ProcessConfig::all()[0].build()?; // variance preserving, linear rate
+//! let grid = GridKind::LogSnr.grid(&process, 20)?;
+//! let law = Mixture::isotropic(process, &[1.0, 1.0], &[vec![-2.0], vec![2.0]], &[0.3, 0.3]);
+//! let solver = "dpmpp-2m".parse::<SolverKind>()?.build();
+//! let drawn = sample(&law, &*solver, &grid, &Job::new(0, 1000, 1), |_, _| ControlFlow::Continue(()));
+//! let x = scorefield::tensor::rows(drawn.expect("nobody broke off"));
+//! let (left, far) = (x.iter().filter(|v| **v < 0.0).count(), x.iter().filter(|v| v.abs() > 3.5).count());
+//! assert!((400..600).contains(&left) && far == 0);
+//! # Ok(())
+//! # }
+//! ```
 
 mod auto;
 mod generate;

@@ -1,7 +1,6 @@
 //! A sample is a function of the seed and its number: not of how many are asked for, of the batch, or of the threads.
 
-mod common;
-use common::{done, run, small_model};
+use crate::common::{done, run, small_model};
 use tempfile::tempdir;
 
 #[test]

@@ -1,7 +1,6 @@
 //! What goes wrong is said: the file, what was found, what was expected, what to do; never a panic, nothing half-written.
 
-mod common;
-use common::{done, run, scorefield, small_model};
+use crate::common::{done, run, scorefield, small_model};
 use std::fs;
 use std::path::Path;
 use std::process::Stdio;

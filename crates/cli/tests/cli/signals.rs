@@ -1,8 +1,7 @@
 //! A run that is interrupted goes on as if it had not been; one that is killed loses steps and nothing else.
 #![cfg(unix)]
 
-mod common;
-use common::{done, run, scorefield};
+use crate::common::{done, run, scorefield};
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};

@@ -1,0 +1,6 @@
+//! The command line from outside: what it writes, what it says, how it ends.
+
+mod common;
+mod errors;
+mod samples;
+mod signals;
