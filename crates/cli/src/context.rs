@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// Flags that every verb takes.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Global {
-    /// Where networks run: cpu, wgpu[:i] or cuda[:i]
+    /// Where networks run: `cpu`, `wgpu[:i]` or `cuda[:i]`
     #[arg(long, global = true, default_value = "cpu", value_name = "DEVICE")]
     device: String,
     /// Threads to use; as many as there are cores if left out

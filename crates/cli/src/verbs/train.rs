@@ -78,7 +78,14 @@ impl Train {
 
 /// The data, with what happened while they were read.
 fn open(context: &Context, source: &str, draft: &Draft) -> Result<Dataset> {
-    let dataset = data::open(source, &draft.data)?;
+    let progress = std::sync::Mutex::new(Progress::new(context, "reading", None));
+    let dataset = data::open_with(source, &draft.data, &|done, total| {
+        // A poisoned lock would only cost a line of progress.
+        if let Ok(mut progress) = progress.lock() {
+            progress.set(done, Some(total), "");
+        }
+    })?;
+    progress.into_inner().iter().for_each(Progress::end);
     let report = dataset.report();
     let classes = dataset.classes().len();
     let of = if classes > 0 { format!(" in {classes} classes") } else { String::new() };
