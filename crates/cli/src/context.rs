@@ -4,7 +4,7 @@ use crate::failure::misuse;
 use crate::signals;
 use anyhow::{Context as _, Result};
 use clap::{Args, ValueEnum};
-use scorefield::tensor::Device;
+use scorefield::tensor::{Device, device_named};
 use serde_json::Value;
 use std::io::{IsTerminal, Write};
 use std::sync::Arc;
@@ -53,7 +53,7 @@ pub(crate) struct Context {
 impl Context {
     /// Reads the flags, sets the number of threads, listens to signals.
     pub(crate) fn new(global: &Global) -> Result<Self> {
-        let device = device(&global.device)?;
+        let device = device_named(&global.device).map_err(|e| misuse(format!("--{e}")))?;
         match global.precision {
             Precision::F32 => {}
             Precision::F64 | Precision::Bf16 => {
@@ -104,15 +104,4 @@ impl Context {
 #[expect(clippy::print_stderr, reason = "messages belong on stderr")]
 pub(crate) fn warn(line: &str) {
     eprintln!("{line}");
-}
-
-fn device(name: &str) -> Result<Device> {
-    let (kind, _index) = name.split_once(':').unwrap_or((name, "0"));
-    match kind {
-        "cpu" => Ok(Device::default()),
-        "wgpu" | "cuda" => Err(misuse(format!(
-            "--device {name}: this binary runs on the cpu only; an accelerator needs a build with --features {kind}"
-        ))),
-        _ => Err(misuse(format!("--device {name}: expected cpu, wgpu[:i] or cuda[:i]"))),
-    }
 }

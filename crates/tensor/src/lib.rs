@@ -5,12 +5,14 @@
 //! row-major CHW order. The element type is a run-time property: networks work in `f32`, exact oracles also in `f64`.
 
 mod column;
+mod device;
 mod dual;
 pub mod noise;
 mod rows;
 
 pub use burn::tensor::{DType, Device, Gradients, Int, Tensor, TensorData};
 pub use column::{Coefficient, Column};
+pub use device::{DeviceError, device_named};
 pub use dual::Dual;
 pub use noise::{Noise, Purpose, Streams};
 pub use rows::{batch, batch_f64, rows, rows_f64};
