@@ -172,6 +172,23 @@ pub(crate) fn chart(title: &str, x_name: &str, curves: &[Curve<'_>]) -> Picture 
     canvas.0
 }
 
+/// The losses of a run, `(step, loss, loss of the trivial predictor)`: every step, and smoothed over about a hundredth of the run.
+pub(crate) fn losses(losses: &[(f64, f64, f64)]) -> Picture {
+    let rate = (100.0 / losses.len().max(1) as f64).clamp(0.002, 0.1);
+    let (mut smooth, mut weight) = (0.0, 0.0);
+    let smoothed = losses.iter().filter(|l| l.1.is_finite()).map(|&(step, loss, _)| {
+        smooth += rate * (loss - smooth);
+        weight += rate * (1.0 - weight);
+        (step, smooth / weight)
+    });
+    let curves = [
+        Curve { name: "each step", points: losses.iter().map(|l| (l.0, l.1)).collect(), colour: [190, 215, 235], width: 1 },
+        Curve { name: "trivial predictor", points: losses.iter().map(|l| (l.0, l.2)).collect(), colour: GREY, width: 1 },
+        Curve { name: "smoothed", points: smoothed.collect(), colour: BLUE, width: 2 },
+    ];
+    chart("training loss", "step", &curves)
+}
+
 /// Round numbers in a range, about six.
 fn ticks(low: f64, high: f64) -> Vec<f64> {
     let raw = (high - low) / 6.0;

@@ -1,10 +1,10 @@
 //! `plot`: a 2-D law under noise, as a picture: its density, its score as arrows, and the ways of the probability flow.
 
 use super::sample::load;
-use crate::canvas::{BLACK, BLUE, Canvas, Colour, ORANGE, RED, WHITE};
+use crate::canvas::{self, BLACK, BLUE, Canvas, Colour, ORANGE, RED, WHITE};
 use crate::context::Context;
 use crate::failure::{Ended, misuse};
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use clap::Args;
 use scorefield::data::{self, Codec, CodecOptions, Dataset};
 use scorefield::model::{Model, Weights};
@@ -13,14 +13,17 @@ use scorefield::process::{Denoiser, DenoiserExt, Grid, GridKind, Process, Proces
 use scorefield::sample::{SolverKind, Trajectory};
 use scorefield::tensor::{Batch, DType, Device, Purpose, Streams, batch, rows};
 use serde_json::json;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-/// Draw the score field of a 2-D model or toy on its density, with trajectories
+/// Draw the score field of a 2-D model or toy on its density, with trajectories; or the loss of a run
 #[derive(Args, Debug)]
 pub(crate) struct Plot {
-    /// A model of points in the plane, or toy:NAME
-    #[arg(value_name = "MODEL|toy:NAME")]
+    /// A model of points in the plane, or toy:NAME; with --loss a run folder
+    #[arg(value_name = "MODEL|toy:NAME|RUN")]
     what: String,
+    /// Draw the loss of a run folder
+    #[arg(long, conflicts_with = "times")]
+    loss: bool,
     /// Times of the process, separated by commas; four noise levels if left out
     #[arg(long, value_name = "t,...", value_delimiter = ',')]
     times: Vec<f64>,
@@ -75,6 +78,9 @@ impl Plot {
         if self.output.extension().is_none_or(|e| e != "png") {
             return Err(misuse(format!("{}: expected a .png file", self.output.display())));
         }
+        if self.loss {
+            return self.draw_loss(context);
+        }
         let field = self.field(context)?;
         let process = field.process();
         let times = self.panel_times(process)?;
@@ -106,6 +112,31 @@ impl Plot {
         canvas.0.save_png(&self.output)?;
         let text = format!("{}: score and density of {} at {} times", self.output.display(), self.what, times.len());
         context.result(&json!({ "output": self.output, "times": times }), &text)?;
+        Ok(Ended::Done)
+    }
+
+    /// The loss of every step in a run's `metrics.jsonl`.
+    fn draw_loss(&self, context: &Context) -> Result<Ended> {
+        let path = Path::new(&self.what).join("metrics.jsonl");
+        let text = std::fs::read_to_string(&path)
+            .map_err(|e| misuse(format!("{}: {e}; expected the folder of a run", path.display())))?;
+        let mut losses = Vec::new();
+        for (i, line) in text.lines().enumerate() {
+            let value: serde_json::Value =
+                serde_json::from_str(line).with_context(|| format!("{}: line {}", path.display(), i + 1))?;
+            let number = |key: &str| value[key].as_f64();
+            // Lines that say something else than a step's figures are not drawn.
+            losses.extend(
+                number("step").zip(number("loss")).map(|(step, loss)| (step, loss, number("trivial").unwrap_or(f64::NAN))),
+            );
+        }
+        let Some(last) = losses.last() else {
+            return Err(misuse(format!("{}: no step in it yet", path.display())));
+        };
+        let steps = last.0;
+        canvas::losses(&losses).save_png(&self.output)?;
+        let text = format!("{}: the loss of {steps:.0} steps of {}", self.output.display(), self.what);
+        context.result(&json!({ "output": self.output, "steps": steps }), &text)?;
         Ok(Ended::Done)
     }
 

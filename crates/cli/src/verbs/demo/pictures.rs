@@ -1,7 +1,7 @@
 //! The demo's pictures: samples by class, their nearest training digits, the loss, the way from noise, and noise taken back.
 
 use super::score::{Scores, encoded};
-use crate::canvas::{self, BLACK, Canvas, Curve, WHITE};
+use crate::canvas::{self, BLACK, Canvas, WHITE};
 use crate::context::Context;
 use anyhow::{Context as _, Result};
 use scorefield::Sampled;
@@ -61,21 +61,9 @@ pub(super) fn nearest(out: &Path, drawn: &Sampled, scores: &Scores, training: &D
     save(out, "nearest.png", &canvas.0)
 }
 
-/// The loss, smoothed, beside that of a predictor that knows only mean and spread.
+/// The loss beside that of a predictor that knows only mean and spread.
 pub(super) fn loss(out: &Path, losses: &[(f64, f64, f64)]) -> Result<String> {
-    let mut smooth = None::<f64>;
-    let smoothed = losses.iter().map(|&(step, loss, _)| {
-        let s = smooth.map_or(loss, |s| s + 0.05 * (loss - s));
-        smooth = Some(s);
-        (step, s)
-    });
-    let smoothed: Vec<_> = smoothed.collect();
-    let curves = [
-        Curve { name: "each step", points: losses.iter().map(|l| (l.0, l.1)).collect(), colour: [190, 215, 235], width: 1 },
-        Curve { name: "trivial", points: losses.iter().map(|l| (l.0, l.2)).collect(), colour: canvas::GREY, width: 1 },
-        Curve { name: "smoothed", points: smoothed, colour: canvas::BLUE, width: 2 },
-    ];
-    save(out, "loss.png", &canvas::chart("training loss (EDM weight)", "step", &curves))
+    save(out, "loss.png", &canvas::losses(losses))
 }
 
 /// The first hundred samples on their way from noise.
