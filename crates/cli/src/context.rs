@@ -14,19 +14,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Global {
     /// Where networks run: `cpu`, `wgpu[:i]` or `cuda[:i]`
-    #[arg(long, global = true, default_value = "cpu", value_name = "DEVICE")]
+    #[arg(long, global = true, help_heading = "Everywhere", default_value = "cpu", value_name = "DEVICE")]
     device: String,
     /// Threads to use; as many as there are cores if left out
-    #[arg(long, global = true, value_name = "N")]
+    #[arg(long, global = true, help_heading = "Everywhere", value_name = "N")]
     threads: Option<usize>,
     /// Precision in which networks run
-    #[arg(long, global = true, value_enum, default_value = "f32")]
+    #[arg(long, global = true, help_heading = "Everywhere", value_enum, default_value = "f32")]
     precision: Precision,
     /// Print one JSON object and nothing else on stdout
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = "Everywhere")]
     json: bool,
     /// Say nothing on stderr but warnings and errors
-    #[arg(long, short, global = true)]
+    #[arg(long, short, global = true, help_heading = "Everywhere")]
     quiet: bool,
 }
 
@@ -37,6 +37,9 @@ enum Precision {
     F64,
 }
 
+/// More threads than any machine has use for.
+const MOST_THREADS: usize = 1024;
+
 /// The surroundings of a verb.
 #[derive(Debug)]
 pub(crate) struct Context {
@@ -46,13 +49,14 @@ pub(crate) struct Context {
     pub json: bool,
     /// No progress.
     pub quiet: bool,
-    /// Becomes true when the work should save and stop.
+    /// Becomes true when the work should save and stop; false for ever in verbs that do not [listen](Context::listen).
     pub stop: Arc<AtomicBool>,
 }
 
 impl Context {
     /// Reads the flags, sets the number of threads, listens to signals.
     pub(crate) fn new(global: &Global) -> Result<Self> {
+        signals::outlive_file_limits()?;
         let device = device_named(&global.device).map_err(|e| misuse(format!("--{e}")))?;
         match global.precision {
             Precision::F32 => {}
@@ -62,13 +66,19 @@ impl Context {
         }
         let mut pool = rayon::ThreadPoolBuilder::new();
         if let Some(n) = global.threads {
-            if n == 0 {
-                return Err(misuse("--threads 0: at least one thread is needed"));
+            if !(1..=MOST_THREADS).contains(&n) {
+                return Err(misuse(format!("--threads {n}: expected 1 to {MOST_THREADS}")));
             }
             pool = pool.num_threads(n);
         }
         pool.build_global().context("the threads cannot be started")?;
-        Ok(Self { device, json: global.json, quiet: global.quiet, stop: signals::stop_flag()? })
+        Ok(Self { device, json: global.json, quiet: global.quiet, stop: Arc::default() })
+    }
+
+    /// Asks for signals: from here on Ctrl-C and SIGTERM raise the flag `stop`, and the verb saves and ends by itself. Verbs that have
+    /// nothing to save are ended by the signal at once.
+    pub(crate) fn listen(&self) -> Result<()> {
+        signals::raise(&self.stop)
     }
 
     /// Whether the work should stop.

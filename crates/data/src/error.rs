@@ -13,6 +13,14 @@ pub enum DataError {
         /// Its answer.
         source: std::io::Error,
     },
+    /// A file cannot be written.
+    #[error("{}: {source}; what stood under that name is untouched: check the folder, its permissions and the free space", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the file system says.
+        source: std::io::Error,
+    },
     /// Nothing of that name.
     #[error("{spec}: no such file, folder or data set; expected {expected}")]
     Missing {
@@ -94,6 +102,10 @@ pub enum DataError {
 impl DataError {
     pub(crate) fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self + '_ {
         move |source| Self::Io { path: path.to_owned(), source }
+    }
+
+    pub(crate) fn write(path: &Path) -> impl FnOnce(std::io::Error) -> Self + '_ {
+        move |source| Self::Write { path: path.to_owned(), source }
     }
 
     pub(crate) fn format(path: &Path, found: impl Into<String>, expected: impl Into<String>) -> Self {

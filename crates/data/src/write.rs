@@ -131,8 +131,8 @@ impl Picture {
     /// # Errors
     /// What the file system says.
     pub fn save_png(&self, path: &Path) -> Result<(), DataError> {
-        let png = self.png().map_err(DataError::io(path))?;
-        atomic(path, |out| out.write_all(&png)).map_err(DataError::io(path))
+        let png = self.png().map_err(DataError::write(path))?;
+        atomic(path, |out| out.write_all(&png)).map_err(DataError::write(path))
     }
 
     /// The bytes of a PNG.
@@ -194,18 +194,18 @@ pub fn samples_from(path: &Path, states: &[f32], n: usize, codec: &Codec, first:
     match ending.as_deref() {
         Some("png") => grid(&pictures()?, (n as f64).sqrt().ceil() as usize).save_png(path),
         None => {
-            fs::create_dir_all(path).map_err(DataError::io(path))?;
+            fs::create_dir_all(path).map_err(DataError::write(path))?;
             let name = |i: usize| -> PathBuf { path.join(format!("{:06}.png", first + i as u64)) };
             pictures()?.iter().enumerate().try_for_each(|(i, p)| p.save_png(&name(i)))
         }
         Some("npy") => {
             let bytes = npy(states, n, codec);
-            atomic(path, |out| out.write_all(&bytes)).map_err(DataError::io(path))
+            atomic(path, |out| out.write_all(&bytes)).map_err(DataError::write(path))
         }
         Some("npz") => {
             let bytes = npy(states, n, codec);
-            let zip = npz::archive("samples", &bytes).map_err(DataError::io(path))?;
-            atomic(path, |out| out.write_all(&zip)).map_err(DataError::io(path))
+            let zip = npz::archive("samples", &bytes).map_err(DataError::write(path))?;
+            atomic(path, |out| out.write_all(&zip)).map_err(DataError::write(path))
         }
         Some("csv") => {
             let mut text = String::new();
@@ -213,7 +213,12 @@ pub fn samples_from(path: &Path, states: &[f32], n: usize, codec: &Codec, first:
                 Shape::Vector { .. } => codec.channels().to_vec(),
                 Shape::Image { .. } => (0..d).map(|i| format!("v{i}")).collect(),
             };
-            text.push_str(&names.join(","));
+            // A name with a comma or a quote in it stands between quotes (RFC 4180).
+            let quoted = |name: &String| match name.contains([',', '"', '\n', '\r']) {
+                true => format!("\"{}\"", name.replace('"', "\"\"")),
+                false => name.clone(),
+            };
+            text.push_str(&names.iter().map(quoted).collect::<Vec<_>>().join(","));
             text.push('\n');
             let mut natural = vec![0.0; d];
             for state in states.chunks(d).take(n) {
@@ -221,7 +226,7 @@ pub fn samples_from(path: &Path, states: &[f32], n: usize, codec: &Codec, first:
                 text.push_str(&natural.iter().map(f32::to_string).collect::<Vec<_>>().join(","));
                 text.push('\n');
             }
-            atomic(path, |out| out.write_all(text.as_bytes())).map_err(DataError::io(path))
+            atomic(path, |out| out.write_all(text.as_bytes())).map_err(DataError::write(path))
         }
         Some(other) => Err(wrong(
             format!("the ending .{other} is not one this version writes"),
@@ -258,7 +263,7 @@ fn npy(states: &[f32], n: usize, codec: &Codec) -> Vec<u8> {
 pub fn array(path: &Path, values: &[f32], dims: &[usize]) -> Result<(), DataError> {
     let mut bytes = npy::header("<f4", dims);
     bytes.extend(values.iter().flat_map(|v| v.to_le_bytes()));
-    atomic(path, |out| out.write_all(&bytes)).map_err(DataError::io(path))
+    atomic(path, |out| out.write_all(&bytes)).map_err(DataError::write(path))
 }
 
 /// Writes frames as an endlessly repeating GIF, `delay` milliseconds each.
@@ -269,14 +274,14 @@ pub fn gif(path: &Path, frames: &[Picture], delay: u32) -> Result<(), DataError>
     let mut bytes = Vec::new();
     {
         let mut encoder = image::codecs::gif::GifEncoder::new_with_speed(&mut bytes, 10);
-        encoder.set_repeat(image::codecs::gif::Repeat::Infinite).map_err(io::Error::other).map_err(DataError::io(path))?;
+        encoder.set_repeat(image::codecs::gif::Repeat::Infinite).map_err(io::Error::other).map_err(DataError::write(path))?;
         for frame in frames {
             let rgba: Vec<u8> = frame.rgb().bytes.chunks(3).flat_map(|p| [p[0], p[1], p[2], 255]).collect();
             let Some(buffer) = image::RgbaImage::from_raw(frame.width as u32, frame.height as u32, rgba) else { continue };
             let delay = image::Delay::from_numer_denom_ms(delay, 1);
             let frame = image::Frame::from_parts(buffer, 0, 0, delay);
-            encoder.encode_frame(frame).map_err(io::Error::other).map_err(DataError::io(path))?;
+            encoder.encode_frame(frame).map_err(io::Error::other).map_err(DataError::write(path))?;
         }
     }
-    atomic(path, |out| out.write_all(&bytes)).map_err(DataError::io(path))
+    atomic(path, |out| out.write_all(&bytes)).map_err(DataError::write(path))
 }

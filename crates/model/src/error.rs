@@ -87,7 +87,7 @@ pub enum ModelError {
         path: PathBuf,
     },
     /// The model has no raw weights.
-    #[error("{}: the file keeps the averaged weights only; expected raw weights too: use --weights ema", path.display())]
+    #[error("{}: the file keeps the averaged weights only; expected raw weights too: leave out --raw or --weights raw", path.display())]
     NoRaw {
         /// The file.
         path: PathBuf,

@@ -29,7 +29,7 @@ pub enum ClassChoice {
 pub type Classes = Option<Vec<Option<u32>>>;
 
 /// What a model cannot give.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum GenerateError {
     /// A class was asked of a model that has none.
     #[error("class {found} was asked for, but the model was trained without classes; leave the class out")]
@@ -47,6 +47,22 @@ pub enum GenerateError {
         /// The nearest of them.
         near: Option<String>,
     },
+    /// A weight that is no number.
+    #[error("guidance {weight}: expected a finite number; 1 is the conditional model itself")]
+    Weight {
+        /// The weight.
+        weight: String,
+    },
+    /// A sample came out infinite or as no number.
+    #[error(
+        "sample {sample} came out as {found}, not as numbers: a smaller --guidance, more --steps or another --solver may help"
+    )]
+    NotFinite {
+        /// The sample's number.
+        sample: u64,
+        /// What stands in it.
+        found: f32,
+    },
     /// Guidance needs an unconditional model beside the conditional one.
     #[error("guidance {weight} was asked for, but the model {why}; leave guidance out, or use 1")]
     NoGuidance {
@@ -58,20 +74,22 @@ pub enum GenerateError {
 }
 
 impl ClassChoice {
-    /// The choice that a text stands for: `none`, `each` (in turn), `random`, or a class by name.
+    /// The choice that a text stands for: a class by name or number, or else `none`, `each` (in turn) or `random`.
     ///
     /// # Errors
     /// When the model has no such class.
     pub fn parse(text: &str, codec: &Codec, classes: usize) -> Result<Self, GenerateError> {
+        let names = codec.classes();
+        let named = names.iter().position(|n| n == text).filter(|&i| i < classes);
         match text {
+            _ if named.is_some() => {}
             "none" => return Ok(Self::None),
             _ if classes == 0 => return Err(GenerateError::NoClasses { found: text.into() }),
             "each" => return Ok(Self::InTurn),
             "random" => return Ok(Self::Random),
             _ => {}
         }
-        let names = codec.classes();
-        let place = names.iter().position(|n| n == text).or_else(|| text.parse().ok().filter(|&i| i < classes));
+        let place = named.or_else(|| text.parse().ok().filter(|&i| i < classes));
         place.map(|i| Self::One(i as u32)).ok_or_else(|| GenerateError::NoSuchClass {
             found: text.into(),
             known: if names.is_empty() { format!("0 to {}", classes - 1) } else { names.join(", ") },
@@ -161,6 +179,9 @@ impl Generate<'_> {
         mut watch: impl FnMut(&Range<u64>, usize, &Batch) -> ControlFlow<()>,
     ) -> Result<Option<Sampled>, GenerateError> {
         let classes = self.model.network().classes();
+        if let Some(w) = self.guidance.filter(|w| !w.is_finite()) {
+            return Err(GenerateError::Weight { weight: w.to_string() });
+        }
         let weight = self.guidance.filter(|w| *w != 1.0);
         if let Some(w) = weight {
             let no = |why| Err(GenerateError::NoGuidance { weight: w.to_string(), why });
@@ -199,8 +220,12 @@ impl Generate<'_> {
             broke |= flow.is_break();
             flow
         });
-        Ok(drawn
-            .filter(|_| !broke)
-            .map(|x| Sampled { states: rows(x), classes: self.class.of(self.model, self.seed, &self.samples) }))
+        let Some(x) = drawn.filter(|_| !broke) else { return Ok(None) };
+        let states = rows(x);
+        if let Some(i) = states.iter().position(|v| !v.is_finite()) {
+            let sample = self.samples.start + (i / self.model.dim()) as u64;
+            return Err(GenerateError::NotFinite { sample, found: states[i] });
+        }
+        Ok(Some(Sampled { states, classes: self.class.of(self.model, self.seed, &self.samples) }))
     }
 }

@@ -119,14 +119,18 @@ impl Draft {
             set_key(&mut table, set)?;
         }
         let length = |key: &str, value| Value::Table(Table::from_iter([(key.to_owned(), value)]));
+        let whole = |flag: &str, value: u64| {
+            let too_large = |_| found(&format!("{flag} {value}"), format!("expected a number up to {}", i64::MAX));
+            i64::try_from(value).map(Value::Integer).map_err(too_large)
+        };
         if let Some(steps) = choices.steps {
-            table.insert("length".into(), length("steps", Value::Integer(steps as i64)));
+            table.insert("length".into(), length("steps", whole("--steps", steps)?));
         }
         if let Some(minutes) = choices.minutes {
             table.insert("length".into(), length("minutes", Value::Float(minutes)));
         }
         if let Some(seed) = choices.seed {
-            table.insert("seed".into(), Value::Integer(seed as i64));
+            table.insert("seed".into(), whole("--seed", seed)?);
         }
         let place = format!("recipe {name}");
         let mut data = match table.remove("data") {
@@ -160,7 +164,10 @@ impl Draft {
         let mut table = Table::try_from(&defaults).expect("a configuration is a table");
         merge(&mut table, said);
         let train: TrainConfig = table.try_into().map_err(|e| wrong(&self.place, &e))?;
-        Ok(Recipe { source: self.source.clone().unwrap_or_else(|| data.name().to_owned()), data: self.data.clone(), train })
+        let source = self.source.clone().unwrap_or_else(|| data.name().to_owned());
+        // Files by their whole name: a run is resumed from any folder.
+        let source = std::fs::canonicalize(&source).map_or(source, |path| path.display().to_string());
+        Ok(Recipe { source, data: self.data.clone(), train })
     }
 
     /// `network.preset = NAME` stands for that preset's keys, under those that are given beside it; classes are the data's.

@@ -23,9 +23,6 @@ const PATIENCE: u32 = 10;
 /// How long a run of given minutes is timed before its number of steps is fixed.
 const TIMING: Duration = Duration::from_secs(12);
 
-/// What the line that says so in a recipe is known by.
-const MARK: &str = "minutes became";
-
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
@@ -129,6 +126,10 @@ impl<'a> Trainer<'a> {
                 return Err(TrainError::OtherData { found: fingerprint, expected: loaded.0.data });
             }
             run.rewind_metrics(loaded.0.step)?;
+            if let (Length::Steps(n), None) = (config.length, loaded.0.total) {
+                // Cut between the timing of its minutes and the next save.
+                loaded.0.total = Some(n);
+            }
             // Another length than before is the caller's wish, and another run from here on than the one begun.
             if let (Length::Steps(n), Some(total)) = (config.length, loaded.0.total)
                 && n != total
@@ -311,12 +312,17 @@ impl<'a> Trainer<'a> {
         }
         let path = self.run.recipe();
         let text = std::fs::read_to_string(&path).map_err(|source| TrainError::Io { path: path.clone(), source })?;
-        // A run that was cut before its first save after this line timed itself again.
-        let kept = match text.split_once('\n') {
-            Some((first, rest)) if first.starts_with("# ") && first.contains(MARK) => rest,
-            _ => &text,
-        };
-        let line = format!("# {minutes} {MARK} {total} steps on this machine: length = {{ steps = {total} }}");
+        // The recipe says steps from here on, so that running it again repeats this run wherever that is. A text without a length (an
+        // embedder's own) is left as it is.
+        let mut kept = text;
+        if let Ok(mut table) = kept.parse::<toml::Table>()
+            && table.contains_key("length")
+        {
+            let steps = toml::Value::Integer(total as i64);
+            table.insert("length".into(), toml::Value::Table(toml::Table::from_iter([("steps".to_owned(), steps)])));
+            kept = toml::to_string(&table).unwrap_or(kept);
+        }
+        let line = format!("# {minutes} minutes became {total} steps on this machine");
         self.run.write_text(&path, &format!("{line}\n{kept}"))
     }
 }

@@ -211,7 +211,10 @@ fn minutes_become_steps() {
     assert!(outcome.position.seconds < 2.0, "{outcome:?}");
     assert!(said(&events).0.iter().any(|n| n.contains(&format!("the run has {total} steps"))));
     let text = fs::read_to_string(folder.path().join("recipe.toml")).unwrap();
-    assert!(text.starts_with("# ") && text.contains(&format!("steps = {total}")) && text.ends_with("\n# a recipe\n"), "{text}");
+    assert!(
+        text.starts_with("# ") && text.contains(&format!("became {total} steps")) && text.ends_with("\n# a recipe\n"),
+        "{text}"
+    );
     let last = |path: &Path| metric_steps(path).len() as u64;
     assert_eq!(last(folder.path()), outcome.position.step);
     let again = run(&mut resume(folder.path(), &recipe, &data)).0.unwrap();

@@ -43,13 +43,13 @@ enum What {
 
 impl Bench {
     pub(crate) fn run(&self, context: &Context) -> Result<Ended> {
-        if self.batch == 0 || self.runs == 0 {
-            return Err(misuse("--batch and --runs: at least 1"));
+        if !(1..=MOST).contains(&self.batch) || !(1..=MOST).contains(&self.runs) {
+            return Err(misuse(format!("--batch and --runs: expected 1 to {MOST}")));
         }
         let (config, dims) = self.network(context)?;
         let network = config.build(&dims)?;
         let data = untrained::noise(&dims, self.batch);
-        let times = match self.what {
+        let mut times = match self.what {
             What::Forward => {
                 let model = untrained::model(&config, Codec::fit(&data, &CodecOptions::default())?, &context.device)?;
                 let x = batch(vec![0.5; self.batch * model.dim()], self.batch, &context.device);
@@ -66,9 +66,9 @@ impl Bench {
                 })
             }
         };
-        let Some(mut times) = times else { return Ok(Ended::Interrupted) };
         times.sort_by(f64::total_cmp);
-        let median = times[times.len() / 2];
+        let middle = times.len() / 2;
+        let median = if times.len() % 2 == 1 { times[middle] } else { 0.5 * (times[middle - 1] + times[middle]) };
         let passes = if self.what == What::Train { 3.0 } else { 1.0 };
         let gflop = 2e-9 * network.multiplications() as f64 * self.batch as f64 * passes;
         let peak = peak_memory_mib();
@@ -97,7 +97,7 @@ impl Bench {
 
     /// The network and the shape of its rows.
     fn network(&self, context: &Context) -> Result<(NetworkConfig, Vec<usize>)> {
-        if let Some(p) = preset(&self.network) {
+        if let Some(p) = preset(self.network.strip_prefix("preset:").unwrap_or(&self.network)) {
             return Ok((p.config, p.shape));
         }
         let path = Path::new(&self.network);
@@ -113,23 +113,23 @@ impl Bench {
         )))
     }
 
-    fn time(&self, context: &Context, mut work: impl FnMut()) -> Option<Vec<f64>> {
+    fn time(&self, context: &Context, mut work: impl FnMut()) -> Vec<f64> {
         let mut progress = Progress::new(context, "run", Some(self.runs as u64));
         let mut times = Vec::with_capacity(self.runs);
         work();
         for i in 0..self.runs {
-            if context.stopped() {
-                return None;
-            }
             let begun = Instant::now();
             work();
             times.push(begun.elapsed().as_secs_f64());
             progress.set(i as u64 + 1, Some(self.runs as u64), "");
         }
         progress.end();
-        Some(times)
+        times
     }
 }
+
+/// More at once, or more often, than anybody times.
+const MOST: usize = 100_000;
 
 /// A folder that goes when it is dropped.
 struct Temporary(PathBuf);

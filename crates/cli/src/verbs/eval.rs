@@ -6,11 +6,11 @@ use crate::failure::{Ended, misuse};
 use anyhow::Result;
 use clap::Args;
 use scorefield::data::{self, Codec, CodecOptions, Dataset, Shape};
-use scorefield::eval::{CompareOptions, FeatureSpace, Features, RowsBuf, compare, features};
+use scorefield::eval::{CompareOptions, FeatureSpace, RowsBuf, compare, features};
 use scorefield::model::{Model, Weights};
 use scorefield::sample::{SolverKind, nearest};
 use scorefield::tensor::DType;
-use scorefield::{ClassChoice, Generate};
+use scorefield::{Choices, ClassChoice, Draft, Generate};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::ops::ControlFlow;
@@ -47,24 +47,25 @@ impl Eval {
                 names.join(", ")
             ))
         })?;
+        if self.n < 2 {
+            return Err(misuse(format!("-n {}: distances need two rows at least", self.n)));
+        }
         let folder_of_run = self.samples.is_dir() && self.samples.join("model.safetensors").is_file();
         let is_model = folder_of_run || self.samples.extension().is_some_and(|e| e == "safetensors");
         let model = is_model.then(|| load(context, &self.samples, Weights::Ema)).transpose()?;
-        // Pictures of another size are brought to the model's.
+        if space == FeatureSpace::RandomConv {
+            context.say("random-conv: a transform of every picture and a large eigenproblem; this takes a while");
+        }
         let shape = model.as_ref().map(|m| m.meta().codec.shape());
-        let size = match shape {
-            Some(Shape::Image { height, width, .. }) => Some([height, width]),
-            _ => None,
-        };
-        let real = data::open(&self.data, &data::OpenOptions { size, ..Default::default() })?;
+        let real = data::open(&self.data, &self.options(shape)?)?;
         let codec = match &model {
             Some(model) => model.meta().codec.clone(),
             None => Codec::fit(&real, &CodecOptions::default())?,
         };
-        let Some(samples) = self.samples(context, model.as_ref(), &codec)? else { return Ok(Ended::Interrupted) };
         if real.shape() != codec.shape() {
             return Err(misuse(format!("{}: {}, but the samples are {}", self.data, real.shape(), codec.shape())));
         }
+        let Some(samples) = self.samples(context, model.as_ref(), &codec)? else { return Ok(Ended::Interrupted) };
         let real = encoded(&real, &codec, 2 * self.n);
         let picture = match codec.shape() {
             Shape::Image { channels, height, width } => Some((channels, height, width)),
@@ -85,20 +86,37 @@ impl Eval {
             .iter()
             .map(|m| json!({ "name": m.name, "value": m.value, "real_vs_real": m.real_vs_real, "standard_error": m.standard_error }))
             .collect();
-        let json = json!({ "metrics": rows, "features": self.features, "dimensions": Features::RANDOM_CONV_DIM, "samples": n, "real": m });
+        let json =
+            json!({ "metrics": rows, "features": self.features, "dimensions": real.view().dim(), "samples": n, "real": m });
         context.result(&json, &text)?;
         Ok(Ended::Done)
+    }
+
+    /// How pictures are read to be compared with a model's: as its run read them, and brought to its size and channels.
+    fn options(&self, shape: Option<Shape>) -> Result<data::OpenOptions> {
+        let recipe = self.samples.join("recipe.toml");
+        let mut options = if recipe.is_file() {
+            Draft::new(&Choices { recipe: Some(recipe.display().to_string()), ..Choices::default() })?.data
+        } else {
+            data::OpenOptions::default()
+        };
+        if let Some(Shape::Image { channels, height, width }) = shape {
+            options.size = Some([height, width]);
+            options.channels = match (channels, options.channels) {
+                (1, data::ChannelPolicy::Auto) => data::ChannelPolicy::Grey,
+                (3, data::ChannelPolicy::Auto) => data::ChannelPolicy::Rgb,
+                (4, data::ChannelPolicy::Auto) => data::ChannelPolicy::Rgba,
+                (_, said) => said,
+            };
+        }
+        Ok(options)
     }
 
     /// The samples in model space; `None` when interrupted.
     fn samples(&self, context: &Context, model: Option<&Model>, codec: &Codec) -> Result<Option<RowsBuf>> {
         let Some(model) = model else {
             let name = self.samples.display().to_string();
-            let size = match codec.shape() {
-                Shape::Image { height, width, .. } => Some([height, width]),
-                Shape::Vector { .. } => None,
-            };
-            let set = data::open(&name, &data::OpenOptions { size, ..Default::default() })?;
+            let set = data::open(&name, &self.options(self.samples.is_dir().then_some(codec.shape()))?)?;
             if set.shape() != codec.shape() {
                 return Err(misuse(format!("{name}: {}, but the data are {}", set.shape(), codec.shape())));
             }

@@ -127,6 +127,12 @@ fn of_preset(name: &str) -> Result<(Value, String)> {
 }
 
 fn of_model(path: &Path) -> Result<(Value, String)> {
+    if !path.exists() {
+        return Err(misuse(format!(
+            "{}: no such file or folder; expected a model file, a run folder or preset:NAME",
+            path.display()
+        )));
+    }
     let found = Model::inspect(path)?;
     let meta = &found.meta;
     let codec = &meta.codec;

@@ -78,6 +78,7 @@ impl Plot {
         if self.output.extension().is_none_or(|e| e != "png") {
             return Err(misuse(format!("{}: expected a .png file", self.output.display())));
         }
+        super::sample::can_be_written(&self.output)?;
         if self.loss {
             return self.draw_loss(context);
         }
@@ -97,9 +98,6 @@ impl Plot {
         let denoiser = field.denoiser(POINTS);
         let run = Trajectory::from_prior(&*denoiser, &*solver, &grid, &mut streams, 2, (device, DType::F32));
         let frames: Vec<(f64, Vec<f32>)> = run.map(|f| (f.t, rows(f.x))).collect();
-        if context.stopped() {
-            return Ok(Ended::Interrupted);
-        }
 
         let mut canvas = Canvas::new(times.len() * (SIDE + 8) + 8, SIDE + 34, WHITE);
         for (column, &t) in times.iter().enumerate() {
@@ -117,21 +115,9 @@ impl Plot {
 
     /// The loss of every step in a run's `metrics.jsonl`.
     fn draw_loss(&self, context: &Context) -> Result<Ended> {
-        let path = Path::new(&self.what).join("metrics.jsonl");
-        let text = std::fs::read_to_string(&path)
-            .map_err(|e| misuse(format!("{}: {e}; expected the folder of a run", path.display())))?;
-        let mut losses = Vec::new();
-        for (i, line) in text.lines().enumerate() {
-            let value: serde_json::Value =
-                serde_json::from_str(line).with_context(|| format!("{}: line {}", path.display(), i + 1))?;
-            let number = |key: &str| value[key].as_f64();
-            // Lines that say something else than a step's figures are not drawn.
-            losses.extend(
-                number("step").zip(number("loss")).map(|(step, loss)| (step, loss, number("trivial").unwrap_or(f64::NAN))),
-            );
-        }
+        let losses = losses_of(Path::new(&self.what))?;
         let Some(last) = losses.last() else {
-            return Err(misuse(format!("{}: no step in it yet", path.display())));
+            return Err(misuse(format!("{}: no step in it yet", self.what)));
         };
         let steps = last.0;
         canvas::losses(&losses).save_png(&self.output)?;
@@ -165,6 +151,22 @@ impl Plot {
             None => Ok(self.times.clone()),
         }
     }
+}
+
+/// Step, loss and loss of the trivial predictor of every step in a run's `metrics.jsonl`.
+pub(crate) fn losses_of(run: &Path) -> Result<Vec<(f64, f64, f64)>> {
+    let path = run.join("metrics.jsonl");
+    let text =
+        std::fs::read_to_string(&path).map_err(|e| misuse(format!("{}: {e}; expected the folder of a run", path.display())))?;
+    let mut losses = Vec::new();
+    for (i, line) in text.lines().enumerate() {
+        let value: serde_json::Value =
+            serde_json::from_str(line).with_context(|| format!("{}: line {}", path.display(), i + 1))?;
+        let number = |key: &str| value[key].as_f64();
+        // Lines that say something else than a step's figures are not drawn.
+        losses.extend(number("step").zip(number("loss")).map(|(step, loss)| (step, loss, number("trivial").unwrap_or(f64::NAN))));
+    }
+    Ok(losses)
 }
 
 /// The law of a toy's points, each a little blurred: a mixture whose score under noise has a closed form.

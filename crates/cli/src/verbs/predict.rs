@@ -25,7 +25,7 @@ pub(crate) struct Predict {
     /// The time of the model's process
     #[arg(long, value_name = "T")]
     time: f64,
-    /// A class by name, or none
+    /// A class by name or number, each (in turn), random or none
     #[arg(long, value_name = "C", default_value = "none")]
     class: String,
     /// What is written: the network's own output, or what it says of the state
@@ -68,6 +68,7 @@ impl Predict {
         if !(span.start..=span.end).contains(&self.time) {
             return Err(misuse(format!("--time {}: the model's process runs from {} to {}", self.time, span.start, span.end)));
         }
+        super::sample::can_be_written(&self.output)?;
         let class = ClassChoice::parse(&self.class, &model.meta().codec, model.network().classes())?;
         let input = data::open(&self.input.display().to_string(), &data::OpenOptions::default())?;
         let (found, expected) = (input.shape().dims(), model.meta().codec.shape().dims());

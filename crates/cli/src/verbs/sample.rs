@@ -1,6 +1,6 @@
 //! `sample`: new data from a model.
 
-use crate::context::Context;
+use crate::context::{Context, warn};
 use crate::failure::{Ended, misuse};
 use crate::progress::Progress;
 use anyhow::Result;
@@ -35,7 +35,7 @@ pub(crate) struct Sample {
     /// Spacing of the steps: uniform, karras[:rho=R] or log-snr
     #[arg(long, value_name = "NAME")]
     grid: Option<String>,
-    /// A class by name, each (in turn), random or none
+    /// A class by name or number, each (in turn), random or none; each if left out
     #[arg(long, value_name = "C")]
     class: Option<String>,
     /// Weight of classifier-free guidance; 1 is none
@@ -53,7 +53,7 @@ pub(crate) struct Sample {
     /// .png (a grid), .npy, .npz, .csv, .gif (with --trajectory), or a folder (one PNG a sample)
     #[arg(short, long = "output", value_name = "OUT")]
     output: Option<PathBuf>,
-    /// Write the way from noise to data: frames of a .gif, or [steps, n, ...] in a .npy
+    /// Write the way from noise to data: frames of a .gif, or [steps + 1, n, ...] in a .npy, the start being the first
     #[arg(long)]
     trajectory: bool,
     /// Use the optimiser's own weights and not their average
@@ -63,6 +63,7 @@ pub(crate) struct Sample {
 
 impl Sample {
     pub(crate) fn run(&self, context: &Context) -> Result<Ended> {
+        context.listen()?;
         let begun = Instant::now();
         if self.n == 0 {
             return Err(misuse("-n 0: at least one sample"));
@@ -70,6 +71,10 @@ impl Sample {
         if self.batch == 0 {
             return Err(misuse("--batch 0: at least one sample at once"));
         }
+        let Some(end) = self.first.checked_add(self.n) else {
+            return Err(misuse(format!("--first {} -n {}: sample numbers end at {}", self.first, self.n, u64::MAX)));
+        };
+        let batch = self.batch.min(usize::try_from(self.n).unwrap_or(usize::MAX));
         let solver_of = |text: &str| text.parse::<SolverKind>();
         let asked = self.solver.as_deref().map(solver_of).transpose()?;
         let grid_asked = self.grid.as_deref().map(grid_named).transpose()?;
@@ -78,6 +83,12 @@ impl Sample {
         let codec = &model.meta().codec;
         let output = self.output.clone().unwrap_or_else(|| default_output(codec, self.trajectory));
         check_output(&output, codec, self.trajectory)?;
+        can_be_written(&output)?;
+        if output.is_dir()
+            && let Some(others) = others_in(&output, self.first, end)
+        {
+            warn(&format!("warning: {}: {others} of the pictures in it are not of this call and stay", output.display()));
+        }
 
         let defaults = &model.meta().sampling;
         let solver = match asked {
@@ -90,6 +101,9 @@ impl Sample {
             None => grid_named(&defaults.grid)?,
         };
         let steps = self.steps.unwrap_or(defaults.steps);
+        if !(1..=MOST_STEPS).contains(&steps) {
+            return Err(misuse(format!("--steps {steps}: expected 1 to {MOST_STEPS}")));
+        }
         let grid = grid_kind
             .grid(model.process(), steps)
             .map_err(|e| misuse(format!("--steps {steps} --grid {}: {e}", grid_kind.name())))?;
@@ -107,14 +121,14 @@ impl Sample {
             class,
             guidance: self.guidance,
             seed: self.seed,
-            samples: self.first..self.first + self.n,
-            batch: self.batch,
+            samples: self.first..end,
+            batch,
             dtype: DType::F32,
             device: context.device.clone(),
         };
         let mut frames: Vec<Vec<f32>> = Vec::new();
         let mut progress = Progress::new(context, "step", None);
-        let total = self.n.div_ceil(self.batch as u64) * steps as u64;
+        let total = self.n.div_ceil(batch as u64) * steps as u64;
         let mut first_at = None;
         let drawn = generate.run(|range, index, x| {
             if self.trajectory {
@@ -126,7 +140,7 @@ impl Sample {
             if index + 1 >= steps {
                 first_at.get_or_insert_with(|| begun.elapsed().as_secs_f64());
             }
-            let done = (range.start - self.first) / self.batch as u64 * steps as u64 + index as u64;
+            let done = (range.start - self.first) / batch as u64 * steps as u64 + index as u64;
             progress.set(done, Some(total), &format!("samples {} to {}", range.start, range.end - 1));
             if context.stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?;
@@ -151,6 +165,9 @@ impl Sample {
         Ok(Ended::Done)
     }
 }
+
+/// More steps than any solver has use for.
+const MOST_STEPS: usize = 1_000_000;
 
 /// A model from a file or a run folder.
 pub(crate) fn load(context: &Context, path: &Path, weights: Weights) -> Result<Model> {
@@ -213,6 +230,26 @@ fn check_output(path: &Path, codec: &Codec, trajectory: bool) -> Result<()> {
     let gif = ending.as_deref() == Some("gif") && !trajectory;
     let hint = if gif { "; a .gif shows the way from noise to data: add --trajectory" } else { "" };
     Err(misuse(format!("{}: cannot hold {what} here; expected {expected}{hint}", path.display())))
+}
+
+/// Refuses a place that cannot be written to before any time is spent on what would be written there.
+pub(crate) fn can_be_written(path: &Path) -> Result<()> {
+    let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // A folder that does not exist yet is made when it is needed; what has to be there is the nearest one that exists.
+    let Some(exists) = parent.ancestors().find(|p| p.as_os_str().is_empty() || p.exists()) else { return Ok(()) };
+    let exists = if exists.as_os_str().is_empty() { Path::new(".") } else { exists };
+    let probe = exists.join(format!(".scorefield-{}.tmp", std::process::id()));
+    std::fs::File::create(&probe)
+        .and_then(|_| std::fs::remove_file(&probe))
+        .map_err(|e| misuse(format!("{}: cannot be written: {}: {e}", path.display(), exists.display())))
+}
+
+/// How many pictures of a folder are not those that samples `first..end` are written to.
+fn others_in(folder: &Path, first: u64, end: u64) -> Option<usize> {
+    let number = |name: &str| name.strip_suffix(".png")?.parse::<u64>().ok();
+    let names = std::fs::read_dir(folder).ok()?.flatten().map(|e| e.file_name().to_string_lossy().into_owned());
+    let others = names.filter(|n| n.ends_with(".png") && !number(n).is_some_and(|i| (first..end).contains(&i))).count();
+    (others > 0).then_some(others)
 }
 
 /// Most samples that a GIF shows.

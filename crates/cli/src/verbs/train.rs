@@ -5,8 +5,8 @@ use crate::failure::{Ended, misuse};
 use crate::progress::{Progress, clock};
 use anyhow::Result;
 use clap::Args;
-use scorefield::data::{self, Dataset};
-use scorefield::train::{Ended as RunEnded, Event, Outcome, StepReport, Trainer};
+use scorefield::data::{self, Dataset, Shape};
+use scorefield::train::{Ended as RunEnded, Event, Outcome, Trainer};
 use scorefield::{Choices, Draft};
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -42,6 +42,7 @@ pub(crate) struct Train {
 
 impl Train {
     pub(crate) fn run(&self, context: &Context) -> Result<Ended> {
+        context.listen()?;
         let out = match (&self.out, &self.data) {
             (Some(out), _) => out.clone(),
             (None, Some(data)) => default_run(data),
@@ -72,20 +73,21 @@ impl Train {
             Trainer::create(&out, recipe.train, &text, &dataset, &context.device)?
         };
         let outcome = watch(context, &mut trainer)?;
-        report(context, &out, &outcome)
+        report(context, &out, &outcome, matches!(dataset.shape(), Shape::Image { .. }))
     }
 }
 
 /// The data, with what happened while they were read.
 fn open(context: &Context, source: &str, draft: &Draft) -> Result<Dataset> {
     let progress = std::sync::Mutex::new(Progress::new(context, "reading", None));
-    let dataset = data::open_with(source, &draft.data, &|done, total| {
+    let opened = data::open_with(source, &draft.data, &|done, total| {
         // A poisoned lock would only cost a line of progress.
         if let Ok(mut progress) = progress.lock() {
             progress.set(done, Some(total), "");
         }
-    })?;
+    });
     progress.into_inner().iter().for_each(Progress::end);
+    let dataset = opened?;
     let report = dataset.report();
     let classes = dataset.classes().len();
     let of = if classes > 0 { format!(" in {classes} classes") } else { String::new() };
@@ -101,12 +103,7 @@ fn open(context: &Context, source: &str, draft: &Draft) -> Result<Dataset> {
 }
 
 /// Runs a trainer and shows what it says.
-fn watch(context: &Context, trainer: &mut Trainer<'_>) -> Result<Outcome> {
-    watch_with(context, trainer, |_| ())
-}
-
-/// [`watch`], with a look at every step.
-pub(crate) fn watch_with(context: &Context, trainer: &mut Trainer<'_>, mut each: impl FnMut(&StepReport)) -> Result<Outcome> {
+pub(crate) fn watch(context: &Context, trainer: &mut Trainer<'_>) -> Result<Outcome> {
     let mut progress = Progress::new(context, "step", trainer.position().total);
     let mut smooth = None::<f64>;
     let outcome = trainer.run(
@@ -116,7 +113,6 @@ pub(crate) fn watch_with(context: &Context, trainer: &mut Trainer<'_>, mut each:
                 progress.say(&format!("training {parameters} parameters on {examples} examples{from}"));
             }
             Event::Step(r) => {
-                each(r);
                 let loss = smooth.map_or(r.loss, |s| s + 0.05 * (r.loss - s));
                 smooth = Some(loss);
                 let spent = clock(r.seconds);
@@ -133,7 +129,7 @@ pub(crate) fn watch_with(context: &Context, trainer: &mut Trainer<'_>, mut each:
     Ok(outcome?)
 }
 
-fn report(context: &Context, out: &Path, outcome: &Outcome) -> Result<Ended> {
+fn report(context: &Context, out: &Path, outcome: &Outcome, pictures: bool) -> Result<Ended> {
     let p = &outcome.position;
     let model = out.join("model.safetensors");
     let ended = match outcome.ended {
@@ -141,19 +137,22 @@ fn report(context: &Context, out: &Path, outcome: &Outcome) -> Result<Ended> {
         RunEnded::OutOfTime => "out of time",
         RunEnded::Interrupted => "interrupted",
     };
+    // Before the first step there is no loss.
+    let loss = (p.updates > 0).then_some(p.loss);
     let json = json!({
-        "run": out, "model": model, "ended": ended, "steps": p.step, "examples": p.examples, "loss": p.loss, "seconds": p.seconds,
+        "run": out, "model": model, "ended": ended, "steps": p.step, "examples": p.examples, "loss": loss, "seconds": p.seconds,
     });
     let next = if outcome.ended == RunEnded::Interrupted {
         format!("go on with it: scorefield train --out {} --resume", out.display())
     } else {
-        format!("sample it: scorefield sample {} -n 64 -o samples.png", out.display())
+        let ending = if pictures { "png" } else { "csv" };
+        format!("sample it: scorefield sample {} -n 64 -o samples.{ending}", out.display())
     };
     let text = format!(
-        "{ended} at step {} after {}: loss {:.4}, saved in {}\n{next}",
+        "{ended} at step {} after {}{}, saved in {}\n{next}",
         p.step,
         clock(p.seconds),
-        p.loss,
+        loss.map(|l| format!(": loss {l:.4}")).unwrap_or_default(),
         model.display()
     );
     context.result(&json, &text)?;

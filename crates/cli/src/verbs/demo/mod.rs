@@ -4,7 +4,8 @@ mod pictures;
 mod report;
 mod score;
 
-use super::train::watch_with;
+use super::plot::losses_of;
+use super::train::watch;
 use crate::context::Context;
 use crate::failure::Ended;
 use anyhow::{Context as _, Result};
@@ -16,7 +17,7 @@ use scorefield::sample::SolverKind;
 use scorefield::tensor::DType;
 use scorefield::tensor::Purpose;
 use scorefield::tensor::noise::Stream;
-use scorefield::train::{Ended as RunEnded, Trainer};
+use scorefield::train::{Ended as RunEnded, Length, Trainer};
 use scorefield::{Choices, ClassChoice, Draft, Generate, Sampled};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -46,6 +47,7 @@ const SAMPLING_STEPS: usize = 18;
 
 impl Demo {
     pub(crate) fn run(&self, context: &Context) -> Result<Ended> {
+        context.listen()?;
         let begun = Instant::now();
         let digits = data::open("digits", &data::OpenOptions::default())?;
         let (training, held_out) = split(&digits);
@@ -53,7 +55,6 @@ impl Demo {
         context.say(&format!("demo: {} digits to learn from, {} held out{kind}", training.len(), held_out.len()));
 
         let run = self.out.join("run");
-        clear_earlier_run(&run)?;
         let choices = Choices {
             recipe: Some("digits".into()),
             steps: self.quick.then_some(QUICK_STEPS),
@@ -63,11 +64,17 @@ impl Demo {
         };
         let recipe = Draft::new(&choices)?.resolve(&training)?;
         let text = recipe.to_toml();
-        let mut trainer = Trainer::create(&run, recipe.train, &text, &training, &context.device)?;
-        let mut losses = Vec::new();
-        let outcome = watch_with(context, &mut trainer, |report| losses.push((report.step as f64, report.loss, report.trivial)))?;
+        let device = &context.device;
+        let mut trainer = if unfinished(&run, &text)? {
+            context.say("going on with the run that was interrupted");
+            Trainer::resume(&run, recipe.train, &training, device)?
+        } else {
+            clear_earlier_run(&run)?;
+            Trainer::create(&run, recipe.train, &text, &training, device)?
+        };
+        let outcome = watch(context, &mut trainer)?;
         if outcome.ended == RunEnded::Interrupted {
-            context.say(&format!("interrupted: the run is saved in {}", run.display()));
+            context.say(&format!("interrupted: the run is saved in {}; the same command goes on with it", run.display()));
             return Ok(Ended::Interrupted);
         }
         let trained_seconds = begun.elapsed().as_secs_f64();
@@ -83,7 +90,7 @@ impl Demo {
         let mut made = vec![
             pictures::samples(&self.out, &drawn, &model)?,
             pictures::nearest(&self.out, &drawn, &scores, &training, &model)?,
-            pictures::loss(&self.out, &losses)?,
+            pictures::loss(&self.out, &losses_of(&run)?)?,
             pictures::trajectory(&self.out, &frames, &model)?,
         ];
         let restored = pictures::restore(context, &self.out, &model, &held_out)?;
@@ -115,6 +122,26 @@ fn split(digits: &Dataset) -> (Dataset, Dataset) {
     let key = |i: usize| Stream::new(SEED, i as u64, Purpose::User, 0, 0).uniform(0);
     places.sort_by(|&a, &b| key(a).total_cmp(&key(b)));
     (digits.subset(&places[HELD_OUT..]), digits.subset(&places[..HELD_OUT]))
+}
+
+/// Whether the folder holds a run of this very recipe that was cut before its end.
+fn unfinished(run: &Path, recipe: &str) -> Result<bool> {
+    let same = std::fs::read_to_string(run.join("recipe.toml")).is_ok_and(|text| text == recipe);
+    if !(same && run.join("state").join("state.safetensors").is_file()) {
+        return Ok(false);
+    }
+    let meta = Model::inspect(run)?.meta;
+    let total = if let Length::Steps(n) = recipe_length(recipe)? { n } else { 0 };
+    Ok(meta.training.steps < total)
+}
+
+/// The length of a recipe.
+fn recipe_length(recipe: &str) -> Result<Length> {
+    #[derive(serde::Deserialize)]
+    struct Only {
+        length: Length,
+    }
+    Ok(toml::from_str::<Only>(recipe)?.length)
 }
 
 /// Removes the run of an earlier demo, and nothing that is not one.
