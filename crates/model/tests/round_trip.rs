@@ -77,7 +77,7 @@ fn a_model_without_raw_weights_says_so() {
     model(&meta(&vectors(), small_mlp()), 0).save(&path, None).unwrap();
     let error = Model::load(&path, Weights::Raw, &Default::default()).unwrap_err();
     assert!(matches!(error, ModelError::NoRaw { .. }));
-    assert!(error.to_string().contains("m.safetensors") && error.to_string().contains("--weights ema"), "{error}");
+    assert!(error.to_string().contains("m.safetensors") && error.to_string().contains("--raw"), "{error}");
     let error = Model::load(folder.path(), Weights::Ema, &Default::default()).unwrap_err();
     assert!(matches!(error, ModelError::NoModel { .. }), "{error}");
 }

@@ -82,6 +82,13 @@ fn names_that_do_not_exist_are_told_with_the_nearest() {
     refused(path, 2, &["sample", "run", "-n", "0"], &["at least one"]);
     refused(path, 2, &["sample", "run", "--device", "cuda"], &["--features cuda"]);
     refused(path, 2, &["sample", "run", "--precision", "f64"], &["f32"]);
+    refused(path, 2, &["sample", "run", "--class", "3", "--guidance", "nan"], &["guidance", "finite"]);
+    refused(path, 2, &["sample", "run", "--first", "18446744073709551615", "-n", "4"], &["--first"]);
+    refused(path, 2, &["sample", "run", "--steps", "100000000000"], &["--steps"]);
+    refused(path, 2, &["sample", "run", "--threads", "1000000"], &["--threads"]);
+    refused(path, 2, &["train", "digits", "--seed", "18446744073709551615", "--out", "r"], &["--seed"]);
+    refused(path, 2, &["eval", "run", "digits", "-n", "1"], &["two rows"]);
+    refused(path, 2, &["info", "nowhere"], &["nowhere", "expected a model"]);
     refused(path, 2, &["sample", "nowhere"], &["nowhere", "expected a model"]);
     refused(path, 2, &["plot", "run"], &["plane"]);
 }
@@ -142,6 +149,39 @@ fn a_run_is_not_overwritten() {
     refused(path, 1, &["train", "digits", "--steps", "1", "--out", "run"], &["--resume"]);
     refused(path, 2, &["train", "--out", "none", "--resume"], &["no run"]);
     refused(path, 2, &["train", "--out", "run", "--resume", "--steps", "5"], &["--steps"]);
+}
+
+/// Names of columns with commas and quotes come back as they were.
+#[test]
+fn a_table_keeps_the_names_of_its_columns() {
+    let folder = tempdir().unwrap();
+    let path = folder.path();
+    fs::write(path.join("t.csv"), "\"x, first\",\"y \"\"q\"\"\"\n1,2\n3,5\n4,4\n2,1\n5,5\n0,2\n3,3\n1,4\n2,6\n6,1\n").unwrap();
+    let said = done(path, &["train", "t.csv", "--steps", "2", "--out", "r"]);
+    assert!(said.contains(".csv"), "what it suggests must work for vectors: {said}");
+    done(path, &["sample", "r", "-q", "-n", "9", "--steps", "2", "-o", "s.csv"]);
+    let text = fs::read_to_string(path.join("s.csv")).unwrap();
+    assert_eq!(text.lines().next(), Some("\"x, first\",\"y \"\"q\"\"\""));
+    done(path, &["eval", "s.csv", "t.csv", "-n", "5"]);
+}
+
+/// Data that were read with options are read with them again when a run is measured, and from another folder when it is resumed.
+#[test]
+fn a_run_knows_how_its_data_were_read() {
+    let folder = tempdir().unwrap();
+    let path = folder.path();
+    fs::create_dir(path.join("p")).unwrap();
+    (0..9).for_each(|i| picture(&path.join(format!("p/{i}.png")), 8, i));
+    let small = ["--set", "network.model_channels=8", "--set", "data.channels=rgb"];
+    done(path, &[&["train", "p", "--steps", "2", "--out", "r", "-q"], &small[..]].concat());
+    done(path, &["eval", "r", "p", "-n", "8"]);
+    fs::create_dir(path.join("elsewhere")).unwrap();
+    done(&path.join("elsewhere"), &["train", "--out", "../r", "--resume"]);
+    let minutes = [&["train", "p", "--minutes", "0.02", "--out", "m", "-q"], &small[..]].concat();
+    done(path, &minutes);
+    let recipe = fs::read_to_string(path.join("m/recipe.toml")).unwrap();
+    let table: toml::Table = recipe.parse().unwrap();
+    assert!(table["length"]["steps"].as_integer().is_some() && recipe.starts_with("# 0.02 minutes became"), "{recipe}");
 }
 
 /// The limit on a file's size stands for a full disk: the write fails in the middle.
