@@ -52,6 +52,17 @@ pub(crate) fn of_folders(folder: &Path, files: &[String], source: &LabelSource) 
     }
 }
 
+/// What to say of sub-folders that were not taken as classes because pictures lie beside them.
+pub(crate) fn why_unlabelled(files: &[String]) -> Option<String> {
+    let inside = files.iter().filter(|f| f.contains('/')).count();
+    let beside = files.len() - inside;
+    (inside > 0 && beside > 0).then(|| {
+        format!(
+            "{beside} pictures lie beside the sub-folders, which are therefore not taken as classes: move them into one, or write a labels.csv"
+        )
+    })
+}
+
 /// The class of each picture by a table, `None` for those it does not name, and how many of its rows name no picture.
 pub(crate) fn of_table(path: &Path, files: &[String]) -> Result<(Vec<Option<String>>, usize), DataError> {
     let mut places: HashMap<&str, Option<usize>> = HashMap::new();

@@ -6,8 +6,9 @@
 use crate::cache::{self, Description, Fingerprint};
 use crate::dataset::Storage;
 use crate::decode::{self, ChannelPolicy, Kind, Plan};
+use crate::names::{self, LabelSource};
 use crate::open::Progress;
-use crate::{DataError, Dataset, LoadReport, OpenOptions, Shape, names, table};
+use crate::{DataError, Dataset, LoadReport, OpenOptions, Shape, table};
 use image::RgbaImage;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
@@ -53,6 +54,22 @@ fn list(folder: &Path) -> Result<Vec<String>, DataError> {
     collect(folder, "", &mut files)?;
     files.sort();
     Ok(files)
+}
+
+/// Endings of pictures that are not read.
+const UNREAD: [&str; 6] = ["tif", "tiff", "heic", "avif", "jxl", "svg"];
+
+/// How many pictures of kinds that are not read lie in a folder and its sub-folders.
+fn unread_in(folder: &Path) -> usize {
+    let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
+    let of = |path: PathBuf| {
+        let ending = path.extension().map(|e| e.to_string_lossy().to_lowercase());
+        match path.is_dir() && !path.is_symlink() {
+            true => unread_in(&path),
+            false => usize::from(ending.is_some_and(|e| UNREAD.contains(&e.as_str()))),
+        }
+    };
+    entries.flatten().map(|e| of(e.path())).sum()
 }
 
 /// What the rows depend on: the files by name, size and time, the table of labels, the options.
@@ -107,6 +124,13 @@ pub(crate) fn open(folder: &Path, options: &OpenOptions, progress: Progress<'_>)
         Some(table) => Some(keep_labelled(table, &mut files, &mut report)?),
         None => names::of_folders(folder, &files, &options.labels)?,
     };
+    if labels.is_none() && options.labels == LabelSource::Auto {
+        report.notes.extend(names::why_unlabelled(&files));
+    }
+    let unread = unread_in(folder);
+    if unread > 0 {
+        report.notes.push(format!("{unread} files are pictures of kinds that are not read ({})", UNREAD.join(", ")));
+    }
     let total = files.len() as u64;
     let (done, kept) = (AtomicU64::new(0), AtomicU64::new(0));
     let step = || progress(done.fetch_add(1, Ordering::Relaxed) + 1, 2 * total);

@@ -147,7 +147,11 @@ fn sub_folders_are_classes() {
     let none = opened(f, &OpenOptions { labels: LabelSource::None, ..Default::default() }).unwrap();
     assert!(none.classes().is_empty() && none.label(0).is_none());
     save(f, "beside.png", &grey(1, 1, 3));
-    assert!(plain(f).classes().is_empty());
+    std::fs::write(f.join("cat/old.tiff"), "unread").unwrap();
+    let mixed = plain(f);
+    assert!(mixed.classes().is_empty());
+    let notes = mixed.report().notes.join("; ");
+    assert!(notes.contains("1 pictures lie beside") && notes.contains("1 files are pictures of kinds"), "{notes}");
     let error = refused(f, &OpenOptions { labels: LabelSource::Folders, ..Default::default() });
     assert!(error.contains("beside.png") && error.contains("sub-folder"), "{error}");
 }
