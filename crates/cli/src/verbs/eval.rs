@@ -53,9 +53,6 @@ impl Eval {
         let folder_of_run = self.samples.is_dir() && self.samples.join("model.safetensors").is_file();
         let is_model = folder_of_run || self.samples.extension().is_some_and(|e| e == "safetensors");
         let model = is_model.then(|| load(context, &self.samples, Weights::Ema)).transpose()?;
-        if space == FeatureSpace::RandomConv {
-            context.say("random-conv: a transform of every picture and a large eigenproblem; this takes a while");
-        }
         let shape = model.as_ref().map(|m| m.meta().codec.shape());
         let real = data::open(&self.data, &self.options(shape)?)?;
         let codec = match &model {
