@@ -15,7 +15,7 @@ use scorefield::tensor::{batch, rows};
 use scorefield::train::Trainer;
 use scorefield::untrained;
 use serde_json::json;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
 /// Time a network on this machine
@@ -58,9 +58,9 @@ impl Bench {
                 self.time(context, || drop(rows(denoiser.denoise(&x, 1.0))))
             }
             What::Train => {
-                let folder = Temporary::new()?;
+                let folder = tempfile::tempdir().context("a temporary folder for the run")?;
                 let config = untrained::config(config.with_classes(0), self.batch);
-                let mut trainer = Trainer::create(&folder.0, config, "", &data, &context.device)?;
+                let mut trainer = Trainer::create(folder.path(), config, "", &data, &context.device)?;
                 self.time(context, || {
                     trainer.advance();
                 })
@@ -130,24 +130,6 @@ impl Bench {
 
 /// More at once, or more often, than anybody times.
 const MOST: usize = 100_000;
-
-/// A folder that goes when it is dropped.
-struct Temporary(PathBuf);
-
-impl Temporary {
-    fn new() -> Result<Self> {
-        let path = std::env::temp_dir().join(format!("scorefield-bench-{}", std::process::id()));
-        std::fs::create_dir_all(&path).with_context(|| path.display().to_string())?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        // Nothing is lost if the system's own cleaning has to do it.
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
 
 /// The largest resident set of this process so far, where the system tells.
 fn peak_memory_mib() -> Option<f64> {
