@@ -28,6 +28,12 @@ impl Denoiser for ModelDenoiser<'_> {
         let coeffs = self.model.meta().prediction.coeffs(&self.model.process().at(t));
         coeffs.assemble(x, &self.model.output(coeffs.c_in.scale(x.clone()), t, self.classes.as_deref()))
     }
+
+    #[track_caller]
+    fn denoise_each(&self, x: &Batch, times: &[f64]) -> Batch {
+        let coeffs = self.model.meta().prediction.coeffs(&self.model.process().at_each(times));
+        coeffs.assemble(x, &self.model.output_each(coeffs.c_in.scale(x.clone()), times, self.classes.as_deref()))
+    }
 }
 
 impl Model {
@@ -38,10 +44,21 @@ impl Model {
     #[track_caller]
     pub fn output(&self, input: Batch, t: f64, classes: Option<&[Option<u32>]>) -> Batch {
         let n = input.dims()[0];
+        self.output_each(input, &vec![t; n], classes)
+    }
+
+    /// [`Model::output`] with a time of its own for every row.
+    ///
+    /// # Panics
+    /// When times or classes are given for another number of rows.
+    #[track_caller]
+    pub fn output_each(&self, input: Batch, times: &[f64], classes: Option<&[Option<u32>]>) -> Batch {
+        let n = input.dims()[0];
+        assert_eq!(times.len(), n, "{} times for {n} rows", times.len());
         if let Some(classes) = classes {
             assert_eq!(classes.len(), n, "{} classes for {n} rows", classes.len());
         }
-        let time = vec![self.meta().time_input.at(self.process(), t); n];
+        let time = times.iter().map(|&t| self.meta().time_input.at(self.process(), t)).collect();
         let input_of = Input { time, classes: classes.map(<[_]>::to_vec), augment: None };
         self.network().forward(self.weights(), input, &input_of, &Mode::Eval)
     }

@@ -10,6 +10,31 @@ pub trait Denoiser: Send + Sync {
 
     /// `E[x_0 | x_t = x]` for every row of `x`, `[n, d]` to `[n, d]`.
     fn denoise(&self, x: &Batch, t: f64) -> Batch;
+
+    /// `E[x_0 | x_t = x]` with a time of its own for every row: what solvers with a step size a sample need.
+    ///
+    /// Provided by one call of [`Denoiser::denoise`] for each different time; networks take all rows at once.
+    ///
+    /// # Panics
+    /// Unless there is one time a row.
+    #[track_caller]
+    fn denoise_each(&self, x: &Batch, times: &[f64]) -> Batch {
+        let n = x.dims()[0];
+        assert_eq!(times.len(), n, "{} times for {n} rows", times.len());
+        if times.iter().all(|t| *t == times[0]) {
+            return if n == 0 { x.clone() } else { self.denoise(x, times[0]) };
+        }
+        let row = |i: usize| self.denoise(&x.clone().narrow(0, i, 1), times[i]);
+        Batch::cat((0..n).map(row).collect(), 0)
+    }
+}
+
+/// A denoiser whose Jacobian can be multiplied from the left: what likelihoods and posterior rules need.
+pub trait Differentiable: Denoiser {
+    /// `D(x, t)` and, row by row, `J^T v` with `J = dD/dx` and `v = cotangent(D)`, both `[n, d]`.
+    ///
+    /// The cotangent may depend on `D` (a residual) or not (a probe vector). It is called once.
+    fn pullback(&self, x: &Batch, t: f64, cotangent: &mut dyn FnMut(&Batch) -> Batch) -> (Batch, Batch);
 }
 
 /// What every denoiser can do.
@@ -43,6 +68,14 @@ macro_rules! through_pointer {
             }
             fn denoise(&self, x: &Batch, t: f64) -> Batch {
                 (**self).denoise(x, t)
+            }
+            fn denoise_each(&self, x: &Batch, times: &[f64]) -> Batch {
+                (**self).denoise_each(x, times)
+            }
+        }
+        impl<D: Differentiable + ?Sized> Differentiable for $pointer {
+            fn pullback(&self, x: &Batch, t: f64, cotangent: &mut dyn FnMut(&Batch) -> Batch) -> (Batch, Batch) {
+                (**self).pullback(x, t, cotangent)
             }
         }
     )*};

@@ -12,7 +12,7 @@ mod prediction;
 mod process;
 pub mod schedule;
 
-pub use denoiser::{Denoiser, DenoiserExt};
+pub use denoiser::{Denoiser, DenoiserExt, Differentiable};
 pub use grid::{Grid, GridError, GridKind, Leg};
 pub use marginal::Marginal;
 pub use prediction::{Coeffs, Prediction, TimeInput};

@@ -1,7 +1,7 @@
 //! Guidance: a model pushed away from a weaker one.
 
 use scorefield_process::{Denoiser, Process, ProcessExt};
-use scorefield_tensor::Batch;
+use scorefield_tensor::{Batch, Coefficient, Column};
 use std::ops::RangeInclusive;
 
 /// `D = G + w (M - G)`, `M` the main model and `G` its guide.
@@ -32,6 +32,12 @@ impl<M: Denoiser, G: Denoiser> Guided<M, G> {
     pub fn within(self, interval: RangeInclusive<f64>) -> Self {
         Self { interval: Some(interval), ..self }
     }
+
+    /// Whether there is guidance at a time.
+    fn reaches(&self, t: f64) -> bool {
+        let level = self.main.process().at(t).ratio();
+        self.interval.as_ref().is_none_or(|i| i.contains(&level))
+    }
 }
 
 impl<M: Denoiser, G: Denoiser> Denoiser for Guided<M, G> {
@@ -40,9 +46,7 @@ impl<M: Denoiser, G: Denoiser> Denoiser for Guided<M, G> {
     }
 
     fn denoise(&self, x: &Batch, t: f64) -> Batch {
-        let level = self.process().at(t).ratio();
-        let guided = self.interval.as_ref().is_none_or(|i| i.contains(&level));
-        if !guided || self.weight == 1.0 {
+        if !self.reaches(t) || self.weight == 1.0 {
             return self.main.denoise(x, t);
         }
         let guide = self.guide.denoise(x, t);
@@ -50,5 +54,16 @@ impl<M: Denoiser, G: Denoiser> Denoiser for Guided<M, G> {
             return guide;
         }
         guide.clone() + (self.main.denoise(x, t) - guide) * self.weight
+    }
+
+    fn denoise_each(&self, x: &Batch, times: &[f64]) -> Batch {
+        let weights: Vec<f64> = times.iter().map(|&t| if self.reaches(t) { self.weight } else { 1.0 }).collect();
+        let main = self.main.denoise_each(x, times);
+        if weights.iter().all(|w| *w == 1.0) {
+            return main;
+        }
+        // Exactly the main model where its weight is one.
+        let weight = Column(weights);
+        weight.scale(main) + (-weight.clone() + 1.0).scale(self.guide.denoise_each(x, times))
     }
 }

@@ -35,6 +35,11 @@ impl<D: Denoiser> Denoiser for Counted<D> {
         self.calls.fetch_add(1, Ordering::Relaxed);
         self.inner.denoise(x, t)
     }
+
+    fn denoise_each(&self, x: &Batch, times: &[f64]) -> Batch {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        self.inner.denoise_each(x, times)
+    }
 }
 
 /// What becomes of the state after the last leg, where noise is left (`sigma(t_last) > 0`).

@@ -158,7 +158,7 @@ fn a_planted_factor_of_two_is_rejected() {
                     Some(p) => x0.clone() + (x0.clone() - p.clean.clone()) * (0.5 * factor * h / (half(leg.t) - half(p.t))),
                     None => x0.clone(),
                 };
-                past.push(leg.t, x0);
+                past.push(leg.t, x, x0);
                 x.clone() * (m_s.sigma / m_t.sigma) - ahead * (m_s.alpha * (-h).exp_m1())
             })
         };

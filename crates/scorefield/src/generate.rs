@@ -166,6 +166,13 @@ impl Denoiser for Maybe<'_> {
             Self::Guided(d) => d.denoise(x, t),
         }
     }
+
+    fn denoise_each(&self, x: &Batch, times: &[f64]) -> Batch {
+        match self {
+            Self::Plain(d) => d.denoise_each(x, times),
+            Self::Guided(d) => d.denoise_each(x, times),
+        }
+    }
 }
 
 impl Generate<'_> {

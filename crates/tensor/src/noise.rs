@@ -198,6 +198,12 @@ pub trait Noise {
     /// Independent standard normals in the shape, element type and device of `like`.
     fn normal(&mut self, like: &Batch) -> Batch;
 
+    /// The standardised increment between times `t` and `s` of the path that drives the reverse SDE: standard normals, independent
+    /// over disjoint intervals. A source that knows its path ties the increments of different grids together; others draw afresh.
+    fn between(&mut self, like: &Batch, _t: f64, _s: f64) -> Batch {
+        self.normal(like)
+    }
+
     /// Tells the source which step of the loop over time begins.
     fn begin(&mut self, step: u32);
 }

@@ -31,13 +31,13 @@ impl Solver for Ddim {
         let (at_t, at_s) = (d.process().at(leg.t), d.process().at(leg.s));
         let x0 = d.denoise(x, leg.t);
         let eps = at_t.noise(x, &x0);
-        past.push(leg.t, x0.clone());
+        past.push(leg.t, x, x0.clone());
         if self.eta == 0.0 {
             return at_s.perturb(&x0, &eps);
         }
         // 1 - rho^2 from the log-SNRs, without cancellation.
         let fresh = self.eta.powi(2) * -(at_t.log_snr() - at_s.log_snr()).exp_m1();
-        at_s.perturb(&x0, &(eps * (1.0 - fresh).sqrt() + noise.normal(x) * fresh.sqrt()))
+        at_s.perturb(&x0, &(eps * (1.0 - fresh).sqrt() + noise.between(x, leg.t, leg.s) * fresh.sqrt()))
     }
 }
 

@@ -29,8 +29,8 @@ impl Solver for Ddpm {
         let (at_t, at_s) = (d.process().at(leg.t), d.process().at(leg.s));
         let x0 = d.denoise(x, leg.t);
         let (mean, small) = Predictor::Ancestral.law(x, &x0, leg, &at_t, &at_s);
-        past.push(leg.t, x0);
-        mean + noise.normal(x) * self.variance.deviation(small, &at_t, &at_s)
+        past.push(leg.t, x, x0);
+        mean + noise.between(x, leg.t, leg.s) * self.variance.deviation(small, &at_t, &at_s)
     }
 }
 

@@ -38,7 +38,7 @@ impl Solver for DpmPp2M {
             }
             _ => x0.clone(),
         };
-        past.push(leg.t, x0);
+        past.push(leg.t, x, x0);
         x.clone() * (at_s.sigma / at_t.sigma) - extrapolated * (at_s.alpha * (-h).exp_m1())
     }
 }

@@ -29,7 +29,7 @@ impl Solver for Euler {
         let at_t = d.process().at(t);
         let x0 = d.denoise(&x, t);
         let v = at_t.velocity(&x0, &at_t.noise(&x, &x0));
-        past.push(t, x0);
+        past.push(t, &x, x0);
         x + v * (leg.s - t)
     }
 }

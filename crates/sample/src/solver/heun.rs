@@ -42,7 +42,7 @@ impl Solver for Heun {
         let (at_t, h) = (d.process().at(t), leg.s - t);
         let x0 = d.denoise(&x, t);
         let slope = at_t.velocity(&x0, &at_t.noise(&x, &x0));
-        past.push(t, x0);
+        past.push(t, &x, x0);
         if d.process().at(leg.s).sigma == 0.0 {
             return x + slope * h;
         }

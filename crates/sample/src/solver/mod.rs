@@ -93,6 +93,8 @@ impl fmt::Display for Order {
 pub struct Seen {
     /// The time.
     pub t: f64,
+    /// The state looked at.
+    pub x: Batch,
     /// The posterior mean there.
     pub clean: Batch,
 }
@@ -102,6 +104,8 @@ pub struct Seen {
 pub struct Past {
     seen: VecDeque<Seen>,
     fresh: bool,
+    /// What else a method carries from step to step, row by row (the step size and error history of adaptive ones).
+    pub memo: Vec<Vec<f64>>,
     pub(crate) evaluations: u64,
 }
 
@@ -114,11 +118,11 @@ impl Past {
         Self::default()
     }
 
-    /// Keeps the look `D(x, t)` at the start of a step; multistep methods find it by [`Past::back`], callers in
+    /// Keeps the look `clean = D(x, t)` at the start of a step; multistep methods find it by [`Past::back`], callers in
     /// [`Frame::clean`](crate::Frame).
-    pub fn push(&mut self, t: f64, clean: Batch) {
+    pub fn push(&mut self, t: f64, x: &Batch, clean: Batch) {
         self.seen.truncate(Self::KEPT - 1);
-        self.seen.push_front(Seen { t, clean });
+        self.seen.push_front(Seen { t, x: x.clone(), clean });
         self.fresh = true;
     }
 
@@ -127,9 +131,10 @@ impl Past {
         self.seen.get(k)
     }
 
-    /// Forgets the looks (after a jump in the state), not the count.
+    /// Forgets the looks and the memo (after a jump in the state), not the count.
     pub fn forget(&mut self) {
         self.seen.clear();
+        self.memo.clear();
         self.fresh = false;
     }
 

@@ -107,8 +107,8 @@ impl Solver for PredictorCorrector {
         if self.predictor == Predictor::Ancestral {
             deviation = self.variance.deviation(deviation, &at_t, &at_s);
         }
-        past.push(leg.t, x0);
-        mean + noise.normal(&x) * deviation
+        past.push(leg.t, &x, x0);
+        mean + noise.between(&x, leg.t, leg.s) * deviation
     }
 }
 
