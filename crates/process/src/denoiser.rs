@@ -27,6 +27,12 @@ pub trait Denoiser: Send + Sync {
         let row = |i: usize| self.denoise(&x.clone().narrow(0, i, 1), times[i]);
         Batch::cat((0..n).map(row).collect(), 0)
     }
+
+    /// [`Denoiser::denoise`] and, where the model has learned it, the variance of the reverse step: for every entry the place
+    /// `nu` in [0, 1] between the logarithms of the small and the large variance (Nichol and Dhariwal 2021, eq. 15), `[n, d]`.
+    fn denoise_with_variance(&self, x: &Batch, t: f64) -> (Batch, Option<Batch>) {
+        (self.denoise(x, t), None)
+    }
 }
 
 /// A denoiser whose Jacobian can be multiplied from the left: what likelihoods and posterior rules need.
@@ -71,6 +77,9 @@ macro_rules! through_pointer {
             }
             fn denoise_each(&self, x: &Batch, times: &[f64]) -> Batch {
                 (**self).denoise_each(x, times)
+            }
+            fn denoise_with_variance(&self, x: &Batch, t: f64) -> (Batch, Option<Batch>) {
+                (**self).denoise_with_variance(x, t)
             }
         }
         impl<D: Differentiable + ?Sized> Differentiable for $pointer {

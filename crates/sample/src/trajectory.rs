@@ -40,6 +40,11 @@ impl<D: Denoiser> Denoiser for Counted<D> {
         self.calls.fetch_add(1, Ordering::Relaxed);
         self.inner.denoise_each(x, times)
     }
+
+    fn denoise_with_variance(&self, x: &Batch, t: f64) -> (Batch, Option<Batch>) {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        self.inner.denoise_with_variance(x, t)
+    }
 }
 
 /// What becomes of the state after the last leg, where noise is left (`sigma(t_last) > 0`).
