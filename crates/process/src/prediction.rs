@@ -90,6 +90,23 @@ impl Prediction {
     }
 }
 
+impl Prediction {
+    /// What a network of this prediction would have to give for the same denoised data as a network of another: the output
+    /// `output` at the state `x`, both `[n, d]`, as `other` has it.
+    ///
+    /// `D = c_skip x + c_out F` holds for both, so `F' = ((c_skip - c_skip') x + c_out F) / c_out'`: one affine map, without the
+    /// detour over `D` that would lose digits where `alpha` is small. Where `alpha = 0` the noise and the score say nothing of the
+    /// data, and neither can be converted.
+    pub fn convert<S: Coefficient>(&self, other: &Self, x: &Batch, output: &Batch, m: &Marginal<S>) -> Batch {
+        if self == other {
+            return output.clone();
+        }
+        let (from, to) = (self.coeffs(m), other.coeffs(m));
+        let of_state = (from.c_skip - to.c_skip) / to.c_out.clone();
+        of_state.scale(x.clone()) + (from.c_out / to.c_out).scale(output.clone())
+    }
+}
+
 impl<S: Coefficient> Coeffs<S> {
     /// The denoised data from the network's output: `D = c_skip x + c_out F`.
     pub fn assemble(&self, x: &Batch, output: &Batch) -> Batch {

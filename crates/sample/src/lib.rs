@@ -7,14 +7,13 @@
 
 pub mod check;
 mod guidance;
-mod nearest;
 mod run;
 pub mod solver;
 mod trajectory;
 
 pub use check::check;
 pub use guidance::Guided;
-pub use nearest::nearest;
 pub use run::{Job, prior, sample, sample_with};
+pub use scorefield_process::nearest;
 pub use solver::{Order, Past, Solver, SolverError, SolverKind};
 pub use trajectory::{Counted, Finish, Frame, Trajectory};

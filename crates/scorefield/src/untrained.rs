@@ -33,7 +33,7 @@ pub fn config(network: NetworkConfig, batch: usize) -> TrainConfig {
         time_input: TimeInput::Time { scale: 999.0 },
         length: Length::Steps(1_000_000),
         prediction: Prediction::Noise,
-        process: ProcessConfig::all()[0],
+        process: ProcessConfig::all()[0].clone(),
         objective: Objective { weight: Weight::SigmaSquared, times: TimeLaw::Uniform, stratified: false },
         optim: Default::default(),
         ema: Default::default(),
@@ -52,7 +52,7 @@ pub fn model(network: &NetworkConfig, codec: Codec, device: &Device) -> Result<M
     let meta = ModelMeta {
         format: FORMAT,
         network: network.clone(),
-        process: ProcessConfig::all()[4],
+        process: ProcessConfig::all()[4].clone(),
         prediction: Prediction::Edm { sigma_data: 0.5 },
         time_input: TimeInput::QuarterLogRatio,
         codec,

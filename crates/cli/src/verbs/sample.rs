@@ -8,8 +8,8 @@ use clap::Args;
 use scorefield::data::write::{self, Picture};
 use scorefield::data::{Codec, Shape};
 use scorefield::model::{Model, Weights};
-use scorefield::process::GridKind;
-use scorefield::sample::{SolverKind, nearest};
+use scorefield::process::{GridKind, GridTextError};
+use scorefield::sample::SolverKind;
 use scorefield::tensor::{DType, rows};
 use scorefield::{ClassChoice, Generate};
 use serde_json::json;
@@ -177,24 +177,18 @@ pub(crate) fn load(context: &Context, path: &Path, weights: Weights) -> Result<M
     Ok(Model::load(path, weights, &context.device)?)
 }
 
-/// A grid by name, with the exponent of Karras's behind a colon.
+/// A grid by name with its options; behind `times=` and `levels=` a list or a file of one.
 pub(crate) fn grid_named(text: &str) -> Result<GridKind> {
-    let (name, option) = text.split_once(':').map_or((text, None), |(n, o)| (n, Some(o)));
-    let Some(kind) = GridKind::all().into_iter().find(|k| k.name() == name) else {
-        let near = nearest(name, GridKind::all().iter().map(GridKind::name)).unwrap_or_default();
-        return Err(misuse(format!(
-            "there is no grid \"{name}\"; did you mean \"{near}\"? Grids are uniform, karras[:rho=R], log-snr"
-        )));
-    };
-    match (kind, option) {
-        (kind, None) => Ok(kind),
-        (GridKind::Karras { .. }, Some(option)) => {
-            let rho = option.strip_prefix("rho=").and_then(|v| v.parse().ok()).filter(|r: &f64| *r > 0.0 && r.is_finite());
-            rho.map(|rho| GridKind::Karras { rho })
-                .ok_or_else(|| misuse(format!("grid {text}: expected karras:rho=R with R above 0")))
+    let listed = text.split_once('=').filter(|(name, _)| ["times", "levels"].contains(name));
+    let text = match listed {
+        Some((name, path)) if Path::new(path).is_file() => {
+            let numbers = std::fs::read_to_string(path).map_err(|e| misuse(format!("{path}: {e}")))?;
+            let words = numbers.split(|c: char| c.is_whitespace() || ",;".contains(c)).filter(|w| !w.is_empty());
+            format!("{name}={}", words.collect::<Vec<_>>().join(";"))
         }
-        (_, Some(option)) => Err(misuse(format!("grid {name} has no option \"{option}\""))),
-    }
+        _ => text.to_owned(),
+    };
+    text.parse().map_err(|e: GridTextError| misuse(e.to_string()))
 }
 
 fn default_output(codec: &Codec, trajectory: bool) -> PathBuf {
