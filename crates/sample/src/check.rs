@@ -69,6 +69,19 @@ pub fn kinds() -> Vec<SolverKind> {
         "pc:predictor=ancestral,n_steps=0",
         "pc:predictor=euler-maruyama",
         "pc:norm=batch",
+        "dpm-solver:order=1",
+        "dpm-solver:order=3",
+        "dpm-solver:order=3,predicts=data,variant=heun",
+        "dpm-solver:nodes=grid",
+        "dpm-multistep:order=3",
+        "dpmpp-2m:variant=heun",
+        "dpmpp-3m:third=published",
+        "unipc:order=1,variant=bh1",
+        "unipc:order=3",
+        "unipc:order=3,corrector=false,predicts=noise",
+        "unipc:variant=bh1",
+        "deis:order=2,basis=time",
+        "deis:basis=time",
     ];
     let parse = |text: &&str| text.parse().expect("the options of this list are known");
     SolverKind::all().into_iter().chain(others.iter().map(parse)).collect()

@@ -87,6 +87,18 @@ solvers! {
     PredictorCorrector,
     /// [`DpmPp2M`].
     DpmPp2M,
+    /// [`DpmSolver`].
+    DpmSolver,
+    /// [`DpmMultistep`].
+    DpmMultistep,
+    /// [`DpmPp2S`].
+    DpmPp2S,
+    /// [`DpmPp3M`].
+    DpmPp3M,
+    /// [`UniPc`].
+    UniPc,
+    /// [`Deis`].
+    Deis,
 }
 
 impl SolverKind {

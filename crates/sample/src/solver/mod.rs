@@ -6,26 +6,40 @@
 mod churn;
 mod ddim;
 mod ddpm;
+mod deis;
+mod dpm_multistep;
+mod dpm_solver;
 mod dpmpp_2m;
+mod dpmpp_2s;
+mod dpmpp_3m;
 mod euler;
 mod euler_maruyama;
+mod exponential;
 mod heun;
 mod key;
 mod kind;
 mod predictor_corrector;
 mod reverse;
+mod unipc;
 
 pub use churn::Churn;
 pub use ddim::Ddim;
 pub use ddpm::Ddpm;
+pub use deis::{Basis, Deis};
+pub use dpm_multistep::{DpmMultistep, Third};
+pub use dpm_solver::{DpmSolver, Nodes};
 pub use dpmpp_2m::DpmPp2M;
+pub use dpmpp_2s::DpmPp2S;
+pub use dpmpp_3m::DpmPp3M;
 pub use euler::Euler;
 pub use euler_maruyama::EulerMaruyama;
+pub use exponential::{Predicts, Second, Start};
 pub use heun::Heun;
 pub use key::{Choice, Key};
 pub use kind::{Method, SolverError, SolverKind};
 pub use predictor_corrector::{Corrector, Norm, PredictorCorrector};
 pub use reverse::{Predictor, Variance};
+pub use unipc::{Bh, UniPc};
 
 use scorefield_process::{Denoiser, Leg};
 use scorefield_tensor::{Batch, Noise};
@@ -106,6 +120,8 @@ pub struct Past {
     fresh: bool,
     /// What else a method carries from step to step, row by row (the step size and error history of adaptive ones).
     pub memo: Vec<Vec<f64>>,
+    /// A state carried from step to step that is not one looked at (the corrected one of predictor-correctors).
+    pub kept: Option<Batch>,
     pub(crate) evaluations: u64,
 }
 
@@ -131,10 +147,16 @@ impl Past {
         self.seen.get(k)
     }
 
+    /// How many looks there are, up to the number kept.
+    pub fn looks(&self) -> usize {
+        self.seen.len()
+    }
+
     /// Forgets the looks and the memo (after a jump in the state), not the count.
     pub fn forget(&mut self) {
         self.seen.clear();
         self.memo.clear();
+        self.kept = None;
         self.fresh = false;
     }
 
