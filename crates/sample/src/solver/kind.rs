@@ -87,6 +87,24 @@ solvers! {
     PredictorCorrector,
     /// [`DpmPp2M`].
     DpmPp2M,
+    /// [`EulerAncestral`].
+    EulerAncestral,
+    /// [`Dpm2Ancestral`].
+    Dpm2Ancestral,
+    /// [`DpmPp2SAncestral`].
+    DpmPp2SAncestral,
+    /// [`DpmPpSde`].
+    DpmPpSde,
+    /// [`DpmPp2MSde`].
+    DpmPp2MSde,
+    /// [`DpmPp3MSde`].
+    DpmPp3MSde,
+    /// [`Sra`].
+    Sra,
+    /// [`AdaptiveSde`].
+    AdaptiveSde,
+    /// [`AnnealedLangevin`].
+    AnnealedLangevin,
 }
 
 impl SolverKind {

@@ -3,29 +3,49 @@
 //! A new solver is one short file beside these (a struct with its options, `Solver` for the step, `Method` for its name on the
 //! command line) and one line in the list in `kind.rs`; the tests walk that list.
 
+mod adaptive_sde;
+mod ancestral;
+mod annealed_langevin;
 mod churn;
 mod ddim;
 mod ddpm;
+mod dpm2_ancestral;
 mod dpmpp_2m;
+mod dpmpp_2m_sde;
+mod dpmpp_2s_ancestral;
+mod dpmpp_3m_sde;
+mod dpmpp_sde;
 mod euler;
+mod euler_ancestral;
 mod euler_maruyama;
 mod heun;
 mod key;
 mod kind;
 mod predictor_corrector;
 mod reverse;
+mod sra;
 
+pub use adaptive_sde::AdaptiveSde;
+pub use ancestral::Ancestral;
+pub use annealed_langevin::{AnnealedLangevin, StepRule};
 pub use churn::Churn;
 pub use ddim::Ddim;
 pub use ddpm::Ddpm;
+pub use dpm2_ancestral::Dpm2Ancestral;
 pub use dpmpp_2m::DpmPp2M;
+pub use dpmpp_2m_sde::{DpmPp2MSde, Extrapolation, Held};
+pub use dpmpp_2s_ancestral::DpmPp2SAncestral;
+pub use dpmpp_3m_sde::DpmPp3MSde;
+pub use dpmpp_sde::DpmPpSde;
 pub use euler::Euler;
+pub use euler_ancestral::EulerAncestral;
 pub use euler_maruyama::EulerMaruyama;
 pub use heun::Heun;
 pub use key::{Choice, Key};
 pub use kind::{Method, SolverError, SolverKind};
 pub use predictor_corrector::{Corrector, Norm, PredictorCorrector};
 pub use reverse::{Predictor, Variance};
+pub use sra::Sra;
 
 use scorefield_process::{Denoiser, Leg};
 use scorefield_tensor::{Batch, Noise};
