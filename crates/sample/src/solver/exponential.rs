@@ -137,8 +137,7 @@ pub(super) fn phi(k: usize, z: f64) -> f64 {
 /// By elimination with pivots; the places are few and distinct.
 pub(super) fn weights(places: &[f64], moments: &[f64]) -> Vec<f64> {
     let n = places.len();
-    let mut rows: Vec<Vec<f64>> =
-        (0..n).map(|k| places.iter().map(|u| u.powi(k as i32)).chain([moments[k]]).collect()).collect();
+    let mut rows: Vec<Vec<f64>> = (0..n).map(|k| places.iter().map(|u| u.powi(k as i32)).chain([moments[k]]).collect()).collect();
     for i in 0..n {
         let pivot = (i..n).max_by(|a, b| rows[*a][i].abs().total_cmp(&rows[*b][i].abs())).unwrap_or(i);
         rows.swap(i, pivot);

@@ -99,6 +99,24 @@ solvers! {
     UniPc,
     /// [`Deis`].
     Deis,
+    /// [`EulerAncestral`].
+    EulerAncestral,
+    /// [`Dpm2Ancestral`].
+    Dpm2Ancestral,
+    /// [`DpmPp2SAncestral`].
+    DpmPp2SAncestral,
+    /// [`DpmPpSde`].
+    DpmPpSde,
+    /// [`DpmPp2MSde`].
+    DpmPp2MSde,
+    /// [`DpmPp3MSde`].
+    DpmPp3MSde,
+    /// [`Sra`].
+    Sra,
+    /// [`AdaptiveSde`].
+    AdaptiveSde,
+    /// [`AnnealedLangevin`].
+    AnnealedLangevin,
 }
 
 impl SolverKind {

@@ -3,16 +3,25 @@
 //! A new solver is one short file beside these (a struct with its options, `Solver` for the step, `Method` for its name on the
 //! command line) and one line in the list in `kind.rs`; the tests walk that list.
 
+mod adaptive_sde;
+mod ancestral;
+mod annealed_langevin;
 mod churn;
 mod ddim;
 mod ddpm;
 mod deis;
+mod dpm2_ancestral;
 mod dpm_multistep;
 mod dpm_solver;
 mod dpmpp_2m;
+mod dpmpp_2m_sde;
 mod dpmpp_2s;
+mod dpmpp_2s_ancestral;
 mod dpmpp_3m;
+mod dpmpp_3m_sde;
+mod dpmpp_sde;
 mod euler;
+mod euler_ancestral;
 mod euler_maruyama;
 mod exponential;
 mod heun;
@@ -20,18 +29,28 @@ mod key;
 mod kind;
 mod predictor_corrector;
 mod reverse;
+mod sra;
 mod unipc;
 
+pub use adaptive_sde::AdaptiveSde;
+pub use ancestral::Ancestral;
+pub use annealed_langevin::{AnnealedLangevin, StepRule};
 pub use churn::Churn;
 pub use ddim::Ddim;
 pub use ddpm::Ddpm;
 pub use deis::{Basis, Deis};
 pub use dpm_multistep::{DpmMultistep, Third};
 pub use dpm_solver::{DpmSolver, Nodes};
+pub use dpm2_ancestral::Dpm2Ancestral;
 pub use dpmpp_2m::DpmPp2M;
+pub use dpmpp_2m_sde::{DpmPp2MSde, Extrapolation, Held};
 pub use dpmpp_2s::DpmPp2S;
+pub use dpmpp_2s_ancestral::DpmPp2SAncestral;
 pub use dpmpp_3m::DpmPp3M;
+pub use dpmpp_3m_sde::DpmPp3MSde;
+pub use dpmpp_sde::DpmPpSde;
 pub use euler::Euler;
+pub use euler_ancestral::EulerAncestral;
 pub use euler_maruyama::EulerMaruyama;
 pub use exponential::{Predicts, Second, Start};
 pub use heun::Heun;
@@ -39,6 +58,7 @@ pub use key::{Choice, Key};
 pub use kind::{Method, SolverError, SolverKind};
 pub use predictor_corrector::{Corrector, Norm, PredictorCorrector};
 pub use reverse::{Predictor, Variance};
+pub use sra::Sra;
 pub use unipc::{Bh, UniPc};
 
 use scorefield_process::{Denoiser, Leg};

@@ -1,8 +1,8 @@
-//! One step of the reverse SDE in three discretisations: the conditional law of `x_s` given `x_t`.
+//! One step of the reverse SDE in a few discretisations: the conditional law of `x_s` given `x_t`.
 //!
 //! Forward from `s` to `t` the process multiplies by `a = alpha_t / alpha_s` and adds noise of variance
 //! `G^2 = sigma_t^2 - a^2 sigma_s^2 = sigma_t^2 (1 - rho^2)`, `rho` being the ratio of the noise levels `sigma / alpha` at `s` and
-//! `t`. Where `sigma_s = 0` the three are replaced by the mean of their common limit, `alpha_s E[x_0 | x_t]`, without noise.
+//! `t`. Where `sigma_s = 0` all are replaced by the mean of their common limit, `alpha_s E[x_0 | x_t]`, without noise.
 
 use super::key::choice;
 use scorefield_process::{Leg, Marginal};
@@ -14,6 +14,8 @@ choice! {
         ReverseDiffusion = "reverse-diffusion": "`(2 - a) x + G^2 score`, deviation `G` (Song et al. 2021, eq. 46): the forward kernel run backwards.",
         Ancestral = "ancestral": "`(x + G^2 score) / a`, the posterior mean of DDPM (Ho et al. 2020, eq. 7), deviation `G sigma_s / sigma_t`.",
         EulerMaruyama = "euler-maruyama": "`x - (f x - g^2 score) h`, deviation `g sqrt(h)`, `h = t - s`: Euler-Maruyama in the process's time.",
+        DiffusionFlow = "diffusion-flow": "`(2 - a) x + G^2 score / 2`, no noise: the probability flow by the same kernel (Song et al.'s `probability_flow`).",
+        None = "none": "`x` itself: the corrector alone.",
     }
 }
 
@@ -44,6 +46,11 @@ impl Predictor {
                 let shrink = at_s.sigma / at_t.sigma;
                 (x0.clone() * (at_s.alpha * fresh) + x.clone() * (decay * shrink * shrink), at_s.sigma * fresh.sqrt())
             }
+            Self::DiffusionFlow => {
+                let g2 = at_t.sigma.powi(2) * fresh;
+                (x.clone() * (2.0 - decay) + at_t.score(x, x0) * (0.5 * g2), 0.0)
+            }
+            Self::None => (x.clone(), 0.0),
             Self::EulerMaruyama => {
                 let (h, g2) = (leg.t - leg.s, at_t.diffusion_squared());
                 (x.clone() * (1.0 - at_t.drift() * h) + at_t.score(x, x0) * (g2 * h), (g2 * h).sqrt())

@@ -7,6 +7,8 @@
 mod diffusers;
 mod edm;
 mod k_diffusion;
+mod k_diffusion_sde;
+mod ncsnv2;
 mod score_sde;
 
 use scorefield_process::{Denoiser, Grid};
