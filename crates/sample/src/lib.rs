@@ -8,8 +8,10 @@
 pub mod check;
 mod guidance;
 mod nearest;
+pub mod ode;
 mod run;
 pub mod solver;
+pub mod tableau;
 mod trajectory;
 
 pub use check::check;

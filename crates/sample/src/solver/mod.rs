@@ -10,7 +10,7 @@ mod dpmpp_2m;
 mod euler;
 mod euler_maruyama;
 mod heun;
-mod key;
+pub(crate) mod key;
 mod kind;
 mod predictor_corrector;
 mod reverse;
