@@ -6,6 +6,7 @@
 //! here knows that networks exist.
 
 pub mod check;
+pub mod density;
 mod guidance;
 mod nearest;
 pub mod ode;

@@ -142,12 +142,27 @@ impl<P: Process> Mixture<P> {
 impl<P: Process> Differentiable for Mixture<P> {
     #[track_caller]
     fn pullback(&self, x: &Batch, t: f64, cotangent: &mut dyn FnMut(&Batch) -> Batch) -> (Batch, Batch) {
-        let [n, d] = x.dims();
-        let clean = self.denoise(x, t);
-        let (rows, v) = (rows_f64(x.clone()), rows_f64(cotangent(&clean)));
-        let out: Vec<f64> = rows.chunks(d).zip(v.chunks(d)).flat_map(|(x, v)| self.jacobian_times(x, t, v)).collect();
-        (clean, Tensor::from_data(TensorData::new(out, [n, d]), (&x.device(), x.dtype())))
+        self.pullback_each(x, &vec![t; x.dims()[0]], cotangent)
     }
+
+    #[track_caller]
+    fn pullback_each(&self, x: &Batch, times: &[f64], cotangent: &mut dyn FnMut(&Batch) -> Batch) -> (Batch, Batch) {
+        let d = x.dims()[1];
+        let clean = self.denoise_each(x, times);
+        let v = rows_f64(cotangent(&clean));
+        let back = by_row(x, times, |i, x, t| self.jacobian_times(x, t, &v[i * d..][..d]));
+        (clean, back)
+    }
+}
+
+/// A function of rows and times on the host, as a batch like `x`.
+#[track_caller]
+fn by_row(x: &Batch, times: &[f64], f: impl Fn(usize, &[f64], f64) -> Vec<f64>) -> Batch {
+    let [n, d] = x.dims();
+    assert_eq!(times.len(), n, "{} times for {n} rows", times.len());
+    let host = rows_f64(x.clone());
+    let out: Vec<f64> = host.chunks(d).zip(times).enumerate().flat_map(|(i, (row, &t))| f(i, row, t)).collect();
+    Tensor::from_data(TensorData::new(out, [n, d]), (&x.device(), x.dtype()))
 }
 
 impl<P: Process> Denoiser for Mixture<P> {
@@ -157,11 +172,14 @@ impl<P: Process> Denoiser for Mixture<P> {
 
     #[track_caller]
     fn denoise(&self, x: &Batch, t: f64) -> Batch {
-        let [n, d] = x.dims();
+        self.denoise_each(x, &vec![t; x.dims()[0]])
+    }
+
+    #[track_caller]
+    fn denoise_each(&self, x: &Batch, times: &[f64]) -> Batch {
+        let d = x.dims()[1];
         assert_eq!(d, self.components[0].mean.len(), "a state of {d} entries meets another law");
-        let host = rows_f64(x.clone());
-        let out: Vec<f64> = host.chunks(d).flat_map(|row| self.posterior_mean(row, t)).collect();
-        Tensor::from_data(TensorData::new(out, [n, d]), (&x.device(), x.dtype()))
+        by_row(x, times, |_, row, t| self.posterior_mean(row, t))
     }
 }
 
