@@ -6,9 +6,12 @@
 //! here knows that networks exist.
 
 pub mod check;
+pub mod density;
 mod guidance;
+pub mod ode;
 mod run;
 pub mod solver;
+pub mod tableau;
 mod trajectory;
 
 pub use check::check;

@@ -1,6 +1,6 @@
 //! Gaussian data: the one law for which every solver, likelihood and posterior has a closed form.
 
-use crate::{Denoiser, Process, ProcessExt};
+use crate::{Denoiser, Differentiable, Process, ProcessExt};
 use scorefield_tensor::{Batch, Tensor, TensorData};
 
 /// `x_0 ~ N(mean, diag(variance))` under a process.
@@ -50,6 +50,19 @@ impl<P: Process> Gaussian<P> {
     }
 }
 
+impl<P: Process> Gaussian<P> {
+    /// `alpha v / (alpha^2 v + sigma^2)` for every entry: how far the posterior mean follows the state, the diagonal of its Jacobian.
+    fn gains(&self, alpha: f64, sigma: f64) -> Vec<f64> {
+        self.variance.iter().map(|v| alpha * v / (alpha * alpha * v + sigma * sigma)).collect()
+    }
+}
+
+/// One row `[1, d]` in the element type and on the device of `like`.
+fn row(values: Vec<f64>, like: &Batch) -> Batch {
+    let d = values.len();
+    Tensor::<2>::from_data(TensorData::new(values, [1, d]), (&like.device(), like.dtype()))
+}
+
 impl<P: Process> Denoiser for Gaussian<P> {
     fn process(&self) -> &dyn Process {
         &self.process
@@ -60,9 +73,18 @@ impl<P: Process> Denoiser for Gaussian<P> {
         let d = self.mean.len();
         assert_eq!(x.dims()[1], d, "a state of {} entries meets a law of {d}", x.dims()[1]);
         let m = self.process.at(t);
-        let row = |values: Vec<f64>| Tensor::<2>::from_data(TensorData::new(values, [1, d]), (&x.device(), x.dtype()));
-        let gains: Vec<f64> = self.variance.iter().map(|v| m.alpha * v / (m.alpha * m.alpha * v + m.sigma * m.sigma)).collect();
+        let gains = self.gains(m.alpha, m.sigma);
         let offsets = gains.iter().zip(&self.mean).map(|(k, mean)| mean - k * m.alpha * mean).collect();
-        x.clone() * row(gains) + row(offsets)
+        x.clone() * row(gains, x) + row(offsets, x)
+    }
+}
+
+impl<P: Process> Differentiable for Gaussian<P> {
+    #[track_caller]
+    fn pullback(&self, x: &Batch, t: f64, cotangent: &mut dyn FnMut(&Batch) -> Batch) -> (Batch, Batch) {
+        let m = self.process.at(t);
+        let clean = self.denoise(x, t);
+        let v = cotangent(&clean);
+        (clean, v * row(self.gains(m.alpha, m.sigma), x))
     }
 }

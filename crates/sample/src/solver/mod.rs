@@ -25,7 +25,7 @@ mod euler_ancestral;
 mod euler_maruyama;
 mod exponential;
 mod heun;
-mod key;
+pub(crate) mod key;
 mod kind;
 mod predictor_corrector;
 mod reverse;
