@@ -4,6 +4,7 @@
 //! command line) and one line in the list in `kind.rs`; the tests walk that list.
 
 mod churn;
+mod consistency;
 mod ddim;
 mod ddpm;
 mod dpmpp_2m;
@@ -16,6 +17,7 @@ mod predictor_corrector;
 mod reverse;
 
 pub use churn::Churn;
+pub use consistency::Consistency;
 pub use ddim::Ddim;
 pub use ddpm::Ddpm;
 pub use dpmpp_2m::DpmPp2M;
