@@ -78,6 +78,16 @@ pub struct SamplingDefaults {
     pub steps: usize,
 }
 
+impl SamplingDefaults {
+    /// What suits a prediction: consistency models have their own solver.
+    pub fn of(prediction: &Prediction) -> Self {
+        if prediction.is_posterior_mean() {
+            return Self::default();
+        }
+        Self { solver: "consistency".into(), grid: "karras".into(), steps: 2 }
+    }
+}
+
 impl Default for SamplingDefaults {
     fn default() -> Self {
         Self { solver: "heun".into(), grid: "karras".into(), steps: 18 }
@@ -111,7 +121,9 @@ impl ModelMeta {
             let t = process.span().at(u);
             let c = self.prediction.coeffs(&process.at(t));
             let told = self.time_input.at(&*process, t);
-            let sound = [c.c_skip, c.c_out, c.c_in, told].iter().all(|v| v.is_finite()) && c.c_out != 0.0 && c.c_in != 0.0;
+            let sound = [c.c_skip, c.c_out, c.c_in, told].iter().all(|v| v.is_finite())
+                && c.c_in != 0.0
+                && (c.c_out != 0.0 || !self.prediction.is_posterior_mean());
             say(sound, &|| format!("prediction {:?} with {:?} at time {t} is {c:?}, {told}", self.prediction, self.time_input))?;
         }
         Ok(())

@@ -6,7 +6,7 @@
 //! steps then measures the order.
 
 use crate::{Finish, Solver, SolverKind, Trajectory};
-use scorefield_process::oracle::Gaussian;
+use scorefield_process::oracle::{Gaussian, PathEnds};
 use scorefield_process::{Denoiser, Grid, GridKind, Process, ProcessConfig, ProcessExt, Span};
 use scorefield_tensor::{Batch, DType, Device, Noise, Purpose, Streams, Tensor, TensorData, batch_f64, rows_f64};
 use serde::Serialize;
@@ -42,7 +42,8 @@ pub fn check() -> Vec<Row> {
             let solver = kind.build();
             let (quantity, claimed, measured, tolerance) = match solver.order().number() {
                 Some(claimed) => ("order", claimed, order(&d, solver.as_ref()), ORDER_TOLERANCE),
-                None => ("spread", 1.0, spread(&d, solver.as_ref()), SPREAD_TOLERANCE),
+                None if kind.samples_path_ends() => ("spread", 1.0, spread(&d, &PathEnds(&d), solver.as_ref()), SPREAD_TOLERANCE),
+                None => ("spread", 1.0, spread(&d, &d, solver.as_ref()), SPREAD_TOLERANCE),
             };
             let name = format!("{} {kind} {quantity}", config.name());
             rows.push(Row { name, claimed, measured, ok: (measured - claimed).abs() <= tolerance });
@@ -183,7 +184,7 @@ fn order<P: Process>(d: &Gaussian<P>, solver: &dyn Solver) -> f64 {
 }
 
 /// Standard deviation of samples over the law's, the entry that differs most.
-fn spread<P: Process>(d: &Gaussian<P>, solver: &dyn Solver) -> f64 {
+fn spread<P: Process>(d: &Gaussian<P>, denoiser: &dyn Denoiser, solver: &dyn Solver) -> f64 {
     let (n, dim, process) = (4000, MEAN.len(), d.process());
     let grid = GridKind::LogSnr.between(process, middle(process), 60).expect("the middle of a span has room for 60 times");
     let (first, last) = (grid.times()[0], grid.times()[59]);
@@ -195,7 +196,7 @@ fn spread<P: Process>(d: &Gaussian<P>, solver: &dyn Solver) -> f64 {
     let x: Vec<f64> = z.iter().enumerate().map(|(i, z)| law(i).0 + law(i).1.sqrt() * z).collect();
     let mut noise = streams.of(Purpose::Solver);
     let start = batch_f64(x, n as usize, &Device::default());
-    let end = rows_f64(Trajectory::new(d, solver, &grid, &mut noise, start).finish(Finish::Leave).run());
+    let end = rows_f64(Trajectory::new(denoiser, solver, &grid, &mut noise, start).finish(Finish::Leave).run());
 
     let ratio = |i: usize| {
         let entry: Vec<f64> = end.iter().skip(i).step_by(dim).copied().collect();

@@ -34,6 +34,7 @@ pub fn config(network: NetworkConfig, batch: usize) -> TrainConfig {
         length: Length::Steps(1_000_000),
         prediction: Prediction::Noise,
         process: ProcessConfig::all()[0].clone(),
+        consistency: None,
         objective: Objective { weight: Weight::SigmaSquared, times: TimeLaw::Uniform, stratified: false },
         optim: Default::default(),
         ema: Default::default(),

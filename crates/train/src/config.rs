@@ -1,6 +1,6 @@
 //! What a training run is: plain numbers and names, as they stand in `recipe.toml`.
 
-use crate::Objective;
+use crate::{ConsistencyConfig, Objective};
 use scorefield_data::{AugmentOptions, CodecOptions};
 use scorefield_nn::NetworkConfig;
 use scorefield_process::{Prediction, ProcessConfig, ProcessExt, TimeInput};
@@ -33,6 +33,9 @@ pub struct TrainConfig {
     pub process: ProcessConfig,
     /// Weight and law of the noise levels.
     pub objective: Objective,
+    /// How a consistency model is trained, instead of a denoiser.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consistency: Option<ConsistencyConfig>,
     /// The optimiser.
     #[serde(default)]
     pub optim: OptimConfig,
@@ -221,6 +224,7 @@ impl TrainConfig {
             Some((key, found, _, expected)) => Err(ConfigError { key, found: found.to_string(), expected }),
             None => {
                 self.objective.validate()?;
+                ConsistencyConfig::validate(self)?;
                 self.validate_prediction()
             }
         }
@@ -229,7 +233,9 @@ impl TrainConfig {
     /// A prediction whose coefficients are no numbers, or whose output does not count, cannot be trained.
     fn validate_prediction(&self) -> Result<(), ConfigError> {
         let Ok(process) = self.process.build() else { return Ok(()) };
-        let sound = [0.0, 0.5, 1.0].into_iter().all(|u| {
+        // A consistency model's own output does not count at the lowest level, by design.
+        let lowest = if self.prediction.is_posterior_mean() { 0.0 } else { 0.01 };
+        let sound = [lowest, 0.5, 1.0].into_iter().all(|u| {
             let c = self.prediction.coeffs(&process.at(process.span().at(u)));
             [c.c_skip, c.c_out.recip(), c.c_out, c.c_in].iter().all(|v| v.is_finite() && v.abs() < 1e30)
         });

@@ -2,6 +2,7 @@
 
 mod average;
 pub mod config;
+mod consistency;
 mod doctor;
 mod error;
 mod event;
@@ -15,6 +16,7 @@ mod tensorboard;
 mod trainer;
 
 pub use config::{ConfigError, Decay, EmaConfig, ExampleConfig, Length, OptimConfig, PreviewConfig, TrainConfig};
+pub use consistency::ConsistencyConfig;
 pub use doctor::Doctor;
 pub use error::TrainError;
 pub use event::{Event, Observer, Silent, StepReport};

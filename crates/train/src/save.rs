@@ -19,7 +19,7 @@ impl Trainer<'_> {
         let meta = ModelMeta {
             format: FORMAT,
             network: self.config.network.clone(),
-            process: self.config.process,
+            process: self.config.process.clone(),
             prediction: self.config.prediction,
             time_input: self.config.time_input,
             codec: self.codec.clone(),
@@ -40,7 +40,7 @@ impl Trainer<'_> {
                 examples: self.dataset.len() as u64,
                 fingerprint: p.data.clone(),
             },
-            sampling: SamplingDefaults::default(),
+            sampling: SamplingDefaults::of(&self.config.prediction),
         };
         let averaged = Params::from_host(self.network.params(), self.state.ema[0].clone(), &self.device)
             .map_err(|e| TrainError::State { path: self.run.state(), found: e.to_string() })?;

@@ -70,6 +70,9 @@ impl<'a> Trainer<'a> {
 
     /// Adds the gradient of one batch and returns its loss and that of the trivial predictor.
     fn gradient(&self, examples: &HostBatch, grads: &mut Vec<Option<Vec<f32>>>) -> (f64, f64) {
+        if let Some(how) = &self.config.consistency {
+            return self.consistency_gradient(how, examples, grads);
+        }
         let question = self.question(examples);
         let leaves = self.params.tracked(self.network.params(), &self.device);
         let mode = Mode::Train { noise: Streams::new(self.config.seed, examples.samples.clone(), Purpose::Dropout) };
@@ -116,7 +119,7 @@ impl<'a> Trainer<'a> {
     }
 
     /// The labels the network is told: some are hidden so that it learns the unconditional law too.
-    fn classes(&self, examples: &HostBatch) -> Option<Vec<Option<u32>>> {
+    pub(crate) fn classes(&self, examples: &HostBatch) -> Option<Vec<Option<u32>>> {
         (self.network.classes() > 0).then(|| {
             let hide = |sample: u64| {
                 Stream::new(self.config.seed, sample, Purpose::LabelDrop, 0, 0).uniform(0) < self.config.label_dropout

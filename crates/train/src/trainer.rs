@@ -3,6 +3,7 @@
 //! Every random number is drawn by (seed, training example, purpose) from counters, and the data position is the step; so a
 //! resumed run is the uninterrupted run, bit for bit, on the same machine.
 
+use crate::ConsistencyConfig;
 use crate::average::OptimState;
 use crate::doctor::Doctor;
 use crate::event::{Event, Observer, StepReport};
@@ -11,6 +12,7 @@ use crate::run::{Position, RunFolder};
 use crate::step::Step;
 use crate::{Length, TrainConfig, TrainError};
 use scorefield_data::{Codec, Dataset, stats};
+use scorefield_model::Model;
 use scorefield_nn::{Network, Params};
 use scorefield_process::Process;
 use scorefield_tensor::Device;
@@ -53,6 +55,8 @@ pub struct Trainer<'a> {
     pub(super) run: RunFolder,
     pub(super) network: Box<dyn Network>,
     pub(super) process: Box<dyn Process>,
+    /// Whose flow is distilled, if anyone's.
+    pub(super) teacher: Option<Model>,
     pub(super) device: Device,
     pub(super) params: Params,
     pub(super) state: OptimState,
@@ -116,6 +120,7 @@ impl<'a> Trainer<'a> {
             return Err(TrainError::Classes { network: network.classes(), data: classes });
         }
         let process = config.process.build()?;
+        let teacher = ConsistencyConfig::load_teacher(&config, &codec, device)?;
         let sigma_data = stats::sigma_data(dataset, &codec);
         let fingerprint = dataset.fingerprint();
         let mut doctor = Doctor::default();
@@ -161,6 +166,7 @@ impl<'a> Trainer<'a> {
             run,
             network,
             process,
+            teacher,
             device,
             params,
             state,
@@ -248,7 +254,10 @@ impl<'a> Trainer<'a> {
                     bad = 0;
                     let smooth = if self.position.updates <= 1 { loss } else { 0.98 * self.position.loss + 0.02 * loss };
                     self.position.loss = smooth;
-                    if let Some(note) = self.doctor.step(loss, trivial) {
+                    // The consistency loss changes its scale with the number of levels: no verdict by it.
+                    if self.config.consistency.is_none()
+                        && let Some(note) = self.doctor.step(loss, trivial)
+                    {
                         observer.event(&Event::Note(note));
                     }
                     let examples = (self.config.batch * self.config.accumulate) as f64;

@@ -140,7 +140,7 @@ fn of_model(path: &Path) -> Result<(Value, String)> {
     row("layout", format!("scorefield, format {}", meta.format));
     row("parameters", network.parameters().to_string());
     row("shape", format!("{} ({})", codec.shape(), codec.channels().join(", ")));
-    row("process", format!("{} {}", name_of(&meta.process), toml_of(&meta.process)));
+    row("process", meta.process.to_string());
     row("prediction", serde_json::to_string(&meta.prediction)?);
     row("classes", if codec.classes().is_empty() { "none".into() } else { codec.classes().join(", ") });
     row("weights", if raw { "averaged (what is sampled) and raw" } else { "averaged" }.into());

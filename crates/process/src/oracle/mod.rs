@@ -2,6 +2,8 @@
 
 mod gaussian;
 mod mixture;
+mod path_ends;
 
 pub use gaussian::Gaussian;
 pub use mixture::Mixture;
+pub use path_ends::PathEnds;

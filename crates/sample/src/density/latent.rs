@@ -29,7 +29,13 @@ pub fn decode(d: &dyn Denoiser, z: &Batch, flow: &Flow) -> Result<(Batch, Vec<u6
     carry(d, &(z.clone() * path.at(u_end).sigma), &path, (u_end, u_start), flow)
 }
 
-fn carry(d: &dyn Denoiser, x: &Batch, path: &Path<'_>, (from, to): (f64, f64), flow: &Flow) -> Result<(Batch, Vec<u64>), FlowError> {
+fn carry(
+    d: &dyn Denoiser,
+    x: &Batch,
+    path: &Path<'_>,
+    (from, to): (f64, f64),
+    flow: &Flow,
+) -> Result<(Batch, Vec<u64>), FlowError> {
     let [n, dim] = x.dims();
     let device = x.device();
     let r = path.at(from).r;

@@ -108,8 +108,7 @@ pub fn log_likelihood(
             let of_probe = |&(i, p): &(usize, usize)| &probes[(rows[i] * per_row + p) * dim..][..dim];
             let w: Vec<f64> = jobs.iter().flat_map(|j| of_probe(j).to_vec()).collect();
             let times: Vec<f64> = jobs.iter().map(|&(i, _)| places[i].t).collect();
-            let (clean, back) =
-                d.pullback_each(&states, &times, &mut |_| tensor(w.clone(), jobs.len(), x.dtype(), x));
+            let (clean, back) = d.pullback_each(&states, &times, &mut |_| tensor(w.clone(), jobs.len(), x.dtype(), x));
             let (clean, back) = (rows_f64(clean), rows_f64(back));
             for (j, &(i, p)) in jobs.iter().enumerate() {
                 let (place, out) = (places[i], &mut out[i * width..][..width]);

@@ -16,6 +16,11 @@ pub trait Method: Solver {
         GridKind::Karras { rho: 7.0 }
     }
 
+    /// Whether it samples models of paths' ends (consistency models) and no others.
+    fn samples_path_ends(&self) -> bool {
+        false
+    }
+
     /// Its options, each with the field it sets.
     fn keys(&mut self) -> Vec<Key<'_>> {
         Vec::new()
@@ -117,6 +122,8 @@ solvers! {
     AdaptiveSde,
     /// [`AnnealedLangevin`].
     AnnealedLangevin,
+    /// [`Consistency`].
+    Consistency,
 }
 
 impl SolverKind {
@@ -133,6 +140,11 @@ impl SolverKind {
     /// The spacing that suits it.
     pub fn default_grid(&self) -> GridKind {
         self.method().default_grid()
+    }
+
+    /// Whether it samples consistency models and no others; all the rest need posterior means.
+    pub fn samples_path_ends(&self) -> bool {
+        self.method().samples_path_ends()
     }
 
     /// The claimed order.

@@ -49,6 +49,7 @@ pub(crate) fn recipe(steps: u64) -> TrainConfig {
         length: Length::Steps(steps),
         prediction: Prediction::Noise,
         process: ProcessConfig::VpCosine { offset: 0.008 },
+        consistency: None,
         objective: Objective {
             weight: Weight::Output,
             times: TimeLaw::LogNormal { mean: 0.0, deviation: 1.2 },
