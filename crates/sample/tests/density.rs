@@ -78,9 +78,7 @@ fn an_exact_trace_gives_the_closed_form() {
         let mixture = mixture(q);
         let (start, end) = flow.times(gaussian.process());
         let sigma = gaussian.process().at(end).sigma;
-        let prior = |z: &[f64]| -> f64 {
-            z.iter().map(|z| -0.5 * (z * z + (std::f64::consts::TAU * sigma * sigma).ln())).sum()
-        };
+        let prior = |z: &[f64]| -> f64 { z.iter().map(|z| -0.5 * (z * z + (std::f64::consts::TAU * sigma * sigma).ln())).sum() };
         let of_gaussian = likelihood(&gaussian, &X, &Trace::Exact, &flow);
         let of_mixture = likelihood(&mixture, &X, &Trace::Exact, &flow);
         for (i, x) in X.chunks(2).enumerate() {

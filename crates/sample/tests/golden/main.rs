@@ -7,6 +7,7 @@
 mod diffusers;
 mod edm;
 mod k_diffusion;
+mod likelihood;
 mod score_sde;
 
 use scorefield_process::{Denoiser, Grid};
