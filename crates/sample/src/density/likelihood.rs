@@ -135,19 +135,18 @@ pub fn log_likelihood_with<D: Differentiable>(
             for (j, &(i, p)) in jobs.iter().enumerate() {
                 let (place, out) = (places[i], &mut out[i * width..][..width]);
                 let a = place.alpha / place.r;
-                let along: f64 = w[j * dim..][..dim].iter().zip(&back[j * dim..]).map(|(w, b)| w * b).sum();
+                let w = &w[j * dim..][..dim];
+                let along: f64 = w.iter().zip(&back[j * dim..]).map(|(w, b)| w * b).sum();
+                let squares: f64 = w.iter().map(|w| w * w).sum();
                 // dz/du = (alpha / r) ((alpha / r) z - D)
                 if p == 0 {
                     for (c, o) in out[..dim].iter_mut().enumerate() {
                         *o = a * (a * y[i * width + c] - clean[j * dim + c]);
                     }
                 }
-                // div = d alpha^2 / r^2 - alpha tr J
-                if exact {
-                    out[dim] += a * a - place.alpha * along;
-                } else {
-                    out[dim + p] = dim as f64 * a * a - place.alpha * along;
-                }
+                // div = d alpha^2 / r^2 - alpha tr J: unit vectors add up to it, every probe estimates it. Its first part is probed
+                // too: where there is little noise J is nearly 1 / alpha, and the two cancel in every probe.
+                out[if exact { dim } else { dim + p }] += a * a * squares - place.alpha * along;
             }
         }
         batch_f64(out, rows.len(), &device)
