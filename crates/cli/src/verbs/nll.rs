@@ -12,7 +12,7 @@ use scorefield::density::{Density, Examples, Score, is_discrete, looks_discrete,
 use scorefield::eval::auroc;
 use scorefield::model::{Model, Weights};
 use scorefield::process::ProcessExt;
-use scorefield::sample::density::{BoundOptions, Flow, Probe};
+use scorefield::sample::density::{BoundOptions, Decoder, Flow, Probe};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::ops::ControlFlow;
@@ -282,6 +282,18 @@ impl Nll {
     fn bound(&self, context: &Context, density: &Density<'_>, examples: &Examples<'_>, discrete: bool) -> Result<Ended> {
         let model = density.model;
         let decoder = density.decoder(discrete);
+        // The chain may end at any noise level. Below a quarter of the distance of two levels the decoder has nothing left to decide,
+        // and steps there would only charge for what the model does not know of the lattice.
+        let mut density = density.clone();
+        let lowest = model.process().at(density.flow.times(model.process()).0).ratio();
+        let start = match &decoder {
+            Decoder::Levels { width, .. } => lowest.max(0.25 * width.iter().copied().fold(f64::INFINITY, f64::min)),
+            Decoder::Gaussian => lowest,
+        };
+        if start > lowest {
+            density.flow.start = Some(model.process().time_of_ratio(start));
+        }
+        let density = &density;
         let options = BoundOptions { steps: self.steps, continuous: self.continuous, draws: 1, seed: self.seed, decoder };
         let total = examples.places.len() as u64;
         let mut progress = Progress::new(context, "example", Some(total));
@@ -334,7 +346,7 @@ impl Nll {
         let plus = error.map_or_else(|| "unknown (one example)".to_owned(), |e| format!("{:.4}", to_bits(e)));
         let kind = if self.continuous { "cells of the continuous bound" } else { "steps" };
         let mut text = format!(
-            "{} examples, {} {kind}, {unit}\n\
+            "{} examples, {} {kind} from noise level {start:.3e}, {unit}\n\
              K               {k:.4} +/- {plus}\nL_null          {l_null:.4}\nK - L_null      {:.4}\n\
              bits/dim        {:.5} at most, in natural units\n\
              terms in nats   prior {prior:.4}, steps {diffusion:.4}, decoder {decoding:.4} ({})\n\
@@ -351,7 +363,7 @@ impl Nll {
         let json = json!({
             "K": k, "L_null": l_null, "gain": k - l_null, "unit": unit, "K_standard_error": error.map(to_bits),
             "nats": natural, "bits_per_dim": -natural / d / std::f64::consts::LN_2, "standard_error": error,
-            "evaluations": evaluations, "examples": nats.len(),
+            "evaluations": evaluations, "examples": nats.len(), "noise_level": start,
             "terms": { "prior": prior, "steps": diffusion, "decoder": decoding },
             "steps": steps.iter().map(|(level, nats)| json!({ "noise_level": level, "nats": nats })).collect::<Vec<_>>(),
             "output": self.output,
