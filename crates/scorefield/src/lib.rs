@@ -32,6 +32,7 @@
 //! ```
 
 mod auto;
+pub mod density;
 mod generate;
 mod recipe;
 pub mod untrained;

@@ -201,7 +201,7 @@ fn default_output(codec: &Codec, trajectory: bool) -> PathBuf {
 }
 
 /// Refuses an ending that cannot hold these samples before any time is spent on them.
-fn check_output(path: &Path, codec: &Codec, trajectory: bool) -> Result<()> {
+pub(super) fn check_output(path: &Path, codec: &Codec, trajectory: bool) -> Result<()> {
     let picture = matches!(codec.shape(), Shape::Image { .. });
     let ending = path.extension().map(|e| e.to_string_lossy().to_lowercase());
     let fits = match ending.as_deref() {

@@ -13,7 +13,7 @@ use scorefield_process::{Process, ProcessExt};
 
 /// Largest and smallest noise levels `sigma / alpha` that a flow is carried to: processes that reach pure noise or pure data are cut
 /// there.
-const LEVELS: (f64, f64) = (1e-5, 1e6);
+const LEVELS: (f64, f64) = (1e-8, 1e6);
 
 /// How the flow is integrated, and between which times.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

@@ -5,7 +5,7 @@
 
 use super::flow::{Flow, FlowError, Path, arrived};
 use crate::ode::Memory;
-use scorefield_process::Denoiser;
+use scorefield_process::{Denoiser, Process};
 use scorefield_tensor::{Batch, Tensor, TensorData, batch_f64, rows_f64};
 
 /// States `x`, `[n, d]`, at the start of the flow to standardised latents, and the evaluations of each row.
@@ -13,10 +13,23 @@ use scorefield_tensor::{Batch, Tensor, TensorData, batch_f64, rows_f64};
 /// # Errors
 /// When a row's way cannot be integrated.
 pub fn encode(d: &dyn Denoiser, x: &Batch, flow: &Flow) -> Result<(Batch, Vec<u64>), FlowError> {
-    let path = Path::new(d.process(), flow);
+    encode_with(d.process(), |_| d, x, flow)
+}
+
+/// [`encode`] with a denoiser for each call, told the rows it will see.
+///
+/// # Errors
+/// As [`encode`].
+pub fn encode_with<D: Denoiser>(
+    process: &dyn Process,
+    denoiser: impl Fn(&[usize]) -> D,
+    x: &Batch,
+    flow: &Flow,
+) -> Result<(Batch, Vec<u64>), FlowError> {
+    let path = Path::new(process, flow);
     let (u_start, u_end) = path.span();
     let scale = path.at(u_end).sigma;
-    carry(d, x, &path, (u_start, u_end), flow).map(|(x, evaluations)| (x / scale, evaluations))
+    carry(&denoiser, x, &path, (u_start, u_end), flow).map(|(x, evaluations)| (x / scale, evaluations))
 }
 
 /// Standardised latents, `[n, d]`, to states at the start of the flow, and the evaluations of each row.
@@ -24,13 +37,26 @@ pub fn encode(d: &dyn Denoiser, x: &Batch, flow: &Flow) -> Result<(Batch, Vec<u6
 /// # Errors
 /// When a row's way cannot be integrated.
 pub fn decode(d: &dyn Denoiser, z: &Batch, flow: &Flow) -> Result<(Batch, Vec<u64>), FlowError> {
-    let path = Path::new(d.process(), flow);
-    let (u_start, u_end) = path.span();
-    carry(d, &(z.clone() * path.at(u_end).sigma), &path, (u_end, u_start), flow)
+    decode_with(d.process(), |_| d, z, flow)
 }
 
-fn carry(
-    d: &dyn Denoiser,
+/// [`decode`] with a denoiser for each call, told the rows it will see.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_with<D: Denoiser>(
+    process: &dyn Process,
+    denoiser: impl Fn(&[usize]) -> D,
+    z: &Batch,
+    flow: &Flow,
+) -> Result<(Batch, Vec<u64>), FlowError> {
+    let path = Path::new(process, flow);
+    let (u_start, u_end) = path.span();
+    carry(&denoiser, &(z.clone() * path.at(u_end).sigma), &path, (u_end, u_start), flow)
+}
+
+fn carry<D: Denoiser>(
+    denoiser: &impl Fn(&[usize]) -> D,
     x: &Batch,
     path: &Path<'_>,
     (from, to): (f64, f64),
@@ -40,12 +66,12 @@ fn carry(
     let device = x.device();
     let r = path.at(from).r;
     let z: Vec<f64> = rows_f64(x.clone()).iter().map(|x| x / r).collect();
-    let mut slope = |z: &Batch, u: &[f64], _: &[usize]| {
+    let mut slope = |z: &Batch, u: &[f64], rows: &[usize]| {
         let z = rows_f64(z.clone());
         let places: Vec<_> = u.iter().map(|&u| path.at(u)).collect();
         let states = z.chunks(dim).zip(&places).flat_map(|(z, p)| z.iter().map(move |z| z * p.r)).collect();
         let states = Tensor::from_data(TensorData::new(states, [u.len(), dim]), (&device, x.dtype()));
-        let clean = rows_f64(d.denoise_each(&states, &places.iter().map(|p| p.t).collect::<Vec<_>>()));
+        let clean = rows_f64(denoiser(rows).denoise_each(&states, &places.iter().map(|p| p.t).collect::<Vec<_>>()));
         // dz/du = (alpha / r) ((alpha / r) z - D)
         let row = |(i, (z, clean)): (usize, (&f64, &f64))| {
             let a = places[i / dim].alpha / places[i / dim].r;

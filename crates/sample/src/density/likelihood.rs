@@ -7,7 +7,7 @@
 
 use super::flow::{Flow, FlowError, Path, arrived};
 use crate::ode::Memory;
-use scorefield_process::Differentiable;
+use scorefield_process::{Differentiable, Process};
 use scorefield_tensor::noise::Stream;
 use scorefield_tensor::{Batch, DType, Purpose, Tensor, TensorData, batch_f64, rows_f64};
 
@@ -77,6 +77,26 @@ pub fn log_likelihood(
     trace: &Trace,
     flow: &Flow,
 ) -> Result<Likelihood, FlowError> {
+    log_likelihood_with(d.process(), |_| d, x, samples, trace, flow)
+}
+
+/// [`log_likelihood`] with a denoiser for each call, told the rows of `x` that it will see, each as often as it will: the way for
+/// conditions that differ from row to row.
+///
+/// # Errors
+/// As [`log_likelihood`].
+///
+/// # Panics
+/// As [`log_likelihood`].
+#[track_caller]
+pub fn log_likelihood_with<D: Differentiable>(
+    process: &dyn Process,
+    denoiser: impl Fn(&[usize]) -> D,
+    x: &Batch,
+    samples: &[u64],
+    trace: &Trace,
+    flow: &Flow,
+) -> Result<Likelihood, FlowError> {
     let [n, dim] = x.dims();
     assert_eq!(samples.len(), n, "{} samples in {n} rows", samples.len());
     let probes = probes(trace, samples, dim);
@@ -85,7 +105,7 @@ pub fn log_likelihood(
     let k = if exact { 1 } else { per_row };
 
     // The state of the integrator: z, and the integral of the divergence for each probe.
-    let (path, device) = (Path::new(d.process(), flow), x.device());
+    let (path, device) = (Path::new(process, flow), x.device());
     let (u_start, u_end) = path.span();
     let (first, last) = (path.at(u_start), path.at(u_end));
     let width = dim + k;
@@ -108,24 +128,25 @@ pub fn log_likelihood(
             let of_probe = |&(i, p): &(usize, usize)| &probes[(rows[i] * per_row + p) * dim..][..dim];
             let w: Vec<f64> = jobs.iter().flat_map(|j| of_probe(j).to_vec()).collect();
             let times: Vec<f64> = jobs.iter().map(|&(i, _)| places[i].t).collect();
-            let (clean, back) = d.pullback_each(&states, &times, &mut |_| tensor(w.clone(), jobs.len(), x.dtype(), x));
+            let of_jobs: Vec<usize> = jobs.iter().map(|&(i, _)| rows[i]).collect();
+            let (clean, back) =
+                denoiser(&of_jobs).pullback_each(&states, &times, &mut |_| tensor(w.clone(), jobs.len(), x.dtype(), x));
             let (clean, back) = (rows_f64(clean), rows_f64(back));
             for (j, &(i, p)) in jobs.iter().enumerate() {
                 let (place, out) = (places[i], &mut out[i * width..][..width]);
                 let a = place.alpha / place.r;
-                let along: f64 = w[j * dim..][..dim].iter().zip(&back[j * dim..]).map(|(w, b)| w * b).sum();
+                let w = &w[j * dim..][..dim];
+                let along: f64 = w.iter().zip(&back[j * dim..]).map(|(w, b)| w * b).sum();
+                let squares: f64 = w.iter().map(|w| w * w).sum();
                 // dz/du = (alpha / r) ((alpha / r) z - D)
                 if p == 0 {
                     for (c, o) in out[..dim].iter_mut().enumerate() {
                         *o = a * (a * y[i * width + c] - clean[j * dim + c]);
                     }
                 }
-                // div = d alpha^2 / r^2 - alpha tr J
-                if exact {
-                    out[dim] += a * a - place.alpha * along;
-                } else {
-                    out[dim + p] = dim as f64 * a * a - place.alpha * along;
-                }
+                // div = d alpha^2 / r^2 - alpha tr J: unit vectors add up to it, every probe estimates it. Its first part is probed
+                // too: where there is little noise J is nearly 1 / alpha, and the two cancel in every probe.
+                out[if exact { dim } else { dim + p }] += a * a * squares - place.alpha * along;
             }
         }
         batch_f64(out, rows.len(), &device)

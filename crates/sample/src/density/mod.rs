@@ -11,5 +11,5 @@ mod likelihood;
 
 pub use bound::{Bound, BoundOptions, Decoder, variational_bound};
 pub use flow::{Flow, FlowError};
-pub use latent::{decode, encode, slerp};
-pub use likelihood::{Likelihood, Probe, Trace, log_likelihood};
+pub use latent::{decode, decode_with, encode, encode_with, slerp};
+pub use likelihood::{Likelihood, Probe, Trace, log_likelihood, log_likelihood_with};

@@ -9,6 +9,7 @@ mod edm;
 mod k_diffusion;
 mod k_diffusion_sde;
 mod ncsnv2;
+mod likelihood;
 mod score_sde;
 
 use scorefield_process::{Denoiser, Grid};
