@@ -63,7 +63,6 @@ pub fn kinds() -> Vec<SolverKind> {
         "pc:predictor=ancestral,n_steps=0",
         "pc:predictor=euler-maruyama",
         "pc:norm=batch",
-        "pc:predictor=diffusion-flow,n_steps=0",
         "euler-maruyama:eta=0",
         "euler-maruyama:eta=0.7",
         "euler-maruyama:eta=1.5",
@@ -83,9 +82,11 @@ pub fn kinds() -> Vec<SolverKind> {
         "dpmpp-2m-sde:on=noise",
         "dpmpp-2m-sde:eta=0,on=noise,solver=heun",
         "dpmpp-3m-sde:eta=0",
+        "dpmpp-3m-sde:eta=0,exact=true",
+        "dpmpp-3m-sde:exact=true",
         "sra:eta=0",
         "sra:eta=0.6",
-        "annealed-langevin:rule=ncsn,step=0.2",
+        "annealed-langevin:rule=ncsn,step=0.4",
     ];
     let parse = |text: &&str| text.parse().expect("the options of this list are known");
     SolverKind::all().into_iter().chain(others.iter().map(parse)).collect()

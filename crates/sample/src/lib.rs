@@ -8,6 +8,7 @@
 pub mod check;
 mod guidance;
 mod nearest;
+mod path;
 mod run;
 pub mod solver;
 mod trajectory;
@@ -15,6 +16,7 @@ mod trajectory;
 pub use check::check;
 pub use guidance::Guided;
 pub use nearest::nearest;
-pub use run::{Job, prior, sample, sample_with};
+pub use path::{Path, PathError};
+pub use run::{Job, prior, sample, sample_driven, sample_with};
 pub use solver::{Order, Past, Solver, SolverError, SolverKind};
 pub use trajectory::{Counted, Finish, Frame, Trajectory};
