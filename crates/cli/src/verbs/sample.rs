@@ -112,7 +112,8 @@ impl Sample {
             .map_err(|e| misuse(format!("--steps {steps} --grid {}: {e}", grid_kind.name())))?;
         let path = match self.path {
             Some(cells) => {
-                let path = BrownianPath::new(model.process(), &grid_kind, cells).map_err(|e| misuse(format!("--path={cells}: {e}")))?;
+                let path =
+                    BrownianPath::new(model.process(), &grid_kind, cells).map_err(|e| misuse(format!("--path={cells}: {e}")))?;
                 path.fits(&grid).map_err(|e| misuse(format!("--path={cells} --steps {steps}: {e}")))?;
                 Some(path)
             }

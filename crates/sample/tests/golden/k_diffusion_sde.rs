@@ -28,7 +28,7 @@ fn k_diffusion_sde() {
                     let solver = if heun { Extrapolation::Heun } else { Extrapolation::Midpoint };
                     Box::new(DpmPp2MSde { eta, s_noise, solver, ..DpmPp2MSde::default() })
                 }
-                "sample_dpmpp_3m_sde" => Box::new(DpmPp3MSde { eta, s_noise, exact: false }),
+                "sample_dpmpp_3m_sde" => Box::new(DpmPp3MSde { eta, s_noise }),
                 // The deterministic, churned and adaptive ones have tests of their own.
                 _ => continue,
             };
