@@ -63,7 +63,6 @@ pub fn kinds() -> Vec<SolverKind> {
         "pc:predictor=ancestral,n_steps=0",
         "pc:predictor=euler-maruyama",
         "pc:norm=batch",
-        "euler-maruyama:eta=0",
         "euler-maruyama:eta=0.7",
         "euler-maruyama:eta=1.5",
         "euler-ancestral:eta=0",

@@ -197,7 +197,11 @@ fn score_sde() {
             let get = |what: &str| project.trajectories.slices(&format!("{name}/{what}"));
             let start = project.trajectories.values(&format!("{name}/x_init"));
             let (ours, _) = replay(d.as_ref(), solver.as_ref(), &times, start, &mut project.noise(&target));
-            tally.compare_all(name, &ours[1..], &get("x_after_predictor"));
+            tally.compare_all(
+                name,
+                &ours[1..],
+                &get(if predictor == "none" { "x_after_corrector" } else { "x_after_predictor" }),
+            );
 
             // Their result: the last state, or its mean, which silence at the last draw shows.
             let draws = run["noise_draws"].as_u64().expect("a count") as usize;
