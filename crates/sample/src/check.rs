@@ -83,12 +83,9 @@ pub fn kinds() -> Vec<SolverKind> {
         "unipc:variant=bh1",
         "deis:order=2,basis=time",
         "deis:basis=time",
-        "pc:predictor=diffusion-flow,n_steps=0",
-        "euler-maruyama:eta=0",
         "euler-maruyama:eta=0.7",
         "euler-maruyama:eta=1.5",
         "euler-ancestral:eta=0",
-        "euler-ancestral:eta=1.5",
         "dpm2-ancestral:eta=0",
         "dpm2-ancestral:eta=0.5",
         "dpmpp-2s-ancestral:eta=0",
@@ -105,7 +102,7 @@ pub fn kinds() -> Vec<SolverKind> {
         "dpmpp-3m-sde:eta=0",
         "sra:eta=0",
         "sra:eta=0.6",
-        "annealed-langevin:rule=ncsn,step=0.2",
+        "annealed-langevin:rule=ncsn,step=0.4",
     ];
     let parse = |text: &&str| text.parse().expect("the options of this list are known");
     SolverKind::all().into_iter().chain(others.iter().map(parse)).collect()

@@ -9,6 +9,7 @@ pub mod check;
 pub mod density;
 mod guidance;
 pub mod ode;
+mod path;
 mod run;
 pub mod solver;
 pub mod tableau;
@@ -16,7 +17,8 @@ mod trajectory;
 
 pub use check::check;
 pub use guidance::Guided;
-pub use run::{Job, prior, sample, sample_with};
+pub use path::{Path, PathError};
+pub use run::{Job, prior, sample, sample_driven, sample_with};
 pub use scorefield_process::nearest;
 pub use solver::{Order, Past, Solver, SolverError, SolverKind};
 pub use trajectory::{Counted, Finish, Frame, Trajectory};

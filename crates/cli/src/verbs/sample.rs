@@ -9,7 +9,7 @@ use scorefield::data::write::{self, Picture};
 use scorefield::data::{Codec, Shape};
 use scorefield::model::{Model, Weights};
 use scorefield::process::{GridKind, GridTextError};
-use scorefield::sample::SolverKind;
+use scorefield::sample::{Path as BrownianPath, SolverKind};
 use scorefield::tensor::{DType, rows};
 use scorefield::{ClassChoice, Generate};
 use serde_json::json;
@@ -35,6 +35,9 @@ pub(crate) struct Sample {
     /// Spacing of the steps: uniform, karras[:rho=R] or log-snr
     #[arg(long, value_name = "NAME")]
     grid: Option<String>,
+    /// Follow one Brownian path a sample, the same for every number of steps of a grid, in CELLS cells (1024; more for more steps)
+    #[arg(long, value_name = "CELLS", num_args = 0..=1, require_equals = true, default_missing_value = "1024")]
+    path: Option<u32>,
     /// A class by name or number, each (in turn), random or none; each if left out
     #[arg(long, value_name = "C")]
     class: Option<String>,
@@ -107,6 +110,15 @@ impl Sample {
         let grid = grid_kind
             .grid(model.process(), steps)
             .map_err(|e| misuse(format!("--steps {steps} --grid {}: {e}", grid_kind.name())))?;
+        let path = match self.path {
+            Some(cells) => {
+                let path =
+                    BrownianPath::new(model.process(), &grid_kind, cells).map_err(|e| misuse(format!("--path={cells}: {e}")))?;
+                path.fits(&grid).map_err(|e| misuse(format!("--path={cells} --steps {steps}: {e}")))?;
+                Some(path)
+            }
+            None => None,
+        };
         let classes = model.network().classes();
         let class = match &self.class {
             Some(text) => ClassChoice::parse(text, codec, classes)?,
@@ -118,6 +130,7 @@ impl Sample {
             model: &model,
             solver: &*built,
             grid,
+            path,
             class,
             guidance: self.guidance,
             seed: self.seed,

@@ -36,7 +36,7 @@ pub struct AnnealedLangevin {
 
 impl Default for AnnealedLangevin {
     fn default() -> Self {
-        Self { rule: StepRule::default(), step: 0.1, n_steps_each: 5 }
+        Self { rule: StepRule::default(), step: 0.2, n_steps_each: 10 }
     }
 }
 

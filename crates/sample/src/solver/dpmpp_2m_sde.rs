@@ -8,9 +8,9 @@
 //! `1 - (1 - e^-g) / g` (heun). On the noise prediction `eps` instead:
 //! `y_s = y - (1 + eta) l_s ((e^h - 1) eps + b E1) + sqrt(eta (l^2 - l_s^2)) w`, `b = (e^h - 1) / 2` or `(e^h - 1) / h - 1`.
 //!
-//! At `eta = 0` order 2 (midpoint on data is DPM-Solver++(2M)). With noise weak order 1: the difference holds the noise of the step
-//! before, and that is correlated with the state; the second order is that of small noise. One evaluation a step; the first step
-//! and one that ends where `sigma = 0` are of first order.
+//! At `eta = 0` order 2 (midpoint on data is DPM-Solver++(2M)). With noise weak order 2, strong order 1: the difference to the look
+//! before holds the noise of the step before, whose covariance with the state makes up for that of the noise within the step.
+//! One evaluation a step; the first step and one that ends where `sigma = 0` are of first order.
 
 use super::key::choice;
 use super::{Key, Method, Order, Past, Solver};
@@ -63,7 +63,7 @@ impl Solver for DpmPp2MSde {
     fn order(&self) -> Order {
         match (self.eta, self.s_noise) {
             (0.0, _) => Order::Deterministic(2),
-            (_, 1.0) => Order::Weak(1),
+            (_, 1.0) => Order::Weak(2),
             _ => Order::None,
         }
     }

@@ -7,8 +7,7 @@
 //!
 //! The noise `w` of the step and `w_m` of the look must belong to one path: `coupled` makes
 //! `w = c w_m + sqrt(1 - c^2) w'` with `c` their correlation on the path of the reverse SDE (`eta = 1`),
-//! `c = (l_s / m) sqrt((1 - m^2 / l^2) / (1 - l_s^2 / l^2))`, and the method is of weak order 2 at `eta = 1`, 1 at other
-//! `eta > 0`. Uncoupled, two draws are asked for, over `(t, m)` and over `(t, s)`, as k-diffusion does: independent unless the source
+//! `c = (l_s / m) sqrt((1 - m^2 / l^2) / (1 - l_s^2 / l^2))`, and the method is of weak order 2. Uncoupled, two draws are asked for, over `(t, m)` and over `(t, s)`, as k-diffusion does: independent unless the source
 //! knows its path, and then of weak order 1. At `eta = 0` it is DPM-Solver++(2S), order 2. Two evaluations a step.
 
 use super::ancestral::{Ancestral, towards};
@@ -39,7 +38,7 @@ impl Solver for DpmPpSde {
     }
 
     fn order(&self) -> Order {
-        let path_matches = self.ancestral.eta == 0.0 || self.ancestral.eta == 1.0 && self.coupled;
+        let path_matches = self.ancestral.eta == 0.0 || self.coupled;
         self.ancestral.order(if path_matches { 2 } else { 1 })
     }
 

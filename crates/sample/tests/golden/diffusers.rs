@@ -23,7 +23,7 @@ impl<D: Denoiser> Denoiser for Clipped<D> {
 }
 
 /// `alpha_bar` of a diffusers configuration.
-fn alpha_bar(config: &Value) -> Vec<f64> {
+pub(crate) fn alpha_bar(config: &Value) -> Vec<f64> {
     let n = number(config, "num_train_timesteps", 1000.0) as usize;
     let (b0, b1) = (number(config, "beta_start", 1e-4), number(config, "beta_end", 0.02));
     let at = |i: usize, a: f64, b: f64| a + i as f64 / (n - 1) as f64 * (b - a);
@@ -114,9 +114,9 @@ fn diffusers_ddpm_and_ddim() {
 
 /// A network asked at a table's time while the solver's own levels may differ a little (the levels of Karras-like grids lie
 /// between the table's): its `eps` is converted with the solver's levels. Times are `-i` for step `i`.
-struct StandIn {
-    network: Mixture<Table>,
-    levels: Table,
+pub(crate) struct StandIn {
+    pub(crate) network: Mixture<Table>,
+    pub(crate) levels: Table,
 }
 
 impl Denoiser for StandIn {

@@ -5,6 +5,7 @@
 //! runs it compared and skipped, so that none drops out unseen.
 
 mod diffusers;
+mod diffusers_sde;
 mod edm;
 mod k_diffusion;
 mod k_diffusion_sde;
