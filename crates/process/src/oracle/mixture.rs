@@ -123,6 +123,15 @@ impl<P: Process> Denoiser for Mixture<P> {
         let out: Vec<f64> = host.chunks(d).flat_map(|row| self.posterior_mean(row, t)).collect();
         Tensor::from_data(TensorData::new(out, [n, d]), (&x.device(), x.dtype()))
     }
+
+    #[track_caller]
+    fn denoise_each(&self, x: &Batch, times: &[f64]) -> Batch {
+        let [n, d] = x.dims();
+        assert_eq!((d, n), (self.components[0].mean.len(), times.len()), "entries and times of another batch");
+        let host = rows_f64(x.clone());
+        let out: Vec<f64> = host.chunks(d).zip(times).flat_map(|(row, t)| self.posterior_mean(row, *t)).collect();
+        Tensor::from_data(TensorData::new(out, [n, d]), (&x.device(), x.dtype()))
+    }
 }
 
 fn ln_sum_exp(terms: impl Iterator<Item = f64> + Clone) -> f64 {

@@ -16,6 +16,11 @@ pub trait Method: Solver {
         GridKind::Karras { rho: 7.0 }
     }
 
+    /// Whether it chooses its own steps within a leg, so that a grid of two times is enough.
+    fn adaptive(&self) -> bool {
+        false
+    }
+
     /// Its options, each with the field it sets.
     fn keys(&mut self) -> Vec<Key<'_>> {
         Vec::new()
@@ -87,6 +92,24 @@ solvers! {
     PredictorCorrector,
     /// [`DpmPp2M`].
     DpmPp2M,
+    /// [`Midpoint`].
+    Midpoint,
+    /// [`Rk4`].
+    Rk4,
+    /// [`BogackiShampine`].
+    BogackiShampine,
+    /// [`DormandPrince`].
+    DormandPrince,
+    /// [`Tsit5`].
+    Tsit5,
+    /// [`Dpm2`].
+    Dpm2,
+    /// [`Lms`].
+    Lms,
+    /// [`Ipndm`].
+    Ipndm,
+    /// [`EtdAb`].
+    EtdAb,
 }
 
 impl SolverKind {
@@ -103,6 +126,11 @@ impl SolverKind {
     /// The spacing that suits it.
     pub fn default_grid(&self) -> GridKind {
         self.method().default_grid()
+    }
+
+    /// Whether it chooses its own steps within a leg, so that a grid of two times is enough.
+    pub fn adaptive(&self) -> bool {
+        self.method().adaptive()
     }
 
     /// The claimed order.

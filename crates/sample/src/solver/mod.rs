@@ -4,28 +4,37 @@
 //! command line) and one line in the list in `kind.rs`; the tests walk that list.
 
 mod churn;
+mod clock;
 mod ddim;
 mod ddpm;
+mod dpm2;
 mod dpmpp_2m;
 mod euler;
 mod euler_maruyama;
 mod heun;
 pub(crate) mod key;
 mod kind;
+mod lagrange;
+mod multistep;
 mod predictor_corrector;
 mod reverse;
+mod runge_kutta;
 
 pub use churn::Churn;
+pub use clock::Clock;
 pub use ddim::Ddim;
 pub use ddpm::Ddpm;
+pub use dpm2::Dpm2;
 pub use dpmpp_2m::DpmPp2M;
 pub use euler::Euler;
 pub use euler_maruyama::EulerMaruyama;
 pub use heun::Heun;
 pub use key::{Choice, Key};
 pub use kind::{Method, SolverError, SolverKind};
+pub use multistep::{EtdAb, Ipndm, Lms, Start, Through};
 pub use predictor_corrector::{Corrector, Norm, PredictorCorrector};
 pub use reverse::{Predictor, Variance};
+pub use runge_kutta::{BogackiShampine, DormandPrince, Midpoint, Rk4, Stepping, Tsit5};
 
 use scorefield_process::{Denoiser, Leg};
 use scorefield_tensor::{Batch, Noise};
