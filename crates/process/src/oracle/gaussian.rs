@@ -42,6 +42,21 @@ impl<P: Process> Gaussian<P> {
             .sum()
     }
 
+    /// `k x + (1 - k alpha) mean`, `k = alpha v / (alpha^2 v + sigma^2)`: at one time, or at one a row.
+    fn affine(&self, x: &Batch, times: &[f64]) -> Batch {
+        let (mut gains, mut offsets) = (Vec::new(), Vec::new());
+        for m in times.iter().map(|t| self.process.at(*t)) {
+            for (mean, v) in self.mean.iter().zip(&self.variance) {
+                let k = m.alpha * v / (m.alpha * m.alpha * v + m.sigma * m.sigma);
+                gains.push(k);
+                offsets.push(mean - k * m.alpha * mean);
+            }
+        }
+        let shape = [times.len(), self.mean.len()];
+        let tensor = |values: Vec<f64>| Tensor::<2>::from_data(TensorData::new(values, shape), (&x.device(), x.dtype()));
+        x.clone() * tensor(gains) + tensor(offsets)
+    }
+
     /// Where the probability flow carries entry `i` of a state from `t` to `s`: standardised values are kept, so
     /// `x_s = m_s + sqrt(v_s / v_t) (x_t - m_t)`.
     pub fn flow(&self, i: usize, x: f64, t: f64, s: f64) -> f64 {
@@ -72,10 +87,14 @@ impl<P: Process> Denoiser for Gaussian<P> {
     fn denoise(&self, x: &Batch, t: f64) -> Batch {
         let d = self.mean.len();
         assert_eq!(x.dims()[1], d, "a state of {} entries meets a law of {d}", x.dims()[1]);
-        let m = self.process.at(t);
-        let gains = self.gains(m.alpha, m.sigma);
-        let offsets = gains.iter().zip(&self.mean).map(|(k, mean)| mean - k * m.alpha * mean).collect();
-        x.clone() * row(gains, x) + row(offsets, x)
+        self.affine(x, &[t])
+    }
+
+    #[track_caller]
+    fn denoise_each(&self, x: &Batch, times: &[f64]) -> Batch {
+        let n = x.dims()[0];
+        assert_eq!(times.len(), n, "{} times for {n} rows", times.len());
+        self.affine(x, times)
     }
 }
 

@@ -32,9 +32,9 @@ choice! {
 }
 
 choice! {
-    /// How a multistep method of third order begins.
+    /// How a multistep method begins.
     Start {
-        Full = "full": "With one or two further evaluations in the first step, so that the order is kept.",
+        Full = "full": "With further evaluations in the first steps, so that the order is kept.",
         Low = "low": "With steps of order 1, 2, ... as published: the first one limits the order of the run.",
     }
 }

@@ -21,6 +21,11 @@ pub trait Method: Solver {
         false
     }
 
+    /// Whether it chooses its own steps within a leg, so that a grid of two times is enough.
+    fn adaptive(&self) -> bool {
+        false
+    }
+
     /// Its options, each with the field it sets.
     fn keys(&mut self) -> Vec<Key<'_>> {
         Vec::new()
@@ -124,6 +129,24 @@ solvers! {
     AnnealedLangevin,
     /// [`Consistency`].
     Consistency,
+    /// [`Midpoint`].
+    Midpoint,
+    /// [`Rk4`].
+    Rk4,
+    /// [`BogackiShampine`].
+    BogackiShampine,
+    /// [`DormandPrince`].
+    DormandPrince,
+    /// [`Tsit5`].
+    Tsit5,
+    /// [`Dpm2`].
+    Dpm2,
+    /// [`Lms`].
+    Lms,
+    /// [`Ipndm`].
+    Ipndm,
+    /// [`EtdAb`].
+    EtdAb,
 }
 
 impl SolverKind {
@@ -145,6 +168,11 @@ impl SolverKind {
     /// Whether it samples consistency models and no others; all the rest need posterior means.
     pub fn samples_path_ends(&self) -> bool {
         self.method().samples_path_ends()
+    }
+
+    /// Whether it chooses its own steps within a leg, so that a grid of two times is enough.
+    pub fn adaptive(&self) -> bool {
+        self.method().adaptive()
     }
 
     /// The claimed order.
