@@ -41,7 +41,7 @@ pub(crate) struct Plot {
     #[arg(long, value_name = "N")]
     ways: Option<usize>,
     /// Frames of a .gif
-    #[arg(long, value_name = "N", default_value_t = 48)]
+    #[arg(long, value_name = "N", default_value_t = 40)]
     frames: usize,
     /// The picture: .png or .gif
     #[arg(short, long = "output", value_name = "OUT", default_value = "field.png")]

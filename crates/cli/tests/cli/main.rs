@@ -2,5 +2,6 @@
 
 mod common;
 mod errors;
+mod plots;
 mod samples;
 mod signals;

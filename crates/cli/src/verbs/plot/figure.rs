@@ -12,7 +12,7 @@ use scorefield::tensor::Device;
 pub(super) type Moment = (f64, Vec<Place>);
 
 const STILL: Look = Look { side: 330, arrows: 17, bands: 0, point: 3.0 };
-const MOVING: Look = Look { side: 330, arrows: 15, bands: 14, point: 2.2 };
+const MOVING: Look = Look { side: 280, arrows: 13, bands: 12, point: 2.0 };
 /// Pixels between panels, left of the first, above, below, and right of the last.
 const GAP: usize = 20;
 const LEFT: usize = 42;
@@ -97,7 +97,7 @@ pub(super) fn frame(field: &Field, title: &str, moments: &[Moment], device: &Dev
     panel.points(&mut canvas, now);
     canvas.label((8.0, 8.0), title, BLACK, Face::Title);
     let text = format!("sigma/alpha = {}", short(field.process().at(*t).ratio()));
-    let wide = Face::Small.width("sigma/alpha = 0.000");
+    let wide = Face::Small.width("sigma/alpha = 0.0000");
     canvas.label(((MOVING.side + 8) as f64 - wide, 10.0), &text, BLACK, Face::Small);
     canvas
 }
