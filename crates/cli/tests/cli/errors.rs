@@ -8,7 +8,7 @@ use tempfile::tempdir;
 
 /// Runs a command that must fail with a status and say all the words; nothing of it on stdout.
 #[track_caller]
-fn refused(folder: &Path, status: i32, arguments: &[&str], words: &[&str]) {
+pub(crate) fn refused(folder: &Path, status: i32, arguments: &[&str], words: &[&str]) {
     let (found, stdout, error) = run(folder, arguments);
     assert_eq!(found, status, "{arguments:?}: {error}");
     assert!(stdout.is_empty(), "{arguments:?}: {stdout}");

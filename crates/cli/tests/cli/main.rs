@@ -3,5 +3,6 @@
 mod common;
 mod density;
 mod errors;
+mod plots;
 mod samples;
 mod signals;
