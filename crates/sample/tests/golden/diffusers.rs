@@ -154,7 +154,10 @@ fn diffusers_dpm_solver() {
             let solver: Box<dyn Solver> = match order {
                 1 => Box::new(Ddim::default()),
                 // They lower the last step's order in runs of fewer than 15 steps unless told not to.
-                _ => Box::new(DpmPp2M { lower_order_final: config["lower_order_final"] != Value::Bool(false), ..DpmPp2M::default() }),
+                _ => Box::new(DpmPp2M {
+                    lower_order_final: config["lower_order_final"] != Value::Bool(false),
+                    ..DpmPp2M::default()
+                }),
             };
             let sigmas = project.trajectories.values(&format!("{name}/sigmas"));
             let level = |(i, sigma): (usize, &f64)| {

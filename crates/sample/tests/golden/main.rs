@@ -9,8 +9,8 @@ mod diffusers_sde;
 mod edm;
 mod k_diffusion;
 mod k_diffusion_sde;
-mod ncsnv2;
 mod likelihood;
+mod ncsnv2;
 mod score_sde;
 
 use scorefield_process::{Denoiser, Grid};
