@@ -91,7 +91,9 @@ impl<'a> Leap<'a> {
     /// `M_0, ..., M_(n-1)`.
     pub(super) fn moments(&self, n: usize) -> Vec<f64> {
         let factorial = |k: usize| (1..=k).map(|i| i as f64).product::<f64>();
-        (0..n).map(|k| -self.scale * self.z * factorial(k) * phi(k + 1, self.z)).collect()
+        // The zeroth by itself, because it also exists where z is infinite.
+        let times_phi = |k: usize| if k == 0 { self.z.exp_m1() } else { self.z * factorial(k) * phi(k + 1, self.z) };
+        (0..n).map(|k| -self.scale * times_phi(k)).collect()
     }
 
     /// `M_0` and the first moment of a formula of second order.
@@ -137,8 +139,7 @@ pub(super) fn phi(k: usize, z: f64) -> f64 {
 /// By elimination with pivots; the places are few and distinct.
 pub(super) fn weights(places: &[f64], moments: &[f64]) -> Vec<f64> {
     let n = places.len();
-    let mut rows: Vec<Vec<f64>> =
-        (0..n).map(|k| places.iter().map(|u| u.powi(k as i32)).chain([moments[k]]).collect()).collect();
+    let mut rows: Vec<Vec<f64>> = (0..n).map(|k| places.iter().map(|u| u.powi(k as i32)).chain([moments[k]]).collect()).collect();
     for i in 0..n {
         let pivot = (i..n).max_by(|a, b| rows[*a][i].abs().total_cmp(&rows[*b][i].abs())).unwrap_or(i);
         rows.swap(i, pivot);

@@ -20,7 +20,7 @@ fn k_diffusion() {
                 "sample_euler" => Box::new(Euler { churn }),
                 "sample_heun" => Box::new(Heun { churn, alpha: 1.0 }),
                 "sample_dpmpp_2m" => Box::new(DpmPp2M::default()),
-                "sample_euler_ancestral" if number(kwargs, "eta", 1.0) == 1.0 => Box::new(Ddim { eta: 1.0 }),
+                "sample_euler_ancestral" if number(kwargs, "eta", 1.0) == 1.0 => Box::new(Ddim { eta: 1.0, ..Ddim::default() }),
                 _ => {
                     tally.skip("a method that is not in the list yet");
                     continue;

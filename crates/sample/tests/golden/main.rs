@@ -5,6 +5,8 @@
 //! runs it compared and skipped, so that none drops out unseen.
 
 mod diffusers;
+mod diffusers_dpm;
+mod diffusers_grid;
 mod edm;
 mod k_diffusion;
 mod score_sde;
