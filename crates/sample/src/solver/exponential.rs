@@ -91,7 +91,9 @@ impl<'a> Leap<'a> {
     /// `M_0, ..., M_(n-1)`.
     pub(super) fn moments(&self, n: usize) -> Vec<f64> {
         let factorial = |k: usize| (1..=k).map(|i| i as f64).product::<f64>();
-        (0..n).map(|k| -self.scale * self.z * factorial(k) * phi(k + 1, self.z)).collect()
+        // The zeroth by itself, because it also exists where z is infinite.
+        let times_phi = |k: usize| if k == 0 { self.z.exp_m1() } else { self.z * factorial(k) * phi(k + 1, self.z) };
+        (0..n).map(|k| -self.scale * times_phi(k)).collect()
     }
 
     /// `M_0` and the first moment of a formula of second order.

@@ -94,6 +94,11 @@ pub trait Solver: fmt::Debug + Send + Sync {
         1
     }
 
+    /// Whether it needs the learned variance of [`Denoiser::denoise_with_variance`]; a step with a model that has none then panics.
+    fn needs_variance(&self) -> bool {
+        false
+    }
+
     /// Carries the batch `x`, `[n, d]`, from time `leg.t` to time `leg.s`.
     fn step(&self, d: &dyn Denoiser, x: &Batch, leg: Leg, past: &mut Past, noise: &mut dyn Noise) -> Batch;
 }

@@ -101,6 +101,10 @@ impl Solver for PredictorCorrector {
         1 + self.corrector.n_steps
     }
 
+    fn needs_variance(&self) -> bool {
+        self.predictor == Predictor::Ancestral && self.variance == Variance::Learned
+    }
+
     fn step(&self, d: &dyn Denoiser, x: &Batch, leg: Leg, past: &mut Past, noise: &mut dyn Noise) -> Batch {
         let (at_t, at_s) = (d.process().at(leg.t), d.process().at(leg.s));
         let mut x = x.clone();
@@ -110,16 +114,14 @@ impl Solver for PredictorCorrector {
             x = self.corrector.correct(x, score, w, at_t.sigma, at_t.alpha / at_s.alpha);
         }
 
-        let x0 = d.denoise(&x, leg.t);
-        let (mean, mut deviation) = self.predictor.law(&x, &x0, leg, &at_t, &at_s);
-        if self.predictor == Predictor::Ancestral {
-            deviation = self.variance.deviation(deviation, &at_t, &at_s);
-        }
+        let variance = if self.predictor == Predictor::Ancestral { self.variance } else { Variance::Small };
+        let (x0, nu) = variance.denoise(d, &x, leg.t);
+        let (mean, deviation) = self.predictor.law(&x, &x0, leg, &at_t, &at_s);
         past.push(leg.t, &x, x0);
         if matches!(self.predictor, Predictor::None | Predictor::DiffusionFlow) {
             return mean;
         }
-        mean + noise.between(&x, leg.t, leg.s) * deviation
+        mean + variance.noise(noise.between(&x, leg.t, leg.s), nu, deviation, &at_t, &at_s, false)
     }
 }
 

@@ -1,6 +1,6 @@
 //! diffusers: the stochastic schedulers.
 
-use crate::diffusers::{StandIn, alpha_bar};
+use crate::diffusers::alpha_bar;
 use crate::{Project, Tally, batch, number, replay, text};
 use scorefield_process::oracle::Mixture;
 use scorefield_process::schedule::{Edm, Ve};
@@ -13,6 +13,24 @@ use scorefield_sample::{Past, Solver};
 use scorefield_tensor::{Batch, rows_f64};
 use scorefield_testkit::{Table, Target};
 use serde_json::Value;
+
+/// A network asked at a table's time while the solver's own levels may differ a little (the levels of Karras-like grids lie
+/// between the table's): its `eps` is converted with the solver's levels. Times are `-i` for step `i`.
+struct StandIn {
+    network: Mixture<Table>,
+    levels: Table,
+}
+
+impl Denoiser for StandIn {
+    fn process(&self) -> &dyn Process {
+        &self.levels
+    }
+    fn denoise(&self, x: &Batch, t: f64) -> Batch {
+        let eps = self.network.process().at(t).noise(x, &self.network.denoise(x, t));
+        let m = self.levels.at(t);
+        (x.clone() - eps * m.sigma) * m.alpha.recip()
+    }
+}
 
 /// Their levels as a process with times `-i`, and the network asked at the listed times.
 fn levelled(project: &Project, target: &Target, name: &str, run: &Value, edm: bool) -> (Vec<f64>, Box<dyn Denoiser>) {

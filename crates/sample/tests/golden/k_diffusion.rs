@@ -20,9 +20,9 @@ fn k_diffusion() {
                 "sample_euler" => Box::new(Euler { churn }),
                 "sample_heun" => Box::new(Heun { churn, alpha: 1.0 }),
                 "sample_dpm_2" => Box::new(Dpm2 { churn }),
-                "sample_lms" => Box::new(Lms { order: number(kwargs, "order", 4.0) as usize, start: Start::Ramp }),
+                "sample_lms" => Box::new(Lms { order: number(kwargs, "order", 4.0) as usize, start: Start::Low }),
                 "sample_dpmpp_2m" => Box::new(DpmPp2M::default()),
-                "sample_euler_ancestral" if number(kwargs, "eta", 1.0) == 1.0 => Box::new(Ddim { eta: 1.0 }),
+                "sample_euler_ancestral" if number(kwargs, "eta", 1.0) == 1.0 => Box::new(Ddim { eta: 1.0, ..Ddim::default() }),
                 _ => {
                     tally.skip("a method that is not in the list yet");
                     continue;

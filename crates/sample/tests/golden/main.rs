@@ -6,6 +6,8 @@
 
 mod diffusers;
 mod diffusers_sde;
+mod diffusers_dpm;
+mod diffusers_grid;
 mod edm;
 mod k_diffusion;
 mod k_diffusion_sde;
