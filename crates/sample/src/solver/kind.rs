@@ -284,7 +284,8 @@ impl FromStr for SolverKind {
         let (name, all) = (name.trim(), Self::all());
         let names: Vec<&'static str> = all.iter().map(Self::name).collect();
         let Some(mut kind) = all.into_iter().find(|k| k.name() == name) else {
-            let nearest = nearest(name, names.iter().copied()).unwrap_or_default();
+            // Papers write DPM-Solver++, the names here spell it.
+            let nearest = nearest(&name.replace('+', "p"), names.iter().copied()).unwrap_or_default();
             return Err(SolverError::UnknownSolver { found: name.to_string(), nearest, known: names.join(", ") });
         };
 
