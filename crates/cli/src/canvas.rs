@@ -1,10 +1,10 @@
 //! Drawing on a picture: lines, dots, arrows, text, and the axes of a chart.
 
 use embedded_graphics::geometry::OriginDimensions;
-use embedded_graphics::mono_font::{MonoTextStyle, ascii};
+use embedded_graphics::mono_font::{MonoFont, MonoTextStyle, ascii};
 use embedded_graphics::pixelcolor::Rgb888;
 use embedded_graphics::prelude::{DrawTarget, Drawable, Pixel, Point, Primitive, RgbColor, Size};
-use embedded_graphics::primitives::{Circle, Line, PrimitiveStyle};
+use embedded_graphics::primitives::{Line, PrimitiveStyle};
 use embedded_graphics::text::{Baseline, Text};
 use scorefield::data::write::Picture;
 use std::convert::Infallible;
@@ -14,8 +14,6 @@ pub(crate) type Colour = [u8; 3];
 
 /// Colours that stay apart for most eyes (Okabe and Ito).
 pub(crate) const BLUE: Colour = [0, 114, 178];
-pub(crate) const ORANGE: Colour = [230, 159, 0];
-pub(crate) const RED: Colour = [213, 94, 0];
 pub(crate) const GREY: Colour = [120, 120, 120];
 pub(crate) const BLACK: Colour = [30, 30, 30];
 pub(crate) const WHITE: Colour = [255, 255, 255];
@@ -75,30 +73,38 @@ impl Canvas {
         drawn(Line::new(point(from), point(to)).into_styled(PrimitiveStyle::with_stroke(rgb(colour), width)).draw(self));
     }
 
-    /// A filled dot.
-    pub(crate) fn dot(&mut self, at: (f64, f64), diameter: u32, colour: Colour) {
-        drawn(Circle::with_center(point(at), diameter).into_styled(PrimitiveStyle::with_fill(rgb(colour))).draw(self));
-    }
-
-    /// A line with a head at its end.
-    pub(crate) fn arrow(&mut self, from: (f64, f64), to: (f64, f64), colour: Colour) {
-        self.line(from, to, colour, 1);
-        let (dx, dy) = (to.0 - from.0, to.1 - from.1);
-        let length = dx.hypot(dy);
-        if length < 1.0 {
-            return;
-        }
-        let (ux, uy, head) = (dx / length, dy / length, (0.35 * length).clamp(2.0, 5.0));
-        for side in [-0.6, 0.6] {
-            let tip = (to.0 - head * (ux - side * uy), to.1 - head * (uy + side * ux));
-            self.line(to, tip, colour, 1);
-        }
-    }
-
     /// Text whose top left corner is at a place; letters are 6 by 10 pixels.
     pub(crate) fn text(&mut self, at: (f64, f64), text: &str, colour: Colour) {
         let style = MonoTextStyle::new(&ascii::FONT_6X10, rgb(colour));
         drawn(Text::with_baseline(text, point(at), style, Baseline::Top).draw(self));
+    }
+
+    /// Text in a face.
+    pub(crate) fn label(&mut self, at: (f64, f64), text: &str, colour: Colour, face: Face) {
+        drawn(Text::with_baseline(text, point(at), MonoTextStyle::new(face.font(), rgb(colour)), Baseline::Top).draw(self));
+    }
+}
+
+/// The letters of a [`Canvas::label`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Face {
+    /// 7 by 13 pixels.
+    Small,
+    /// 9 by 15 pixels, bold.
+    Title,
+}
+
+impl Face {
+    fn font(self) -> &'static MonoFont<'static> {
+        match self {
+            Self::Small => &ascii::FONT_7X13,
+            Self::Title => &ascii::FONT_9X15_BOLD,
+        }
+    }
+
+    /// Pixels that a text takes.
+    pub(crate) fn width(self, text: &str) -> f64 {
+        text.chars().count() as f64 * f64::from(self.font().character_size.width)
     }
 }
 
@@ -242,8 +248,8 @@ mod tests {
     #[test]
     fn a_chart_shows_its_curve_and_survives_bad_numbers() {
         let points = vec![(0.0, 1.0), (1.0, f64::NAN), (2.0, 0.1), (3.0, -1.0)];
-        let picture = chart("loss", "step", &[Curve { name: "loss", points, colour: RED, width: 2 }]);
-        let of_colour = picture.bytes.chunks_exact(3).filter(|p| **p == RED).count();
+        let picture = chart("loss", "step", &[Curve { name: "loss", points, colour: BLUE, width: 2 }]);
+        let of_colour = picture.bytes.chunks_exact(3).filter(|p| **p == BLUE).count();
         assert!(of_colour > 300, "{of_colour}");
         let empty = chart("loss", "step", &[]);
         assert_eq!(empty.bytes.len(), 3 * 720 * 420);

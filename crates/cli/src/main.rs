@@ -1,10 +1,12 @@
 //! The scorefield command line: reads the arguments, runs one verb, and turns its end into an exit status.
 
 mod app;
+mod brush;
 mod canvas;
 mod context;
 mod failure;
 mod progress;
+mod ramp;
 mod signals;
 mod verbs;
 

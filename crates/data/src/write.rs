@@ -271,14 +271,23 @@ pub fn array(path: &Path, values: &[f32], dims: &[usize]) -> Result<(), DataErro
 /// # Errors
 /// What the encoder or the file system says.
 pub fn gif(path: &Path, frames: &[Picture], delay: u32) -> Result<(), DataError> {
+    gif_resting(path, frames, delay, delay)
+}
+
+/// [`gif`] whose last frame stays for `rest` milliseconds.
+///
+/// # Errors
+/// What the encoder or the file system says.
+pub fn gif_resting(path: &Path, frames: &[Picture], delay: u32, rest: u32) -> Result<(), DataError> {
     let mut bytes = Vec::new();
     {
         let mut encoder = image::codecs::gif::GifEncoder::new_with_speed(&mut bytes, 10);
         encoder.set_repeat(image::codecs::gif::Repeat::Infinite).map_err(io::Error::other).map_err(DataError::write(path))?;
-        for frame in frames {
+        for (i, frame) in frames.iter().enumerate() {
             let rgba: Vec<u8> = frame.rgb().bytes.chunks(3).flat_map(|p| [p[0], p[1], p[2], 255]).collect();
             let Some(buffer) = image::RgbaImage::from_raw(frame.width as u32, frame.height as u32, rgba) else { continue };
-            let delay = image::Delay::from_numer_denom_ms(delay, 1);
+            let shown = if i + 1 == frames.len() { rest } else { delay };
+            let delay = image::Delay::from_numer_denom_ms(shown, 1);
             let frame = image::Frame::from_parts(buffer, 0, 0, delay);
             encoder.encode_frame(frame).map_err(io::Error::other).map_err(DataError::write(path))?;
         }

@@ -7,6 +7,7 @@
 //! Results are deterministic: sums run in a fixed order whatever the number of threads, and random directions, features and
 //! splits come from the counter-based streams under a fixed seed.
 
+mod auroc;
 mod classify;
 mod compare;
 mod coverage;
@@ -19,6 +20,7 @@ mod rows;
 mod two_sample;
 mod wasserstein;
 
+pub use auroc::{Auroc, auroc};
 pub use classify::Classifier;
 pub use compare::{CompareOptions, Metric, compare, compare_halves, halves};
 pub use coverage::{Coverage, precision_recall};

@@ -1,8 +1,8 @@
 //! The adapter between rows and networks: `D(x; t) = c_skip x + c_out F(c_in x, c_noise)`.
 
 use crate::Model;
-use scorefield_nn::{Input, Mode};
-use scorefield_process::{Denoiser, Process, ProcessExt};
+use scorefield_nn::{Input, Mode, Params};
+use scorefield_process::{Coeffs, Denoiser, Differentiable, Process, ProcessExt};
 use scorefield_tensor::{Batch, Coefficient};
 
 /// A model as a denoiser for one batch: unconditional, or with a class for each row.
@@ -25,19 +25,66 @@ impl Denoiser for ModelDenoiser<'_> {
 
     #[track_caller]
     fn denoise(&self, x: &Batch, t: f64) -> Batch {
-        let coeffs = self.model.meta().prediction.coeffs(&self.model.process().at(t));
-        coeffs.assemble(x, &self.model.output(coeffs.c_in.scale(x.clone()), t, self.classes.as_deref()))
+        self.denoise_with_variance(x, t).0
     }
 
     #[track_caller]
     fn denoise_each(&self, x: &Batch, times: &[f64]) -> Batch {
         let coeffs = self.model.meta().prediction.coeffs(&self.model.process().at_each(times));
-        coeffs.assemble(x, &self.model.output_each(coeffs.c_in.scale(x.clone()), times, self.classes.as_deref()))
+        let output = self.model.output_each(coeffs.c_in.scale(x.clone()), times, self.classes.as_deref());
+        coeffs.assemble(x, &output.narrow(1, 0, x.dims()[1]))
+    }
+
+    #[track_caller]
+    fn denoise_with_variance(&self, x: &Batch, t: f64) -> (Batch, Option<Batch>) {
+        let (meta, d) = (self.model.meta(), x.dims()[1]);
+        let coeffs = meta.prediction.coeffs(&self.model.process().at(t));
+        let output = self.model.output(coeffs.c_in.scale(x.clone()), t, self.classes.as_deref());
+        let nu = meta.variance.map(|v| v.place(output.clone().narrow(1, d, d)));
+        (coeffs.assemble(x, &output.narrow(1, 0, d)), nu)
+    }
+}
+
+impl ModelDenoiser<'_> {
+    /// `D = c_skip x + c_out F(c_in x)`, so `J^T v = c_skip v + c_in J_F^T (c_out v)`: one pass forward and one back in which the
+    /// input alone is tracked.
+    fn pull<S: Coefficient>(
+        &self,
+        coeffs: &Coeffs<S>,
+        x: &Batch,
+        times: &[f64],
+        cotangent: &mut dyn FnMut(&Batch) -> Batch,
+    ) -> (Batch, Batch) {
+        let weights = self.model.weights().constants(&x.device());
+        let input = coeffs.c_in.scale(x.clone()).inner().autodiff().require_grad();
+        let output = self.model.forward(&weights, input.clone(), times, self.classes.as_deref()).narrow(1, 0, x.dims()[1]);
+        let clean = coeffs.assemble(x, &output.clone().inner());
+        let v = cotangent(&clean);
+        let through = coeffs.c_out.scale(v.clone());
+        // The sum of <c_out v, F> has the gradient J_F^T (c_out v).
+        let gradients = (output * through.inner().autodiff()).sum().backward();
+        let back = input.grad(&gradients).expect("the output depends on the input");
+        (clean, coeffs.c_skip.scale(v) + coeffs.c_in.scale(back))
+    }
+}
+
+impl Differentiable for ModelDenoiser<'_> {
+    #[track_caller]
+    fn pullback(&self, x: &Batch, t: f64, cotangent: &mut dyn FnMut(&Batch) -> Batch) -> (Batch, Batch) {
+        let coeffs = self.model.meta().prediction.coeffs(&self.model.process().at(t));
+        self.pull(&coeffs, x, &vec![t; x.dims()[0]], cotangent)
+    }
+
+    #[track_caller]
+    fn pullback_each(&self, x: &Batch, times: &[f64], cotangent: &mut dyn FnMut(&Batch) -> Batch) -> (Batch, Batch) {
+        let coeffs = self.model.meta().prediction.coeffs(&self.model.process().at_each(times));
+        self.pull(&coeffs, x, times, cotangent)
     }
 }
 
 impl Model {
-    /// The network's own output `F(input, c_noise(t))` in evaluation mode; `input` is already scaled by `c_in`.
+    /// The network's own output `F(input, c_noise(t))` in evaluation mode, a learned variance after the rest; `input` is already scaled
+    /// by `c_in`.
     ///
     /// # Panics
     /// When classes are given for another number of rows.
@@ -53,6 +100,12 @@ impl Model {
     /// When times or classes are given for another number of rows.
     #[track_caller]
     pub fn output_each(&self, input: Batch, times: &[f64], classes: Option<&[Option<u32>]>) -> Batch {
+        self.forward(self.weights(), input, times, classes)
+    }
+
+    /// The network's output under the given weights, which may be part of a derivative graph.
+    #[track_caller]
+    fn forward(&self, weights: &Params, input: Batch, times: &[f64], classes: Option<&[Option<u32>]>) -> Batch {
         let n = input.dims()[0];
         assert_eq!(times.len(), n, "{} times for {n} rows", times.len());
         if let Some(classes) = classes {
@@ -60,6 +113,6 @@ impl Model {
         }
         let time = times.iter().map(|&t| self.meta().time_input.at(self.process(), t)).collect();
         let input_of = Input { time, classes: classes.map(<[_]>::to_vec), augment: None };
-        self.network().forward(self.weights(), input, &input_of, &Mode::Eval)
+        self.network().forward(weights, input, &input_of, &Mode::Eval)
     }
 }

@@ -171,6 +171,13 @@ impl Params {
         Self { values: self.values.iter().zip(specs).map(leaf).collect() }
     }
 
+    /// The same numbers as constants of a derivative graph on `device`: for derivatives with respect to the input alone.
+    #[must_use]
+    pub fn constants(&self, device: &Device) -> Self {
+        let device = device.clone().inner();
+        Self { values: self.values.iter().map(|v| v.clone().inner().to_device(&device).autodiff()).collect() }
+    }
+
     /// The gradients of tracked parameters, taken out of `gradients`; none for constants and for what the loss did not use.
     pub fn grads(&self, gradients: &mut Gradients) -> Vec<Option<Tensor<1>>> {
         self.values.iter().map(|v| v.grad_remove(gradients)).collect()

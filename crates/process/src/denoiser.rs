@@ -41,6 +41,28 @@ pub trait Differentiable: Denoiser {
     ///
     /// The cotangent may depend on `D` (a residual) or not (a probe vector). It is called once.
     fn pullback(&self, x: &Batch, t: f64, cotangent: &mut dyn FnMut(&Batch) -> Batch) -> (Batch, Batch);
+
+    /// [`Differentiable::pullback`] with a time of its own for every row: what integrators with a step size a sample need.
+    ///
+    /// Provided row by row, with one more evaluation of `D`; networks take all rows at once.
+    ///
+    /// # Panics
+    /// Unless there is one time a row.
+    #[track_caller]
+    fn pullback_each(&self, x: &Batch, times: &[f64], cotangent: &mut dyn FnMut(&Batch) -> Batch) -> (Batch, Batch) {
+        let n = x.dims()[0];
+        assert_eq!(times.len(), n, "{} times for {n} rows", times.len());
+        if n > 0 && times.iter().all(|t| *t == times[0]) {
+            return self.pullback(x, times[0], cotangent);
+        }
+        let clean = self.denoise_each(x, times);
+        if n == 0 {
+            return (clean.clone(), clean);
+        }
+        let v = cotangent(&clean);
+        let row = |i: usize| self.pullback(&x.clone().narrow(0, i, 1), times[i], &mut |_| v.clone().narrow(0, i, 1)).1;
+        (clean, Batch::cat((0..n).map(row).collect(), 0))
+    }
 }
 
 /// What every denoiser can do.
@@ -85,6 +107,9 @@ macro_rules! through_pointer {
         impl<D: Differentiable + ?Sized> Differentiable for $pointer {
             fn pullback(&self, x: &Batch, t: f64, cotangent: &mut dyn FnMut(&Batch) -> Batch) -> (Batch, Batch) {
                 (**self).pullback(x, t, cotangent)
+            }
+            fn pullback_each(&self, x: &Batch, times: &[f64], cotangent: &mut dyn FnMut(&Batch) -> Batch) -> (Batch, Batch) {
+                (**self).pullback_each(x, times, cotangent)
             }
         }
     )*};

@@ -4,8 +4,14 @@
 //! evaluation that replaces the state by its posterior mean. One network level is visited per step, so `n` steps of a
 //! first-order method are `n` evaluations, and Heun's are `2n - 1` (Karras et al. 2022: 18 steps, 35 evaluations).
 
-use crate::{Process, ProcessExt, Span};
-use serde::{Deserialize, Serialize};
+mod beta;
+mod kind;
+mod text;
+mod whole;
+
+pub use kind::GridKind;
+pub use text::GridTextError;
+pub use whole::{leading, linspace, sections, trailing};
 
 /// From time `t` down to time `s < t`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -48,6 +54,44 @@ pub enum GridError {
         /// What it is.
         value: f64,
     },
+    /// A list of times has a length of its own.
+    #[error("{found} steps were asked for, but the grid's own list has {expected}; leave the number of steps out")]
+    Count {
+        /// The steps asked for.
+        found: usize,
+        /// The length of the list.
+        expected: usize,
+    },
+    /// A spacing of whole times on a process that has none.
+    #[error(
+        "grid {grid} places whole times of a discrete-time process, and this one is continuous; use uniform, log-snr or karras"
+    )]
+    Continuous {
+        /// The grid.
+        grid: &'static str,
+    },
+    /// More steps than a discrete-time process has times.
+    #[error("{found} steps of {expected} whole times; ask for {expected} at most, or use uniform")]
+    TooMany {
+        /// The steps asked for.
+        found: usize,
+        /// The times there are.
+        expected: usize,
+    },
+    /// A time or a level of a list is none of the process.
+    #[error("{what} {index} of the list is {value}, expected a number from {low} to {high}")]
+    Outside {
+        /// "time" or "level".
+        what: &'static str,
+        /// Its place.
+        index: usize,
+        /// What it is.
+        value: f64,
+        /// The smallest of the process.
+        low: f64,
+        /// The largest.
+        high: f64,
+    },
 }
 
 impl Grid {
@@ -79,74 +123,5 @@ impl Grid {
     pub fn legs(&self) -> impl Iterator<Item = Leg> + '_ {
         let count = self.0.len() - 1;
         self.0.windows(2).enumerate().map(move |(index, w)| Leg { t: w[0], s: w[1], index, count })
-    }
-}
-
-/// The spacings by name.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum GridKind {
-    /// Equal steps in time (Song et al. 2021).
-    Uniform,
-    /// Equal steps in `(sigma / alpha)^(1/rho)` (Karras et al. 2022, eq. 5; rho = 7 there).
-    Karras {
-        /// The exponent: larger puts more steps next to the data.
-        rho: f64,
-    },
-    /// Equal steps in the log signal-to-noise ratio (Lu et al. 2022).
-    LogSnr,
-}
-
-impl GridKind {
-    /// One of each, for tests and listings.
-    pub fn all() -> [Self; 3] {
-        [Self::Uniform, Self::Karras { rho: 7.0 }, Self::LogSnr]
-    }
-
-    /// The name on the command line.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Uniform => "uniform",
-            Self::Karras { .. } => "karras",
-            Self::LogSnr => "log-snr",
-        }
-    }
-
-    /// `n` times of `process` over its span.
-    ///
-    /// # Errors
-    /// When `n` is zero, or so large that neighbouring times coincide.
-    pub fn grid(&self, process: &(impl Process + ?Sized), n: usize) -> Result<Grid, GridError> {
-        self.between(process, process.span(), n)
-    }
-
-    /// `n` times of `process` over a span of the caller's.
-    ///
-    /// # Errors
-    /// As [`GridKind::grid`].
-    pub fn between(&self, process: &(impl Process + ?Sized), span: Span, n: usize) -> Result<Grid, GridError> {
-        let (first, last) = (process.at(span.end), process.at(span.start));
-        let mut times: Vec<f64> = (0..n)
-            .map(|i| {
-                let u = if n == 1 { 0.0 } else { i as f64 / (n - 1) as f64 };
-                let between = |a: f64, b: f64| a + u * (b - a);
-                match self {
-                    Self::Uniform => between(span.end, span.start),
-                    Self::Karras { rho } => {
-                        let root = |m: &crate::Marginal| m.ratio().powf(rho.recip());
-                        process.time_of_ratio(between(root(&first), root(&last)).powf(*rho))
-                    }
-                    Self::LogSnr => process.time_of(between(first.log_snr(), last.log_snr())),
-                }
-            })
-            .collect();
-        // The ends are the span's, exactly, whatever the inversion rounds to.
-        if let Some(t) = times.first_mut() {
-            *t = span.end;
-        }
-        if n > 1 {
-            times[n - 1] = span.start;
-        }
-        Grid::new(times)
     }
 }

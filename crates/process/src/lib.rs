@@ -7,14 +7,20 @@
 mod denoiser;
 pub mod grid;
 mod marginal;
+mod nearest;
 pub mod oracle;
 mod prediction;
 mod process;
+mod rescheduled;
 pub mod schedule;
+mod thresholded;
 
 pub use denoiser::{Denoiser, DenoiserExt, Differentiable};
-pub use grid::{Grid, GridError, GridKind, Leg};
+pub use grid::{Grid, GridError, GridKind, GridTextError, Leg};
 pub use marginal::Marginal;
+pub use nearest::nearest;
 pub use prediction::{Coeffs, Prediction, TimeInput};
 pub use process::{Process, ProcessExt, Span};
-pub use schedule::{ProcessConfig, ProcessError};
+pub use rescheduled::{Rescheduled, common_span};
+pub use schedule::{ProcessConfig, ProcessError, ProcessTextError};
+pub use thresholded::{Clip, ClipError, Thresholded};

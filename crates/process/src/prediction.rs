@@ -27,6 +27,15 @@ pub enum Prediction {
         /// Root mean square of the centred data.
         sigma_data: f64,
     },
+    /// Not a posterior mean but the end of the probability flow's path through `x`, at the lowest level `level_min`
+    /// (Song et al. 2023, "Consistency models", appendix C): the preconditioning keeps `f(x) = x` at that level. What it makes is no
+    /// `E[x_0 | x]`: only the `consistency` solver samples it.
+    Consistency {
+        /// Root mean square of the centred data.
+        sigma_data: f64,
+        /// The noise level `sigma / alpha` at which paths end.
+        level_min: f64,
+    },
 }
 
 /// `D = c_skip x + c_out F(c_in x, c_noise)`.
@@ -41,7 +50,7 @@ pub struct Coeffs<S = f64> {
 }
 
 impl Prediction {
-    /// One of each, for tests and listings.
+    /// One of each that makes a posterior mean, for tests and listings.
     pub fn all() -> [Self; 6] {
         [Self::Clean, Self::Noise, Self::Velocity, Self::Flow, Self::Score, Self::Edm { sigma_data: 0.5 }]
     }
@@ -55,6 +64,7 @@ impl Prediction {
             Self::Flow => "flow",
             Self::Score => "score",
             Self::Edm { .. } => "edm",
+            Self::Consistency { .. } => "consistency",
         }
     }
 
@@ -63,7 +73,7 @@ impl Prediction {
     /// variance-preserving processes.
     pub fn coeffs<S: Coefficient>(&self, m: &Marginal<S>) -> Coeffs<S> {
         let (alpha, sigma) = (m.alpha.clone(), m.sigma.clone());
-        let sigma_d = if let Self::Edm { sigma_data } = self { *sigma_data } else { 1.0 };
+        let sigma_d = if let Self::Edm { sigma_data } | Self::Consistency { sigma_data, .. } = self { *sigma_data } else { 1.0 };
         let variance = alpha.square() * (sigma_d * sigma_d) + sigma.square();
         let c_in = variance.sqrt().recip();
         let (c_skip, c_out) = match self {
@@ -85,8 +95,37 @@ impl Prediction {
             Self::Score => (alpha.recip(), sigma / alpha),
             // Karras et al. 2022, table 1, with the signal scaled by alpha
             Self::Edm { .. } => (alpha * (sigma_d * sigma_d) / variance.clone(), sigma * sigma_d / variance.sqrt()),
+            // Song et al. 2023, appendix C, with x / alpha at level sigma / alpha: identity at the lowest level
+            Self::Consistency { level_min, .. } => {
+                let (level, d2) = (sigma / alpha.clone(), sigma_d * sigma_d);
+                let above = level.clone() - *level_min;
+                let c_skip = (above.square() + d2).recip() * d2 / alpha;
+                (c_skip, above * sigma_d / (level.square() + d2).sqrt())
+            }
         };
         Coeffs { c_skip, c_out, c_in }
+    }
+}
+
+impl Prediction {
+    /// What a network of this prediction would have to give for the same denoised data as a network of another: the output
+    /// `output` at the state `x`, both `[n, d]`, as `other` has it.
+    ///
+    /// `D = c_skip x + c_out F` holds for both, so `F' = ((c_skip - c_skip') x + c_out F) / c_out'`: one affine map, without the
+    /// detour over `D` that would lose digits where `alpha` is small. Where `alpha = 0` the noise and the score say nothing of the
+    /// data, and neither can be converted.
+    pub fn convert<S: Coefficient>(&self, other: &Self, x: &Batch, output: &Batch, m: &Marginal<S>) -> Batch {
+        if self == other {
+            return output.clone();
+        }
+        let (from, to) = (self.coeffs(m), other.coeffs(m));
+        let of_state = (from.c_skip - to.c_skip) / to.c_out.clone();
+        of_state.scale(x.clone()) + (from.c_out / to.c_out).scale(output.clone())
+    }
+
+    /// Whether the denoiser made of it is a posterior mean, which all solvers but `consistency` need.
+    pub fn is_posterior_mean(&self) -> bool {
+        !matches!(self, Self::Consistency { .. })
     }
 }
 
@@ -115,6 +154,9 @@ pub enum TimeInput {
     },
     /// The noise level `sigma / alpha` itself.
     Ratio,
+    /// Nothing: the same number at all times, for networks whose output is divided by the noise level and that need no more
+    /// (NCSNv2: Song and Ermon 2020, technique 3).
+    Untold,
 }
 
 impl TimeInput {
@@ -124,6 +166,7 @@ impl TimeInput {
             Self::QuarterLogRatio => process.at(t).ratio().ln() / 4.0,
             Self::Time { scale } => scale * t,
             Self::Ratio => process.at(t).ratio(),
+            Self::Untold => 0.0,
         }
     }
 }

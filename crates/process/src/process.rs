@@ -38,6 +38,17 @@ pub trait Process: Debug + Send + Sync {
     fn sigma(&self, t: Dual) -> Dual;
     /// Where the process is used.
     fn span(&self) -> Span;
+
+    /// Whether the formulas have all derivatives inside the span. A table's slopes jump at its times; solvers run on it, but the
+    /// orders they claim, which suppose derivatives, show only once steps are shorter than the table's.
+    fn smooth(&self) -> bool {
+        true
+    }
+
+    /// The number `T` of a discrete-time process, whose own times are 0, 1, ..., T - 1; none for a continuous one.
+    fn steps(&self) -> Option<usize> {
+        None
+    }
 }
 
 /// What every process can do.
@@ -102,5 +113,11 @@ impl<P: Process + ?Sized> Process for Box<P> {
     }
     fn span(&self) -> Span {
         (**self).span()
+    }
+    fn smooth(&self) -> bool {
+        (**self).smooth()
+    }
+    fn steps(&self) -> Option<usize> {
+        (**self).steps()
     }
 }

@@ -27,18 +27,29 @@ fn grids_decrease_between_exact_ends() {
 #[test]
 fn steps_are_equal_in_the_grids_own_coordinate() {
     for (name, process) in processes() {
-        for kind in GridKind::all() {
+        for kind in GridKind::all().into_iter().filter(|k| k.name() != "beta") {
+            let span = Span { start: process.span().at(0.1), end: process.span().at(0.7) };
+            let fraction = |t: f64| ((t - span.start) / (span.end - span.start)).clamp(0.0, 1.0);
+            let ln_ratio = |t: f64| process.at(t).ratio().ln();
             let coordinate = |t: f64| match kind {
                 GridKind::Uniform => t,
+                GridKind::Quadratic => fraction(t).sqrt(),
+                GridKind::Cosine => (1.0 - fraction(t)).acos(),
                 GridKind::Karras { rho } => process.at(t).ratio().powf(rho.recip()),
                 GridKind::LogSnr => process.at(t).log_snr(),
+                GridKind::Polyexponential { rho } => {
+                    let (low, high) = (ln_ratio(span.start), ln_ratio(span.end));
+                    ((ln_ratio(t) - low) / (high - low)).max(0.0).powf(rho.recip())
+                }
+                _ => panic!("no coordinate for {kind}: add it"),
             };
-            let span = Span { start: process.span().at(0.1), end: process.span().at(0.7) };
             let grid = kind.between(process.as_ref(), span, 11).expect("a grid");
             let places: Vec<f64> = grid.times().iter().map(|t| coordinate(*t)).collect();
             let whole = places[10] - places[0];
             let equal: Vec<f64> = (0..11).map(|i| places[0] + f64::from(i) / 10.0 * whole).collect();
-            assert!(largest_difference(&places, &equal) < 1e-9 * whole.abs(), "{name}, {kind:?}: {places:?}");
+            // The roots of polyexponential and cosine lose half the digits next to the data.
+            let tolerance = if ["polyexponential", "cosine", "quadratic"].contains(&kind.name()) { 1e-6 } else { 1e-9 };
+            assert!(largest_difference(&places, &equal) < tolerance * whole.abs(), "{name}, {kind:?}: {places:?}");
         }
     }
 }

@@ -112,7 +112,8 @@ fn views_of_a_denoiser_agree() {
 /// The closed-form flow of a Gaussian solves the probability flow's equation.
 #[test]
 fn the_flow_of_a_gaussian_follows_its_velocity() {
-    for (name, process) in processes() {
+    // Differences do not see the jump of a table's slope.
+    for (name, process) in processes().filter(|(_, p)| p.smooth()) {
         let d = Gaussian::new(process, vec![0.5], vec![0.2]);
         let span = d.process().span();
         for u in [0.2, 0.5, 0.8] {

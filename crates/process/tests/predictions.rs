@@ -60,6 +60,7 @@ proptest! {
                         let c_skip = m.alpha * 0.25 / total;
                         (x0 - c_skip * (m.alpha * x0 + m.sigma * eps)) / (m.sigma * 0.5 / total.sqrt())
                     }
+                    Prediction::Consistency { .. } => unreachable!("not among the predictions of the posterior mean"),
                 };
                 let target = rows_f64(prediction.coeffs(&m).target(&x, &on_device(x0)))[0];
                 // Targets divide x_0 - c_skip x, rounded at the size of c_skip x, by c_out.
@@ -83,6 +84,24 @@ fn edm_coefficients_are_the_papers() {
         assert!(close(c.c_out, sigma * s / (sigma * sigma + s * s).sqrt()));
         assert!(close(c.c_in, 1.0 / (sigma * sigma + s * s).sqrt()));
         assert!(close(TimeInput::QuarterLogRatio.at(&process, sigma), sigma.ln() / 4.0));
+    }
+}
+
+/// Song et al. 2023, eq. 5 and appendix C: at the lowest level a consistency model is the identity (on x / alpha), whatever its network
+/// says, and far above it is the network alone.
+#[test]
+fn consistency_coefficients_keep_the_boundary() {
+    for config in ProcessConfig::all() {
+        let process = config.build().expect("usual constants");
+        let first = process.at(process.span().start);
+        let prediction = Prediction::Consistency { sigma_data: 0.5, level_min: first.ratio() };
+        let c = prediction.coeffs(&first);
+        assert!(c.c_out == 0.0 && (c.c_skip * first.alpha - 1.0).abs() < 1e-15, "{}: {c:?}", config.name());
+        let far = process.at(process.time_of_ratio(5.0));
+        let (c, above) = (prediction.coeffs(&far), far.ratio() - first.ratio());
+        assert!((c.c_skip * far.alpha - 0.25 / (above * above + 0.25)).abs() < 1e-12, "{}", config.name());
+        assert!((c.c_out - 0.5 * above / (far.ratio().powi(2) + 0.25).sqrt()).abs() < 1e-12, "{}", config.name());
+        assert!(!prediction.is_posterior_mean() && Prediction::all().iter().all(Prediction::is_posterior_mean));
     }
 }
 

@@ -1,6 +1,6 @@
 //! Guidance: a model pushed away from a weaker one.
 
-use scorefield_process::{Denoiser, Process, ProcessExt};
+use scorefield_process::{Denoiser, Differentiable, Process, ProcessExt};
 use scorefield_tensor::{Batch, Coefficient, Column};
 use std::ops::RangeInclusive;
 
@@ -65,5 +65,31 @@ impl<M: Denoiser, G: Denoiser> Denoiser for Guided<M, G> {
         // Exactly the main model where its weight is one.
         let weight = Column(weights);
         weight.scale(main) + (-weight.clone() + 1.0).scale(self.guide.denoise_each(x, times))
+    }
+}
+
+/// `J^T = (1 - w) J_G^T + w J_M^T`.
+impl<M: Differentiable, G: Differentiable> Differentiable for Guided<M, G> {
+    fn pullback(&self, x: &Batch, t: f64, cotangent: &mut dyn FnMut(&Batch) -> Batch) -> (Batch, Batch) {
+        let weight = if self.reaches(t) { self.weight } else { 1.0 };
+        if weight == 1.0 {
+            return self.main.pullback(x, t, cotangent);
+        }
+        // The cotangent is asked for once, where both outputs are known: inside the pullback of both.
+        let mut rest = None;
+        let (_, of_main) = self.main.pullback(x, t, &mut |main| {
+            let mut whole = None;
+            let (_, of_guide) = self.guide.pullback(x, t, &mut |guide| {
+                let clean = guide.clone() + (main.clone() - guide.clone()) * weight;
+                let v = cotangent(&clean);
+                whole = Some((clean, v.clone()));
+                v * (1.0 - weight)
+            });
+            let (clean, v) = whole.expect("a pullback calls its cotangent");
+            rest = Some((clean, of_guide));
+            v * weight
+        });
+        let (clean, of_guide) = rest.expect("a pullback calls its cotangent");
+        (clean, of_main + of_guide)
     }
 }

@@ -6,15 +6,18 @@
 //! here knows that networks exist.
 
 pub mod check;
+pub mod density;
 mod guidance;
-mod nearest;
+pub mod ode;
+mod path;
 mod run;
 pub mod solver;
+pub mod tableau;
 mod trajectory;
 
-pub use check::check;
 pub use guidance::Guided;
-pub use nearest::nearest;
-pub use run::{Job, prior, sample, sample_with};
+pub use path::{Path, PathError};
+pub use run::{Job, prior, sample, sample_driven, sample_with};
+pub use scorefield_process::nearest;
 pub use solver::{Order, Past, Solver, SolverError, SolverKind};
 pub use trajectory::{Counted, Finish, Frame, Trajectory};

@@ -67,7 +67,20 @@ pub fn sample(
 
 /// [`sample`] with a denoiser for each batch: the way for conditions that differ from sample to sample.
 pub fn sample_with<D: Denoiser>(
+    denoiser: impl FnMut(&Range<u64>) -> D,
+    solver: &dyn Solver,
+    grid: &Grid,
+    job: &Job,
+    watch: impl FnMut(&Range<u64>, &Frame) -> ControlFlow<()>,
+) -> Option<Batch> {
+    sample_driven(denoiser, |streams| Box::new(streams), solver, grid, job, watch)
+}
+
+/// [`sample_with`] with a noise source of the caller's for each batch, made from the batch's streams: the way for samples that
+/// follow a [`Path`](crate::Path).
+pub fn sample_driven<D: Denoiser>(
     mut denoiser: impl FnMut(&Range<u64>) -> D,
+    mut source: impl FnMut(Streams) -> Box<dyn Noise>,
     solver: &dyn Solver,
     grid: &Grid,
     job: &Job,
@@ -76,8 +89,10 @@ pub fn sample_with<D: Denoiser>(
     let mut done = Vec::new();
     'batches: for range in job.batches() {
         let denoiser = denoiser(&range);
-        let mut streams = Streams::new(job.seed, range.clone().collect(), Purpose::Solver);
-        let run = Trajectory::from_prior(&denoiser, solver, grid, &mut streams, job.dim, (&job.device, job.dtype));
+        let streams = Streams::new(job.seed, range.clone().collect(), Purpose::Solver);
+        let start = prior(denoiser.process(), grid.times()[0], &streams, job.dim, (&job.device, job.dtype));
+        let mut noise = source(streams);
+        let run = Trajectory::new(&denoiser, solver, grid, noise.as_mut(), start);
         let mut last = None;
         for frame in run.finish(job.finish) {
             if watch(&range, &frame).is_break() {

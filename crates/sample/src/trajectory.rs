@@ -3,7 +3,7 @@
 //! There is no other: progress bars, early stops, recordings and previews are adapters around it.
 
 use crate::{Past, Solver, prior};
-use scorefield_process::{Denoiser, Grid, Leg, Process, ProcessExt};
+use scorefield_process::{Denoiser, Differentiable, Grid, Leg, Process, ProcessExt};
 use scorefield_tensor::{Batch, DType, Device, Noise, Streams};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -44,6 +44,19 @@ impl<D: Denoiser> Denoiser for Counted<D> {
     fn denoise_with_variance(&self, x: &Batch, t: f64) -> (Batch, Option<Batch>) {
         self.calls.fetch_add(1, Ordering::Relaxed);
         self.inner.denoise_with_variance(x, t)
+    }
+}
+
+/// A pullback counts as one call.
+impl<D: Differentiable> Differentiable for Counted<D> {
+    fn pullback(&self, x: &Batch, t: f64, cotangent: &mut dyn FnMut(&Batch) -> Batch) -> (Batch, Batch) {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        self.inner.pullback(x, t, cotangent)
+    }
+
+    fn pullback_each(&self, x: &Batch, times: &[f64], cotangent: &mut dyn FnMut(&Batch) -> Batch) -> (Batch, Batch) {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        self.inner.pullback_each(x, times, cotangent)
     }
 }
 

@@ -44,7 +44,7 @@ fn mistakes_are_explained() {
         ("EULER", vec!["\"euler\""]),
         ("", vec!["no solver \"\"", "euler, heun"]),
         ("ddim:etta=1", vec!["ddim", "\"etta\"", "\"eta\""]),
-        ("euler-maruyama:snr=1", vec!["euler-maruyama", "\"snr\"", "it has none"]),
+        ("euler-maruyama:snr=1", vec!["euler-maruyama", "\"snr\"", "\"eta\""]),
         ("ddim:eta=lots", vec!["ddim", "eta", "\"lots\"", "a number from 0 to 1"]),
         ("ddim:eta=1.5", vec!["eta", "\"1.5\"", "a number from 0 to 1"]),
         ("ddim:eta=nan", vec!["eta", "\"nan\"", "a number from 0 to 1"]),

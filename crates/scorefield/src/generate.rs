@@ -6,9 +6,9 @@
 use scorefield_data::Codec;
 use scorefield_model::{Model, ModelDenoiser};
 use scorefield_process::{Denoiser, Grid, Process};
-use scorefield_sample::{Finish, Guided, Job, Solver, sample_with};
+use scorefield_sample::{Finish, Guided, Job, Path, PathError, Solver, sample_driven};
 use scorefield_tensor::noise::Stream;
-use scorefield_tensor::{Batch, DType, Device, Purpose, rows};
+use scorefield_tensor::{Batch, DType, Device, Noise, Purpose, Streams, rows};
 use std::ops::{ControlFlow, Range};
 
 /// Which class each sample has.
@@ -63,6 +63,9 @@ pub enum GenerateError {
         /// What stands in it.
         found: f32,
     },
+    /// The grid does not fit the path.
+    #[error(transparent)]
+    Path(#[from] PathError),
     /// Guidance needs an unconditional model beside the conditional one.
     #[error("guidance {weight} was asked for, but the model {why}; leave guidance out, or use 1")]
     NoGuidance {
@@ -122,6 +125,8 @@ pub struct Generate<'a> {
     pub solver: &'a dyn Solver,
     /// Its times.
     pub grid: Grid,
+    /// The Brownian paths that drive the solver, the same for every number of steps; `None` draws noise for each step afresh.
+    pub path: Option<Path>,
     /// Classes.
     pub class: ClassChoice,
     /// Classifier-free guidance `D_u + w (D_c - D_u)` (Ho and Salimans 2022); none or 1 is the conditional model itself.
@@ -180,7 +185,7 @@ impl Generate<'_> {
     /// `None` when it broke off.
     ///
     /// # Errors
-    /// When guidance is asked of a model that has none.
+    /// When guidance is asked of a model that has none, or the grid has times too near each other for the path.
     pub fn run(
         &self,
         mut watch: impl FnMut(&Range<u64>, usize, &Batch) -> ControlFlow<()>,
@@ -222,7 +227,16 @@ impl Generate<'_> {
             }
         };
         let mut broke = false;
-        let drawn = sample_with(denoiser, self.solver, &self.grid, &job, |range, frame| {
+        if let Some(path) = &self.path {
+            path.fits(&self.grid)?;
+        }
+        let source = |streams: Streams| -> Box<dyn Noise> {
+            match &self.path {
+                Some(path) => path.noise(streams),
+                None => Box::new(streams),
+            }
+        };
+        let drawn = sample_driven(denoiser, source, self.solver, &self.grid, &job, |range, frame| {
             let flow = watch(range, frame.index, &frame.x);
             broke |= flow.is_break();
             flow

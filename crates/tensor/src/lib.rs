@@ -4,12 +4,14 @@
 //! States are rows: a [`Batch`] is a rank-2 tensor `[n, d]`, a picture being its `c * h * w` values in
 //! row-major CHW order. The element type is a run-time property: networks work in `f32`, exact oracles also in `f64`.
 
+pub mod brownian;
 mod column;
 mod device;
 mod dual;
 pub mod noise;
 mod rows;
 
+pub use brownian::{Brownian, BrownianError};
 pub use burn::tensor::{DType, Device, Gradients, Int, Tensor, TensorData};
 pub use column::{Coefficient, Column};
 pub use device::{DeviceError, device_named};

@@ -45,6 +45,8 @@ pub enum Purpose {
     Coupling = 13,
     /// The class of a sample.
     ClassDraw = 14,
+    /// The Brownian path behind a run.
+    Path = 20,
     /// Anything a caller does outside the library.
     User = 63,
 }
@@ -202,6 +204,13 @@ pub trait Noise {
     /// over disjoint intervals. A source that knows its path ties the increments of different grids together; others draw afresh.
     fn between(&mut self, like: &Batch, _t: f64, _s: f64) -> Batch {
         self.normal(like)
+    }
+
+    /// The increment of [`Noise::between`] and, independent of it, a second normal for the time integral of the path: over a step
+    /// `h` of a path in its own clock, `Delta W = sqrt(h) u` and `int (W - W_0) = h^(3/2) (u + v / sqrt 3) / 2`.
+    fn with_integral(&mut self, like: &Batch, t: f64, s: f64) -> (Batch, Batch) {
+        let u = self.between(like, t, s);
+        (u, self.normal(like))
     }
 
     /// Tells the source which step of the loop over time begins.

@@ -91,8 +91,7 @@ mod tests {
                 let stream = Stream::new(11, n as u64, Purpose::User, 0, draw);
                 // Every second case of whole numbers, where many pairings cost the same.
                 let number = |i| 10.0 * stream.uniform(i) - 3.0;
-                let cost: Vec<f64> =
-                    (0..n * n).map(number).map(|c: f64| if draw % 2 == 0 { c } else { c.round() }).collect();
+                let cost: Vec<f64> = (0..n * n).map(number).map(|c: f64| if draw % 2 == 0 { c } else { c.round() }).collect();
                 let columns = assignment(&cost, n);
                 let mut sorted = columns.clone();
                 sorted.sort_unstable();

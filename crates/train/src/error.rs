@@ -81,6 +81,18 @@ pub enum TrainError {
         /// Of the data.
         data: usize,
     },
+    /// The teacher of a distillation is not one for this run.
+    #[error("{}: the {what} of this teacher is {found}; expected {expected}: name another teacher, or change the recipe to match", path.display())]
+    Teacher {
+        /// Its file.
+        path: PathBuf,
+        /// What does not match.
+        what: &'static str,
+        /// The teacher's.
+        found: String,
+        /// What would do.
+        expected: String,
+    },
     /// A number in the recipe makes no run.
     #[error(transparent)]
     Config(#[from] ConfigError),

@@ -125,6 +125,8 @@ pub struct Objective {
 pub struct Drawn {
     /// One a row.
     pub times: Vec<f64>,
+    /// Its place in the span, from 0 to 1.
+    pub places: Vec<f64>,
     /// What the loss of each row is multiplied by, so that its mean is that over uniform bins.
     pub importance: Column,
     /// The number of each time among the levels of a discrete loss; zeros for others.
@@ -198,12 +200,12 @@ impl Objective {
         let drawn: Vec<(f64, f64)> = samples.iter().enumerate().map(share).map(place).collect();
         let importance = Column(drawn.iter().map(|d| d.1).collect());
         let times: Vec<f64> = drawn.into_iter().map(|d| d.0).collect();
-        let Some(count) = self.discrete() else { return Drawn { levels: vec![0; times.len()], times, importance } };
-        // A time stands for the level whose equal share of the span it lies in.
         let span = process.span();
-        let number = |t: &f64| ((t - span.start) / (span.end - span.start) * count as f64) as usize;
-        let levels: Vec<usize> = times.iter().map(|t| number(t).min(count - 1)).collect();
-        Drawn { times: levels.iter().map(|&i| level(process, i, count)).collect(), importance, levels }
+        let places: Vec<f64> = times.iter().map(|t| (t - span.start) / (span.end - span.start)).collect();
+        let Some(count) = self.discrete() else { return Drawn { levels: vec![0; times.len()], places, times, importance } };
+        // A time stands for the level whose equal share of the span it lies in.
+        let levels: Vec<usize> = places.iter().map(|p| ((p * count as f64) as usize).min(count - 1)).collect();
+        Drawn { times: levels.iter().map(|&i| level(process, i, count)).collect(), places, importance, levels }
     }
 
     /// The weights on the squared error of the network's output at the given times.

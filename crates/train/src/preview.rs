@@ -18,7 +18,7 @@ pub(crate) fn ending(codec: &Codec) -> &'static str {
     }
 }
 
-/// Samples by Heun's method on a Karras grid, every class in turn, and writes them.
+/// Samples by Heun's method on a Karras grid (a consistency model in two steps), every class in turn, and writes them.
 pub(crate) fn write(model: &Model, config: &PreviewConfig, seed: u64, path: &Path) -> Result<(), TrainError> {
     let io = |source| TrainError::Io { path: path.to_owned(), source };
     if let Some(folder) = path.parent() {
@@ -29,10 +29,12 @@ pub(crate) fn write(model: &Model, config: &PreviewConfig, seed: u64, path: &Pat
         let labels = (classes > 0).then(|| range.clone().map(|i| Some((i % classes) as u32)).collect());
         model.denoiser(labels)
     };
+    let posterior = model.meta().prediction.is_posterior_mean();
+    let (solver, steps) = if posterior { ("heun", config.steps.max(1)) } else { ("consistency", 2) };
     let solver =
-        "heun".parse::<SolverKind>().map_err(|e| TrainError::State { path: path.to_owned(), found: e.to_string() })?.build();
+        solver.parse::<SolverKind>().map_err(|e| TrainError::State { path: path.to_owned(), found: e.to_string() })?.build();
     let grid = GridKind::Karras { rho: 7.0 }
-        .grid(model.process(), config.steps.max(1))
+        .grid(model.process(), steps)
         .map_err(|e| TrainError::State { path: path.to_owned(), found: e.to_string() })?;
     let job = Job::new(seed, config.n as u64, model.dim());
     let Some(x) = sample_with(denoiser, &*solver, &grid, &job, |_, _| ControlFlow::Continue(())) else { return Ok(()) };

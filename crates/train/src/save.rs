@@ -6,7 +6,7 @@
 use crate::event::{Event, Observer};
 use crate::log::Log;
 use crate::{TrainError, Trainer, preview};
-use scorefield_model::{DataSummary, FORMAT, Model, ModelMeta, SamplingDefaults, TrainingSummary};
+use scorefield_model::{DataSummary, FORMAT, LearnedVariance, Model, ModelMeta, SamplingDefaults, TrainingSummary};
 use scorefield_nn::Params;
 
 impl Trainer<'_> {
@@ -19,8 +19,9 @@ impl Trainer<'_> {
         let meta = ModelMeta {
             format: FORMAT,
             network: self.config.network.clone(),
-            process: self.config.process,
+            process: self.config.process.clone(),
             prediction: self.config.prediction,
+            variance: self.config.network.learned_variance().then_some(LearnedVariance::Blend),
             time_input: self.config.time_input,
             codec: self.codec.clone(),
             sigma_data: self.sigma_data,
@@ -40,7 +41,7 @@ impl Trainer<'_> {
                 examples: self.dataset.len() as u64,
                 fingerprint: p.data.clone(),
             },
-            sampling: SamplingDefaults::default(),
+            sampling: SamplingDefaults::of(&self.config.prediction),
         };
         let averaged = Params::from_host(self.network.params(), self.state.ema[0].clone(), &self.device)
             .map_err(|e| TrainError::State { path: self.run.state(), found: e.to_string() })?;
@@ -60,7 +61,7 @@ impl Trainer<'_> {
             )));
             return Ok(false);
         }
-        self.run.save_state(&self.position, self.network.params(), &self.params.to_host(), &self.state)?;
+        self.run.save_state(&self.position, self.network.params(), &self.params.to_host(), &self.state, &self.memory)?;
         model.save(&self.run.model(), Some(&self.params))?;
         self.saved = step;
         observer.event(&Event::Saved { step });

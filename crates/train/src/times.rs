@@ -163,7 +163,7 @@ pub(crate) fn level(process: &dyn Process, index: usize, levels: usize) -> f64 {
 
 /// The inverse of the normal distribution function, by Newton's method on Acklam-style starting values: the start is the
 /// logistic approximation `ln(u / (1 - u)) / 1.702`, and each step doubles the digits.
-fn normal_quantile(u: f64) -> f64 {
+pub(crate) fn normal_quantile(u: f64) -> f64 {
     let u = u.clamp(1e-12, 1.0 - 1e-12);
     let mut z = (u / (1.0 - u)).ln() / 1.702;
     for _ in 0..60 {
@@ -178,7 +178,7 @@ fn normal_quantile(u: f64) -> f64 {
 }
 
 /// The normal distribution function: Taylor series next to zero, the continued fraction of Mills' ratio in the tails.
-fn normal_cdf(z: f64) -> f64 {
+pub(crate) fn normal_cdf(z: f64) -> f64 {
     let density = (-0.5 * z * z).exp() / std::f64::consts::TAU.sqrt();
     if z.abs() < 5.0 {
         let (mut term, mut sum) = (z, z);

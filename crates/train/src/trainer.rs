@@ -3,14 +3,18 @@
 //! Every random number is drawn by (seed, training example, purpose) from counters, and the data position is the step; so a
 //! resumed run is the uninterrupted run, bit for bit, on the same machine.
 
+use crate::ConsistencyConfig;
 use crate::average::OptimState;
 use crate::doctor::Doctor;
 use crate::event::{Event, Observer, StepReport};
 use crate::log::Log;
+use crate::memory::Memory;
 use crate::run::{Position, RunFolder};
+use crate::score_matching::MOST_DIMENSIONS;
 use crate::step::Step;
-use crate::{Length, TrainConfig, TrainError};
+use crate::{ConfigError, Length, Loss, TrainConfig, TrainError};
 use scorefield_data::{Codec, Dataset, stats};
+use scorefield_model::Model;
 use scorefield_nn::{Network, Params};
 use scorefield_process::Process;
 use scorefield_tensor::Device;
@@ -53,9 +57,13 @@ pub struct Trainer<'a> {
     pub(super) run: RunFolder,
     pub(super) network: Box<dyn Network>,
     pub(super) process: Box<dyn Process>,
+    /// Whose flow is distilled, if anyone's.
+    pub(super) teacher: Option<Model>,
     pub(super) device: Device,
     pub(super) params: Params,
     pub(super) state: OptimState,
+    /// What the objective has learned besides the network.
+    pub(super) memory: Memory,
     pub(super) position: Position,
     /// The step that was last saved.
     pub(super) saved: u64,
@@ -115,13 +123,20 @@ impl<'a> Trainer<'a> {
         if network.classes() != 0 && network.classes() != classes {
             return Err(TrainError::Classes { network: network.classes(), data: classes });
         }
+        let dimensions = codec.shape().len();
+        if config.objective.loss == Loss::ExactTrace && dimensions > MOST_DIMENSIONS {
+            let found = format!("exact-trace for examples of {dimensions} numbers");
+            return Err(ConfigError { key: "objective.loss", found, expected: "at most 64 numbers; take the sliced loss" }.into());
+        }
         let process = config.process.build()?;
+        let teacher = ConsistencyConfig::load_teacher(&config, &codec, device)?;
         let sigma_data = stats::sigma_data(dataset, &codec);
         let fingerprint = dataset.fingerprint();
         let mut doctor = Doctor::default();
         let mut notes = Vec::new();
+        let mut memory = Memory::new(&config.objective, config.seed);
         let (position, params, state) = if resume.is_some() {
-            let mut loaded = run.load_state(network.params(), device)?;
+            let mut loaded = run.load_state(network.params(), &mut memory, device)?;
             if loaded.0.data != fingerprint {
                 return Err(TrainError::OtherData { found: fingerprint, expected: loaded.0.data });
             }
@@ -161,9 +176,11 @@ impl<'a> Trainer<'a> {
             run,
             network,
             process,
+            teacher,
             device,
             params,
             state,
+            memory,
             position,
             saved,
             doctor,
@@ -248,7 +265,10 @@ impl<'a> Trainer<'a> {
                     bad = 0;
                     let smooth = if self.position.updates <= 1 { loss } else { 0.98 * self.position.loss + 0.02 * loss };
                     self.position.loss = smooth;
-                    if let Some(note) = self.doctor.step(loss, trivial) {
+                    // The consistency loss changes its scale with the number of levels: no verdict by it.
+                    if self.config.consistency.is_none()
+                        && let Some(note) = self.doctor.step(loss, trivial)
+                    {
                         observer.event(&Event::Note(note));
                     }
                     let examples = (self.config.batch * self.config.accumulate) as f64;

@@ -127,6 +127,7 @@ impl Eval {
             model,
             solver: &*built,
             grid: super::sample::grid_named(&defaults.grid)?.grid(model.process(), defaults.steps)?,
+            path: None,
             class: ClassChoice::Random,
             guidance: None,
             seed: self.seed,

@@ -48,8 +48,8 @@ impl Info {
             None if self.presets => list_presets()?,
             None if self.solvers => list("solvers", SolverKind::all().iter().map(|s| (s.to_string(), s.about().to_owned()))),
             None if self.recipes => list("recipes", recipes().iter().map(|r| (r.name.to_owned(), r.about().to_owned()))),
-            None if self.grids => list("grids", GridKind::all().iter().map(|g| (g.name().to_owned(), about_grid(g).to_owned()))),
-            None => list("processes", ProcessConfig::all().iter().map(|p| (name_of(p), toml_of(p)))),
+            None if self.grids => list("grids", GridKind::named().iter().map(|g| (g.name().to_owned(), g.about().to_owned()))),
+            None => list("processes", ProcessConfig::named().iter().map(|p| (p.name().to_owned(), options_of(p)))),
         };
         context.result(&json, &text)?;
         Ok(Ended::Done)
@@ -67,23 +67,9 @@ fn list(what: &str, rows: impl Iterator<Item = (String, String)>) -> (Value, Str
     (json!({ what: rows }), text)
 }
 
-fn about_grid(grid: &GridKind) -> &'static str {
-    match grid {
-        GridKind::Uniform => "equal steps in time",
-        GridKind::Karras { .. } => "equal steps in (sigma/alpha)^(1/rho), rho 7 unless said (Karras et al. 2022, eq. 5)",
-        GridKind::LogSnr => "equal steps in the log signal-to-noise ratio",
-    }
-}
-
-fn name_of(process: &ProcessConfig) -> String {
-    let value = serde_json::to_value(process).unwrap_or_default();
-    value["name"].as_str().unwrap_or_default().to_owned()
-}
-
-fn toml_of(process: &ProcessConfig) -> String {
-    let value = serde_json::to_value(process).unwrap_or_default();
-    let Some(map) = value.as_object() else { return String::new() };
-    map.iter().filter(|(k, _)| *k != "name").map(|(k, v)| format!("{k} = {v}")).collect::<Vec<_>>().join(", ")
+/// The options of a process with their usual values.
+fn options_of(process: &ProcessConfig) -> String {
+    process.options().iter().map(|(k, v)| format!("{k} = {v}")).collect::<Vec<_>>().join(", ")
 }
 
 fn list_presets() -> Result<(Value, String)> {
@@ -154,7 +140,7 @@ fn of_model(path: &Path) -> Result<(Value, String)> {
     row("layout", format!("scorefield, format {}", meta.format));
     row("parameters", network.parameters().to_string());
     row("shape", format!("{} ({})", codec.shape(), codec.channels().join(", ")));
-    row("process", format!("{} {}", name_of(&meta.process), toml_of(&meta.process)));
+    row("process", meta.process.to_string());
     row("prediction", serde_json::to_string(&meta.prediction)?);
     row("classes", if codec.classes().is_empty() { "none".into() } else { codec.classes().join(", ") });
     row("weights", if raw { "averaged (what is sampled) and raw" } else { "averaged" }.into());

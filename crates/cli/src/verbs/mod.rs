@@ -5,6 +5,8 @@ pub(crate) mod check;
 pub(crate) mod demo;
 pub(crate) mod eval;
 pub(crate) mod info;
+pub(crate) mod latent;
+pub(crate) mod nll;
 pub(crate) mod plot;
 pub(crate) mod predict;
 pub(crate) mod sample;

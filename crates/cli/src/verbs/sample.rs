@@ -8,8 +8,8 @@ use clap::Args;
 use scorefield::data::write::{self, Picture};
 use scorefield::data::{Codec, Shape};
 use scorefield::model::{Model, Weights};
-use scorefield::process::GridKind;
-use scorefield::sample::{SolverKind, nearest};
+use scorefield::process::{GridKind, GridTextError};
+use scorefield::sample::{Path as BrownianPath, SolverKind};
 use scorefield::tensor::{DType, rows};
 use scorefield::{ClassChoice, Generate};
 use serde_json::json;
@@ -35,6 +35,9 @@ pub(crate) struct Sample {
     /// Spacing of the steps: uniform, karras[:rho=R] or log-snr
     #[arg(long, value_name = "NAME")]
     grid: Option<String>,
+    /// Follow one Brownian path a sample, the same for every number of steps of a grid, in CELLS cells (1024; more for more steps)
+    #[arg(long, value_name = "CELLS", num_args = 0..=1, require_equals = true, default_missing_value = "1024")]
+    path: Option<u32>,
     /// A class by name or number, each (in turn), random or none; each if left out
     #[arg(long, value_name = "C")]
     class: Option<String>,
@@ -107,6 +110,15 @@ impl Sample {
         let grid = grid_kind
             .grid(model.process(), steps)
             .map_err(|e| misuse(format!("--steps {steps} --grid {}: {e}", grid_kind.name())))?;
+        let path = match self.path {
+            Some(cells) => {
+                let path =
+                    BrownianPath::new(model.process(), &grid_kind, cells).map_err(|e| misuse(format!("--path={cells}: {e}")))?;
+                path.fits(&grid).map_err(|e| misuse(format!("--path={cells} --steps {steps}: {e}")))?;
+                Some(path)
+            }
+            None => None,
+        };
         let classes = model.network().classes();
         let class = match &self.class {
             Some(text) => ClassChoice::parse(text, codec, classes)?,
@@ -118,6 +130,7 @@ impl Sample {
             model: &model,
             solver: &*built,
             grid,
+            path,
             class,
             guidance: self.guidance,
             seed: self.seed,
@@ -177,24 +190,18 @@ pub(crate) fn load(context: &Context, path: &Path, weights: Weights) -> Result<M
     Ok(Model::load(path, weights, &context.device)?)
 }
 
-/// A grid by name, with the exponent of Karras's behind a colon.
+/// A grid by name with its options; behind `times=` and `levels=` a list or a file of one.
 pub(crate) fn grid_named(text: &str) -> Result<GridKind> {
-    let (name, option) = text.split_once(':').map_or((text, None), |(n, o)| (n, Some(o)));
-    let Some(kind) = GridKind::all().into_iter().find(|k| k.name() == name) else {
-        let near = nearest(name, GridKind::all().iter().map(GridKind::name)).unwrap_or_default();
-        return Err(misuse(format!(
-            "there is no grid \"{name}\"; did you mean \"{near}\"? Grids are uniform, karras[:rho=R], log-snr"
-        )));
-    };
-    match (kind, option) {
-        (kind, None) => Ok(kind),
-        (GridKind::Karras { .. }, Some(option)) => {
-            let rho = option.strip_prefix("rho=").and_then(|v| v.parse().ok()).filter(|r: &f64| *r > 0.0 && r.is_finite());
-            rho.map(|rho| GridKind::Karras { rho })
-                .ok_or_else(|| misuse(format!("grid {text}: expected karras:rho=R with R above 0")))
+    let listed = text.split_once('=').filter(|(name, _)| ["times", "levels"].contains(name));
+    let text = match listed {
+        Some((name, path)) if Path::new(path).is_file() => {
+            let numbers = std::fs::read_to_string(path).map_err(|e| misuse(format!("{path}: {e}")))?;
+            let words = numbers.split(|c: char| c.is_whitespace() || ",;".contains(c)).filter(|w| !w.is_empty());
+            format!("{name}={}", words.collect::<Vec<_>>().join(";"))
         }
-        (_, Some(option)) => Err(misuse(format!("grid {name} has no option \"{option}\""))),
-    }
+        _ => text.to_owned(),
+    };
+    text.parse().map_err(|e: GridTextError| misuse(e.to_string()))
 }
 
 fn default_output(codec: &Codec, trajectory: bool) -> PathBuf {
@@ -207,7 +214,7 @@ fn default_output(codec: &Codec, trajectory: bool) -> PathBuf {
 }
 
 /// Refuses an ending that cannot hold these samples before any time is spent on them.
-fn check_output(path: &Path, codec: &Codec, trajectory: bool) -> Result<()> {
+pub(super) fn check_output(path: &Path, codec: &Codec, trajectory: bool) -> Result<()> {
     let picture = matches!(codec.shape(), Shape::Image { .. });
     let ending = path.extension().map(|e| e.to_string_lossy().to_lowercase());
     let fits = match ending.as_deref() {

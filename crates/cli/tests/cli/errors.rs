@@ -8,7 +8,7 @@ use tempfile::tempdir;
 
 /// Runs a command that must fail with a status and say all the words; nothing of it on stdout.
 #[track_caller]
-fn refused(folder: &Path, status: i32, arguments: &[&str], words: &[&str]) {
+pub(crate) fn refused(folder: &Path, status: i32, arguments: &[&str], words: &[&str]) {
     let (found, stdout, error) = run(folder, arguments);
     assert_eq!(found, status, "{arguments:?}: {error}");
     assert!(stdout.is_empty(), "{arguments:?}: {stdout}");
@@ -77,7 +77,7 @@ fn names_that_do_not_exist_are_told_with_the_nearest() {
     refused(path, 2, &["bench", "smal28"], &["small28"]);
     refused(path, 2, &["eval", "run", "digits", "--features", "rwa"], &["raw"]);
     refused(path, 2, &["smaple", "run"], &["sample"]);
-    refused(path, 2, &["nll", "run", "digits"], &["does not have likelihoods"]);
+    refused(path, 2, &["solve", "run", "digits"], &["does not have inverse problems"]);
     refused(path, 2, &["sample", "run", "--nmber", "3"], &["--number"]);
     refused(path, 2, &["sample", "run", "-n", "0"], &["at least one"]);
     refused(path, 2, &["sample", "run", "--device", "cuda"], &["--features cuda"]);

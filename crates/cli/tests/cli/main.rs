@@ -1,6 +1,8 @@
 //! The command line from outside: what it writes, what it says, how it ends.
 
 mod common;
+mod density;
 mod errors;
+mod plots;
 mod samples;
 mod signals;

@@ -1,6 +1,6 @@
 //! Gaussian data: the one law for which every solver, likelihood and posterior has a closed form.
 
-use crate::{Denoiser, Process, ProcessExt};
+use crate::{Denoiser, Differentiable, Process, ProcessExt};
 use scorefield_tensor::{Batch, Tensor, TensorData};
 
 /// `x_0 ~ N(mean, diag(variance))` under a process.
@@ -42,12 +42,40 @@ impl<P: Process> Gaussian<P> {
             .sum()
     }
 
+    /// `k x + (1 - k alpha) mean`, `k = alpha v / (alpha^2 v + sigma^2)`: at one time, or at one a row.
+    fn affine(&self, x: &Batch, times: &[f64]) -> Batch {
+        let (mut gains, mut offsets) = (Vec::new(), Vec::new());
+        for m in times.iter().map(|t| self.process.at(*t)) {
+            for (mean, v) in self.mean.iter().zip(&self.variance) {
+                let k = m.alpha * v / (m.alpha * m.alpha * v + m.sigma * m.sigma);
+                gains.push(k);
+                offsets.push(mean - k * m.alpha * mean);
+            }
+        }
+        let shape = [times.len(), self.mean.len()];
+        let tensor = |values: Vec<f64>| Tensor::<2>::from_data(TensorData::new(values, shape), (&x.device(), x.dtype()));
+        x.clone() * tensor(gains) + tensor(offsets)
+    }
+
     /// Where the probability flow carries entry `i` of a state from `t` to `s`: standardised values are kept, so
     /// `x_s = m_s + sqrt(v_s / v_t) (x_t - m_t)`.
     pub fn flow(&self, i: usize, x: f64, t: f64, s: f64) -> f64 {
         let ((m_t, v_t), (m_s, v_s)) = (self.marginal(i, t), self.marginal(i, s));
         m_s + (v_s / v_t).sqrt() * (x - m_t)
     }
+}
+
+impl<P: Process> Gaussian<P> {
+    /// `alpha v / (alpha^2 v + sigma^2)` for every entry: how far the posterior mean follows the state, the diagonal of its Jacobian.
+    fn gains(&self, alpha: f64, sigma: f64) -> Vec<f64> {
+        self.variance.iter().map(|v| alpha * v / (alpha * alpha * v + sigma * sigma)).collect()
+    }
+}
+
+/// One row `[1, d]` in the element type and on the device of `like`.
+fn row(values: Vec<f64>, like: &Batch) -> Batch {
+    let d = values.len();
+    Tensor::<2>::from_data(TensorData::new(values, [1, d]), (&like.device(), like.dtype()))
 }
 
 impl<P: Process> Denoiser for Gaussian<P> {
@@ -59,10 +87,23 @@ impl<P: Process> Denoiser for Gaussian<P> {
     fn denoise(&self, x: &Batch, t: f64) -> Batch {
         let d = self.mean.len();
         assert_eq!(x.dims()[1], d, "a state of {} entries meets a law of {d}", x.dims()[1]);
+        self.affine(x, &[t])
+    }
+
+    #[track_caller]
+    fn denoise_each(&self, x: &Batch, times: &[f64]) -> Batch {
+        let n = x.dims()[0];
+        assert_eq!(times.len(), n, "{} times for {n} rows", times.len());
+        self.affine(x, times)
+    }
+}
+
+impl<P: Process> Differentiable for Gaussian<P> {
+    #[track_caller]
+    fn pullback(&self, x: &Batch, t: f64, cotangent: &mut dyn FnMut(&Batch) -> Batch) -> (Batch, Batch) {
         let m = self.process.at(t);
-        let row = |values: Vec<f64>| Tensor::<2>::from_data(TensorData::new(values, [1, d]), (&x.device(), x.dtype()));
-        let gains: Vec<f64> = self.variance.iter().map(|v| m.alpha * v / (m.alpha * m.alpha * v + m.sigma * m.sigma)).collect();
-        let offsets = gains.iter().zip(&self.mean).map(|(k, mean)| mean - k * m.alpha * mean).collect();
-        x.clone() * row(gains) + row(offsets)
+        let clean = self.denoise(x, t);
+        let v = cotangent(&clean);
+        (clean, v * row(self.gains(m.alpha, m.sigma), x))
     }
 }

@@ -1,6 +1,6 @@
 //! Gaussian mixtures: multimodal data whose score is still exact.
 
-use crate::{Denoiser, Process, ProcessExt};
+use crate::{Denoiser, Differentiable, Process, ProcessExt};
 use scorefield_tensor::{Batch, Tensor, TensorData, rows_f64};
 
 /// One component: its weight, mean `[d]` and Cholesky-free covariance given by orthonormal axes and variances.
@@ -85,6 +85,48 @@ impl<P: Process> Mixture<P> {
             .collect()
     }
 
+    /// Mean and covariance of `x_t`: `alpha m` and `alpha^2 C + sigma^2 I`, with those of the data
+    /// `m = sum_k w_k mu_k`, `C = sum_k w_k (C_k + (mu_k - m) (mu_k - m)^T)`.
+    pub fn moments(&self, t: f64) -> (Vec<f64>, Vec<Vec<f64>>) {
+        let at = self.process.at(t);
+        let d = self.components[0].mean.len();
+        let mut mean = vec![0.0; d];
+        for c in &self.components {
+            mean.iter_mut().zip(&c.mean).for_each(|(m, v)| *m += c.ln_weight.exp() * v);
+        }
+        let mut covariance = vec![vec![0.0; d]; d];
+        for c in &self.components {
+            for (i, row) in covariance.iter_mut().enumerate() {
+                for (j, entry) in row.iter_mut().enumerate() {
+                    let within: f64 = c.axes.iter().zip(&c.variances).map(|(axis, v)| axis[i] * v * axis[j]).sum();
+                    *entry += c.ln_weight.exp() * (within + (c.mean[i] - mean[i]) * (c.mean[j] - mean[j]));
+                }
+            }
+        }
+        for (i, row) in covariance.iter_mut().enumerate() {
+            row.iter_mut().for_each(|v| *v *= at.alpha * at.alpha);
+            row[i] += at.sigma * at.sigma;
+        }
+        (mean.iter().map(|m| at.alpha * m).collect(), covariance)
+    }
+
+    /// An exact sample of `alpha x_0 + sigma eps` from a uniform number, which chooses the component, and `d` standard normals; the
+    /// data themselves at (1, 0).
+    pub fn draw(&self, u: f64, z: &[f64], (alpha, sigma): (f64, f64)) -> Vec<f64> {
+        let mut left = u;
+        let chosen = self.components.iter().find(|c| {
+            left -= c.ln_weight.exp();
+            left < 0.0
+        });
+        let c = chosen.unwrap_or(&self.components[self.components.len() - 1]);
+        let mut x: Vec<f64> = c.mean.iter().map(|m| alpha * m).collect();
+        for ((axis, v), z) in c.axes.iter().zip(&c.variances).zip(z) {
+            let along = (alpha * alpha * v + sigma * sigma).sqrt() * z;
+            x.iter_mut().zip(axis).for_each(|(x, a)| *x += along * a);
+        }
+        x
+    }
+
     /// `ln p_t(x)` of one state, in nats.
     pub fn ln_density(&self, x: &[f64], t: f64) -> f64 {
         let m = self.process.at(t);
@@ -108,6 +150,61 @@ impl<P: Process> Mixture<P> {
         }
         out
     }
+
+    /// The Jacobian of [`Mixture::posterior_mean`] times `v`: `J = alpha / sigma^2 Cov[x_0 | x]`, which is symmetric.
+    ///
+    /// The covariance is that within the components, `alpha / sigma^2 Cov_k = alpha C_k M_k^-1`, and that of their means `m_k` about
+    /// the common one: `J v = sum_k r_k (alpha C_k M_k^-1 v + alpha / sigma^2 m_k <m_k - m, v>)`.
+    pub fn jacobian_times(&self, x: &[f64], t: f64, v: &[f64]) -> Vec<f64> {
+        let m = self.process.at(t);
+        let (alpha, sigma) = (m.alpha, m.sigma);
+        let dot = |a: &[f64], b: &[f64]| -> f64 { a.iter().zip(b).map(|(a, b)| a * b).sum() };
+        let parts = self.parts(x, alpha, sigma);
+        let total = ln_sum_exp(parts.iter().map(|p| p.0));
+        let mean = self.posterior_mean(x, t);
+        let mut out = vec![0.0; x.len()];
+        for (c, (ln, along)) in self.components.iter().zip(&parts) {
+            let r = (ln - total).exp();
+            // m_k - m, with m_k the posterior mean within the component.
+            let mut offset: Vec<f64> = c.mean.iter().zip(&mean).map(|(mk, m)| mk - m).collect();
+            for ((axis, variance), u) in c.axes.iter().zip(&c.variances).zip(along) {
+                let gain = alpha * variance / (alpha * alpha * variance + sigma * sigma);
+                offset.iter_mut().zip(axis).for_each(|(o, a)| *o += gain * u * a);
+                let within = r * gain * dot(axis, v);
+                out.iter_mut().zip(axis).for_each(|(o, a)| *o += within * a);
+            }
+            // sum_k r_k m (m_k - m) = 0: the offset stands for m_k on both sides.
+            let between = r * alpha / (sigma * sigma) * dot(&offset, v);
+            out.iter_mut().zip(&offset).for_each(|(o, m)| *o += between * m);
+        }
+        out
+    }
+}
+
+impl<P: Process> Differentiable for Mixture<P> {
+    #[track_caller]
+    fn pullback(&self, x: &Batch, t: f64, cotangent: &mut dyn FnMut(&Batch) -> Batch) -> (Batch, Batch) {
+        self.pullback_each(x, &vec![t; x.dims()[0]], cotangent)
+    }
+
+    #[track_caller]
+    fn pullback_each(&self, x: &Batch, times: &[f64], cotangent: &mut dyn FnMut(&Batch) -> Batch) -> (Batch, Batch) {
+        let d = x.dims()[1];
+        let clean = self.denoise_each(x, times);
+        let v = rows_f64(cotangent(&clean));
+        let back = by_row(x, times, |i, x, t| self.jacobian_times(x, t, &v[i * d..][..d]));
+        (clean, back)
+    }
+}
+
+/// A function of rows and times on the host, as a batch like `x`.
+#[track_caller]
+fn by_row(x: &Batch, times: &[f64], f: impl Fn(usize, &[f64], f64) -> Vec<f64>) -> Batch {
+    let [n, d] = x.dims();
+    assert_eq!(times.len(), n, "{} times for {n} rows", times.len());
+    let host = rows_f64(x.clone());
+    let out: Vec<f64> = host.chunks(d).zip(times).enumerate().flat_map(|(i, (row, &t))| f(i, row, t)).collect();
+    Tensor::from_data(TensorData::new(out, [n, d]), (&x.device(), x.dtype()))
 }
 
 impl<P: Process> Denoiser for Mixture<P> {
@@ -117,11 +214,14 @@ impl<P: Process> Denoiser for Mixture<P> {
 
     #[track_caller]
     fn denoise(&self, x: &Batch, t: f64) -> Batch {
-        let [n, d] = x.dims();
+        self.denoise_each(x, &vec![t; x.dims()[0]])
+    }
+
+    #[track_caller]
+    fn denoise_each(&self, x: &Batch, times: &[f64]) -> Batch {
+        let d = x.dims()[1];
         assert_eq!(d, self.components[0].mean.len(), "a state of {d} entries meets another law");
-        let host = rows_f64(x.clone());
-        let out: Vec<f64> = host.chunks(d).flat_map(|row| self.posterior_mean(row, t)).collect();
-        Tensor::from_data(TensorData::new(out, [n, d]), (&x.device(), x.dtype()))
+        by_row(x, times, |_, row, t| self.posterior_mean(row, t))
     }
 }
 

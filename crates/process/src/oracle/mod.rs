@@ -1,7 +1,11 @@
 //! Data laws whose marginals, scores and posterior means are closed formulas: what everything else is tested on.
 
+mod empirical;
 mod gaussian;
 mod mixture;
+mod path_ends;
 
+pub use empirical::Empirical;
 pub use gaussian::Gaussian;
 pub use mixture::Mixture;
+pub use path_ends::PathEnds;

@@ -5,17 +5,49 @@
 //! `x_s = alpha_s x_0 + sqrt(sigma_s^2 - tau^2) eps + tau w`, where `x_0` and `eps` are the model's expectations.
 //!
 //! `eta = 0` is the exponential integrator of first order on the probability flow (DPM-Solver-1, and Euler in `sigma / alpha`):
-//! order 1. `eta = 1` is DDPM's ancestral step of the small variance: weak order 1. One evaluation a step.
+//! order 1. `clip` and `quantile` bound `x_0` alone, `eps` staying the model's, so that the two disagree: diffusers' default for models of
+//! pictures, without an order. A bounded denoiser bounds both. `eta = 1` is DDPM's ancestral step of the small variance: weak order 1. One evaluation a step.
 
 use super::{Key, Method, Order, Past, Solver};
 use scorefield_process::{Denoiser, Leg, ProcessExt};
-use scorefield_tensor::{Batch, Noise};
+use scorefield_tensor::{Batch, Noise, Tensor, TensorData, rows_f64};
 
 /// `x_s = alpha_s x_0 + sqrt(sigma_s^2 - tau^2) eps + tau w`.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Ddim {
     /// Noise of a step, from 0 (none) to 1 (that of the reverse SDE).
     pub eta: f64,
+    /// `x_0` is cut to [-clip, clip]; infinite for no bound.
+    pub clip: f64,
+    /// If not 0, `x_0` is cut instead to [-q, q] and divided by q, the quantile of `|x_0|` over the entries of a sample, no less than 1 and no
+    /// more than `clip` (dynamic thresholding, Saharia et al. 2022, section 2.3).
+    pub quantile: f64,
+}
+
+impl Default for Ddim {
+    fn default() -> Self {
+        Self { eta: 0.0, clip: f64::INFINITY, quantile: 0.0 }
+    }
+}
+
+impl Ddim {
+    fn bounded(&self, x0: Batch) -> Batch {
+        let [n, d] = x0.dims();
+        if self.quantile == 0.0 || n * d == 0 {
+            return if self.clip.is_finite() { x0.clamp(-self.clip, self.clip) } else { x0 };
+        }
+        let on = (&x0.device(), x0.dtype());
+        let mut values = rows_f64(x0);
+        for row in values.chunks_exact_mut(d) {
+            let mut sorted: Vec<f64> = row.iter().map(|v| v.abs()).collect();
+            sorted.sort_by(f64::total_cmp);
+            let place = self.quantile * (d - 1) as f64;
+            let (low, high) = (sorted[place.floor() as usize], sorted[place.ceil() as usize]);
+            let q = (low + place.fract() * (high - low)).max(1.0).min(self.clip);
+            row.iter_mut().for_each(|v| *v = v.clamp(-q, q) / q);
+        }
+        Tensor::from_data(TensorData::new(values, [n, d]), on)
+    }
 }
 
 impl Solver for Ddim {
@@ -24,6 +56,9 @@ impl Solver for Ddim {
     }
 
     fn order(&self) -> Order {
+        if self.clip.is_finite() || self.quantile > 0.0 {
+            return Order::None;
+        }
         if self.eta == 0.0 { Order::Deterministic(1) } else { Order::Weak(1) }
     }
 
@@ -31,6 +66,7 @@ impl Solver for Ddim {
         let (at_t, at_s) = (d.process().at(leg.t), d.process().at(leg.s));
         let x0 = d.denoise(x, leg.t);
         let eps = at_t.noise(x, &x0);
+        let x0 = self.bounded(x0);
         past.push(leg.t, x, x0.clone());
         if self.eta == 0.0 {
             return at_s.perturb(&x0, &eps);
@@ -47,6 +83,10 @@ impl Method for Ddim {
     }
 
     fn keys(&mut self) -> Vec<Key<'_>> {
-        vec![Key::number("eta", "noise of a step: 0 none, 1 that of the reverse SDE", &mut self.eta, 0.0..=1.0)]
+        vec![
+            Key::number("eta", "noise of a step: 0 none, 1 that of the reverse SDE", &mut self.eta, 0.0..=1.0),
+            Key::number("clip", "bound of x_0, eps staying the model's", &mut self.clip, 0.0..=f64::INFINITY),
+            Key::number("quantile", "dynamic thresholding of x_0 at it, 0 for none", &mut self.quantile, 0.0..=1.0),
+        ]
     }
 }

@@ -16,6 +16,16 @@ pub trait Method: Solver {
         GridKind::Karras { rho: 7.0 }
     }
 
+    /// Whether it samples models of paths' ends (consistency models) and no others.
+    fn samples_path_ends(&self) -> bool {
+        false
+    }
+
+    /// Whether it chooses its own steps within a leg, so that a grid of two times is enough.
+    fn adaptive(&self) -> bool {
+        false
+    }
+
     /// Its options, each with the field it sets.
     fn keys(&mut self) -> Vec<Key<'_>> {
         Vec::new()
@@ -87,6 +97,56 @@ solvers! {
     PredictorCorrector,
     /// [`DpmPp2M`].
     DpmPp2M,
+    /// [`DpmSolver`].
+    DpmSolver,
+    /// [`DpmMultistep`].
+    DpmMultistep,
+    /// [`DpmPp2S`].
+    DpmPp2S,
+    /// [`DpmPp3M`].
+    DpmPp3M,
+    /// [`UniPc`].
+    UniPc,
+    /// [`Deis`].
+    Deis,
+    /// [`EulerAncestral`].
+    EulerAncestral,
+    /// [`Dpm2Ancestral`].
+    Dpm2Ancestral,
+    /// [`DpmPp2SAncestral`].
+    DpmPp2SAncestral,
+    /// [`DpmPpSde`].
+    DpmPpSde,
+    /// [`DpmPp2MSde`].
+    DpmPp2MSde,
+    /// [`DpmPp3MSde`].
+    DpmPp3MSde,
+    /// [`Sra`].
+    Sra,
+    /// [`AdaptiveSde`].
+    AdaptiveSde,
+    /// [`AnnealedLangevin`].
+    AnnealedLangevin,
+    /// [`Consistency`].
+    Consistency,
+    /// [`Midpoint`].
+    Midpoint,
+    /// [`Rk4`].
+    Rk4,
+    /// [`BogackiShampine`].
+    BogackiShampine,
+    /// [`DormandPrince`].
+    DormandPrince,
+    /// [`Tsit5`].
+    Tsit5,
+    /// [`Dpm2`].
+    Dpm2,
+    /// [`Lms`].
+    Lms,
+    /// [`Ipndm`].
+    Ipndm,
+    /// [`EtdAb`].
+    EtdAb,
 }
 
 impl SolverKind {
@@ -103,6 +163,16 @@ impl SolverKind {
     /// The spacing that suits it.
     pub fn default_grid(&self) -> GridKind {
         self.method().default_grid()
+    }
+
+    /// Whether it samples consistency models and no others; all the rest need posterior means.
+    pub fn samples_path_ends(&self) -> bool {
+        self.method().samples_path_ends()
+    }
+
+    /// Whether it chooses its own steps within a leg, so that a grid of two times is enough.
+    pub fn adaptive(&self) -> bool {
+        self.method().adaptive()
     }
 
     /// The claimed order.
@@ -214,7 +284,8 @@ impl FromStr for SolverKind {
         let (name, all) = (name.trim(), Self::all());
         let names: Vec<&'static str> = all.iter().map(Self::name).collect();
         let Some(mut kind) = all.into_iter().find(|k| k.name() == name) else {
-            let nearest = nearest(name, names.iter().copied()).unwrap_or_default();
+            // Papers write DPM-Solver++, the names here spell it.
+            let nearest = nearest(&name.replace('+', "p"), names.iter().copied()).unwrap_or_default();
             return Err(SolverError::UnknownSolver { found: name.to_string(), nearest, known: names.join(", ") });
         };
 

@@ -3,29 +3,74 @@
 //! A new solver is one short file beside these (a struct with its options, `Solver` for the step, `Method` for its name on the
 //! command line) and one line in the list in `kind.rs`; the tests walk that list.
 
+mod adaptive_sde;
+mod ancestral;
+mod annealed_langevin;
 mod churn;
+mod clock;
+mod consistency;
 mod ddim;
 mod ddpm;
+mod deis;
+mod dpm2;
+mod dpm2_ancestral;
+mod dpm_multistep;
+mod dpm_solver;
 mod dpmpp_2m;
+mod dpmpp_2m_sde;
+mod dpmpp_2s;
+mod dpmpp_2s_ancestral;
+mod dpmpp_3m;
+mod dpmpp_3m_sde;
+mod dpmpp_sde;
 mod euler;
+mod euler_ancestral;
 mod euler_maruyama;
+mod exponential;
 mod heun;
-mod key;
+pub(crate) mod key;
 mod kind;
+mod lagrange;
+mod multistep;
 mod predictor_corrector;
 mod reverse;
+mod runge_kutta;
+mod sra;
+mod unipc;
 
+pub use adaptive_sde::AdaptiveSde;
+pub use ancestral::Ancestral;
+pub use annealed_langevin::{AnnealedLangevin, StepRule};
 pub use churn::Churn;
+pub use clock::Clock;
+pub use consistency::Consistency;
 pub use ddim::Ddim;
 pub use ddpm::Ddpm;
+pub use deis::{Basis, Deis};
+pub use dpm_multistep::{DpmMultistep, Third};
+pub use dpm_solver::{DpmSolver, Nodes};
+pub use dpm2::Dpm2;
+pub use dpm2_ancestral::Dpm2Ancestral;
 pub use dpmpp_2m::DpmPp2M;
+pub use dpmpp_2m_sde::{DpmPp2MSde, Extrapolation, Held};
+pub use dpmpp_2s::DpmPp2S;
+pub use dpmpp_2s_ancestral::DpmPp2SAncestral;
+pub use dpmpp_3m::DpmPp3M;
+pub use dpmpp_3m_sde::DpmPp3MSde;
+pub use dpmpp_sde::DpmPpSde;
 pub use euler::Euler;
+pub use euler_ancestral::EulerAncestral;
 pub use euler_maruyama::EulerMaruyama;
+pub use exponential::{Predicts, Second, Start};
 pub use heun::Heun;
 pub use key::{Choice, Key};
 pub use kind::{Method, SolverError, SolverKind};
+pub use multistep::{EtdAb, Ipndm, Lms, Through};
 pub use predictor_corrector::{Corrector, Norm, PredictorCorrector};
 pub use reverse::{Predictor, Variance};
+pub use runge_kutta::{BogackiShampine, DormandPrince, Midpoint, Rk4, Stepping, Tsit5};
+pub use sra::Sra;
+pub use unipc::{Bh, UniPc};
 
 use scorefield_process::{Denoiser, Leg};
 use scorefield_tensor::{Batch, Noise};
@@ -47,6 +92,11 @@ pub trait Solver: fmt::Debug + Send + Sync {
     /// Calls of the denoiser in a full step.
     fn evaluations_per_step(&self) -> usize {
         1
+    }
+
+    /// Whether it needs the learned variance of [`Denoiser::denoise_with_variance`]; a step with a model that has none then panics.
+    fn needs_variance(&self) -> bool {
+        false
     }
 
     /// Carries the batch `x`, `[n, d]`, from time `leg.t` to time `leg.s`.
@@ -106,6 +156,8 @@ pub struct Past {
     fresh: bool,
     /// What else a method carries from step to step, row by row (the step size and error history of adaptive ones).
     pub memo: Vec<Vec<f64>>,
+    /// A state carried from step to step that is not one looked at (the corrected one of predictor-correctors).
+    pub kept: Option<Batch>,
     pub(crate) evaluations: u64,
 }
 
@@ -131,10 +183,16 @@ impl Past {
         self.seen.get(k)
     }
 
+    /// How many looks there are, up to the number kept.
+    pub fn looks(&self) -> usize {
+        self.seen.len()
+    }
+
     /// Forgets the looks and the memo (after a jump in the state), not the count.
     pub fn forget(&mut self) {
         self.seen.clear();
         self.memo.clear();
+        self.kept = None;
         self.fresh = false;
     }
 

@@ -12,8 +12,11 @@
 //! in 64, against 2 % and 4 % for `expected` (60 steps); a row's score can be next to nothing, so its ratio is cut at
 //! `2 sigma_t`.
 //!
+//! For sub-VP `sigma_t` is its own `1 - alpha^2`, not the `sqrt(1 - alpha^2)` of VP: a corrector that takes the one for the other
+//! samples a law that is too wide (there is a test).
+//!
 //! Langevin steps of fixed `snr` leave a bias that does not vanish with the grid: no order. Without them (`n_steps=0`) it is the
-//! predictor: weak order 1. `1 + n_steps` evaluations a step.
+//! predictor: weak order 1 (`diffusion-flow`: order 1). `predictor=none` leaves the corrector alone. `1 + n_steps` evaluations a step.
 
 use super::key::choice;
 use super::{Key, Method, Order, Past, Predictor, Solver, Variance};
@@ -86,11 +89,20 @@ impl Solver for PredictorCorrector {
     }
 
     fn order(&self) -> Order {
-        if self.corrector.n_steps == 0 { Order::Weak(1) } else { Order::None }
+        match self.predictor {
+            Predictor::None => Order::None,
+            _ if self.corrector.n_steps > 0 => Order::None,
+            Predictor::DiffusionFlow => Order::Deterministic(1),
+            _ => Order::Weak(1),
+        }
     }
 
     fn evaluations_per_step(&self) -> usize {
         1 + self.corrector.n_steps
+    }
+
+    fn needs_variance(&self) -> bool {
+        self.predictor == Predictor::Ancestral && self.variance == Variance::Learned
     }
 
     fn step(&self, d: &dyn Denoiser, x: &Batch, leg: Leg, past: &mut Past, noise: &mut dyn Noise) -> Batch {
@@ -102,13 +114,14 @@ impl Solver for PredictorCorrector {
             x = self.corrector.correct(x, score, w, at_t.sigma, at_t.alpha / at_s.alpha);
         }
 
-        let x0 = d.denoise(&x, leg.t);
-        let (mean, mut deviation) = self.predictor.law(&x, &x0, leg, &at_t, &at_s);
-        if self.predictor == Predictor::Ancestral {
-            deviation = self.variance.deviation(deviation, &at_t, &at_s);
-        }
+        let variance = if self.predictor == Predictor::Ancestral { self.variance } else { Variance::Small };
+        let (x0, nu) = variance.denoise(d, &x, leg.t);
+        let (mean, deviation) = self.predictor.law(&x, &x0, leg, &at_t, &at_s);
         past.push(leg.t, &x, x0);
-        mean + noise.between(&x, leg.t, leg.s) * deviation
+        if matches!(self.predictor, Predictor::None | Predictor::DiffusionFlow) {
+            return mean;
+        }
+        mean + variance.noise(noise.between(&x, leg.t, leg.s), nu, deviation, &at_t, &at_s, false)
     }
 }
 

@@ -1,9 +1,9 @@
-//! diffusers: discrete tables.
+//! diffusers: discrete tables, DDPM and DDIM.
 
-use crate::{Project, Tally, batch, number, replay, text};
-use scorefield_process::oracle::Mixture;
+use crate::diffusers_grid::{ddim_times, is_close};
+use crate::{Project, Tally, batch, number, text};
 use scorefield_process::{Denoiser, Leg, Process, ProcessExt};
-use scorefield_sample::solver::{Ddim, Ddpm, DpmPp2M, Variance};
+use scorefield_sample::solver::{Ddim, Ddpm, Variance};
 use scorefield_sample::{Past, Solver};
 use scorefield_tensor::{Batch, rows_f64};
 use scorefield_testkit::{Bank, Table, Target};
@@ -22,8 +22,37 @@ impl<D: Denoiser> Denoiser for Clipped<D> {
     }
 }
 
+/// The exact denoiser that has also learned a variance: a made-up second output, read as diffusers reads it.
+struct Learned<D> {
+    denoiser: D,
+    legs: Vec<(f64, f64)>,
+    /// The output is the variance itself (`learned`), not a place between two (`learned_range`).
+    itself: bool,
+}
+
+impl<D: Denoiser> Denoiser for Learned<D> {
+    fn process(&self) -> &dyn Process {
+        self.denoiser.process()
+    }
+    fn denoise(&self, x: &Batch, t: f64) -> Batch {
+        self.denoiser.denoise(x, t)
+    }
+    fn denoise_with_variance(&self, x: &Batch, t: f64) -> (Batch, Option<Batch>) {
+        let wave = (x.clone() * 1.7).sin();
+        let s = self.legs.iter().find(|leg| leg.0 == t).expect("a listed time").1;
+        let (at_t, at_s) = (self.process().at(t), self.process().at(s));
+        let large = at_t.sigma.powi(2) - (at_t.alpha / at_s.alpha * at_s.sigma).powi(2);
+        let small = large * (at_s.sigma / at_t.sigma).powi(2);
+        let nu = match self.itself {
+            true => (((wave * 0.5 + 1.0) * 0.02).log() - small.ln()) / (large / small).ln(),
+            false => (wave * 0.6 + 1.0) * 0.5,
+        };
+        (self.denoise(x, t), Some(nu))
+    }
+}
+
 /// `alpha_bar` of a diffusers configuration.
-fn alpha_bar(config: &Value) -> Vec<f64> {
+pub(crate) fn alpha_bar(config: &Value) -> Vec<f64> {
     let n = number(config, "num_train_timesteps", 1000.0) as usize;
     let (b0, b1) = (number(config, "beta_start", 1e-4), number(config, "beta_end", 0.02));
     let at = |i: usize, a: f64, b: f64| a + i as f64 / (n - 1) as f64 * (b - a);
@@ -49,7 +78,7 @@ fn alpha_bar(config: &Value) -> Vec<f64> {
 }
 
 /// Steps of a solver over legs that need not chain.
-fn steps(d: &dyn Denoiser, solver: &dyn Solver, legs: &[(f64, f64)], x: &[f64], bank: &mut Bank) -> Vec<Vec<f64>> {
+pub(crate) fn steps(d: &dyn Denoiser, solver: &dyn Solver, legs: &[(f64, f64)], x: &[f64], bank: &mut Bank) -> Vec<Vec<f64>> {
     let (mut past, mut x, count) = (Past::new(), batch(x), legs.len());
     let mut states = vec![rows_f64(x.clone())];
     for (index, &(t, s)) in legs.iter().enumerate() {
@@ -71,14 +100,6 @@ fn diffusers_ddpm_and_ddim() {
             if !ddim && scheduler != "DDPMScheduler" {
                 continue;
             }
-            if text(config, "variance_type").starts_with("learned") {
-                tally.skip("the variance is a second output of the network");
-                continue;
-            }
-            if config["thresholding"] == Value::Bool(true) {
-                tally.skip("eps of the network with x_0 of the threshold: two predictions that disagree");
-                continue;
-            }
             let table = alpha_bar(config);
             let listed = project.trajectories.values(&format!("{name}/timesteps"));
             let n = run["num_inference_steps"].as_u64().expect("a count") as usize;
@@ -90,92 +111,42 @@ fn diffusers_ddpm_and_ddim() {
                     false => (listed[i], listed.get(i + 1).copied().unwrap_or(-1.0)),
                 })
                 .collect();
-            let variance = if text(config, "variance_type") == "fixed_large" { Variance::Large } else { Variance::Small };
+            assert!(is_close(&ddim_times(config, n), listed), "{name}: times");
+            let learned = text(config, "variance_type");
             let solver: Box<dyn Solver> = match ddim {
-                true => Box::new(Ddim { eta: number(&run["step_kwargs"], "eta", 0.0) }),
-                false => Box::new(Ddpm { variance }),
+                true => {
+                    let given = &run["step_kwargs"];
+                    let (mut clip, mut quantile) = (f64::INFINITY, 0.0);
+                    if config["thresholding"] == Value::Bool(true) {
+                        clip = number(config, "sample_max_value", 1.0);
+                        quantile = number(config, "dynamic_thresholding_ratio", 0.995);
+                    } else if config["clip_sample"] == Value::Bool(true) && given["use_clipped_model_output"] != Value::Bool(true)
+                    {
+                        clip = 1.0;
+                    }
+                    Box::new(Ddim { eta: number(given, "eta", 0.0), clip, quantile })
+                }
+                false => {
+                    let variance = match learned {
+                        "fixed_large" => Variance::Large,
+                        "learned" | "learned_range" => Variance::Learned,
+                        _ => Variance::Small,
+                    };
+                    // They add the forward kernel's noise on the step to clean data unless it starts at the table's first time.
+                    Box::new(Ddpm { variance, noisy_end: listed.last() > Some(&0.0) })
+                }
             };
             let mut d: Box<dyn Denoiser> = Box::new(target.under(Table::of_alpha_bar(&table, last)));
             if config["clip_sample"] == Value::Bool(true) {
                 d = Box::new(Clipped(d));
             }
-            let mut theirs = project.states(name);
-            let mut ours = steps(d.as_ref(), solver.as_ref(), &legs, &theirs[0], &mut project.noise(&target));
-            if !ddim && variance == Variance::Large && listed[listed.len() - 1] > 0.0 {
-                // They add the forward kernel's noise even on the step to clean data, we do not.
-                ours.pop();
-                theirs.pop();
+            if learned.starts_with("learned") {
+                d = Box::new(Learned { denoiser: d, legs: legs.clone(), itself: learned == "learned" });
             }
-            tally.compare_all(name, &ours, &theirs);
-        }
-    }
-    tally.expect(26, 3);
-}
-
-/// A network asked at a table's time while the solver's own levels may differ a little (the levels of Karras-like grids lie
-/// between the table's): its `eps` is converted with the solver's levels. Times are `-i` for step `i`.
-struct StandIn {
-    network: Mixture<Table>,
-    levels: Table,
-}
-
-impl Denoiser for StandIn {
-    fn process(&self) -> &dyn Process {
-        &self.levels
-    }
-    fn denoise(&self, x: &Batch, t: f64) -> Batch {
-        let eps = self.network.process().at(t).noise(x, &self.network.denoise(x, t));
-        let m = self.levels.at(t);
-        (x.clone() - eps * m.sigma) * m.alpha.recip()
-    }
-}
-
-/// diffusers: DPM-Solver++ of order 1 (DDIM) and 2 (2M), on tables and on EDM's levels.
-#[test]
-#[ignore = "needs ../shared: fixtures/samplers"]
-fn diffusers_dpm_solver() {
-    let (project, mut tally) = (Project::open("diffusers"), Tally::default());
-    for target in Target::all() {
-        for (name, run) in project.on(&target) {
-            let (scheduler, config) = (text(run, "scheduler"), &run["config"]);
-            let edm = scheduler == "EDMDPMSolverMultistepScheduler";
-            if !edm && scheduler != "DPMSolverMultistepScheduler" {
-                continue;
-            }
-            let order = number(config, "solver_order", 2.0) as usize;
-            if !["", "dpmsolver++"].contains(&text(config, "algorithm_type"))
-                || !["", "midpoint"].contains(&text(config, "solver_type"))
-                || order > 2
-                || config["use_flow_sigmas"] == Value::Bool(true)
-            {
-                tally.skip("a method that is not in the list yet");
-                continue;
-            }
-            let solver: Box<dyn Solver> = match order {
-                1 => Box::new(Ddim::default()),
-                // They lower the last step's order in runs of fewer than 15 steps unless told not to.
-                _ => Box::new(DpmPp2M { lower_order_final: config["lower_order_final"] != Value::Bool(false) }),
-            };
-            let sigmas = project.trajectories.values(&format!("{name}/sigmas"));
-            let level = |(i, sigma): (usize, &f64)| {
-                let alpha = if edm { 1.0 } else { (1.0 + sigma * sigma).sqrt().recip() };
-                [-(i as f64), alpha, sigma * alpha]
-            };
-            let levels = Table::new(sigmas.iter().enumerate().map(level).collect());
-            let times: Vec<f64> = (0..sigmas.len()).map(|i| -(i as f64)).collect();
-            let d: Box<dyn Denoiser> = if edm {
-                Box::new(target.under(levels))
-            } else {
-                let table = alpha_bar(config);
-                let timesteps = project.trajectories.values(&format!("{name}/timesteps"));
-                let knot = |(i, t): (usize, &f64)| [-(i as f64), table[*t as usize].sqrt(), (1.0 - table[*t as usize]).sqrt()];
-                let network = target.under(Table::new(timesteps.iter().enumerate().map(knot).collect()));
-                Box::new(StandIn { network, levels })
-            };
             let theirs = project.states(name);
-            let (ours, _) = replay(d.as_ref(), solver.as_ref(), &times, &theirs[0], &mut Bank::empty());
+            let ours = steps(d.as_ref(), solver.as_ref(), &legs, &theirs[0], &mut project.noise(&target));
             tally.compare_all(name, &ours, &theirs);
         }
     }
-    tally.expect(36, 41);
+    tally.expect(29, 0);
 }

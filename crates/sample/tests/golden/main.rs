@@ -5,8 +5,14 @@
 //! runs it compared and skipped, so that none drops out unseen.
 
 mod diffusers;
+mod diffusers_dpm;
+mod diffusers_grid;
+mod diffusers_sde;
 mod edm;
 mod k_diffusion;
+mod k_diffusion_sde;
+mod likelihood;
+mod ncsnv2;
 mod score_sde;
 
 use scorefield_process::{Denoiser, Grid};

@@ -161,6 +161,7 @@ fn draw(context: &Context, model: &Model) -> Result<Option<(Sampled, Vec<Vec<f32
         model,
         solver: &*built,
         grid: solver.default_grid().grid(model.process(), SAMPLING_STEPS)?,
+        path: None,
         class: ClassChoice::InTurn,
         guidance: None,
         seed: SEED,

@@ -18,7 +18,7 @@ fn distance(a: &str, b: &str) -> usize {
 /// The name of `known` with the smallest edit distance to `found` (case and the marks `-_+` do not count); the first of equals.
 ///
 /// ```
-/// assert_eq!(scorefield_sample::nearest("DDMI", ["euler", "ddim"]), Some("ddim"));
+/// assert_eq!(scorefield_process::nearest("DDMI", ["euler", "ddim"]), Some("ddim"));
 /// ```
 pub fn nearest<'a>(found: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let plain = |s: &str| s.to_lowercase().replace(['-', '_', '+'], "");

@@ -1,0 +1,51 @@
+//! Multistep sampling of consistency models.
+//!
+//! Song et al. 2023 ("Consistency models"), algorithm 1, for any process: the model's `f(x_t, t)` is the end of the path of the
+//! probability flow through `x_t`; it is made noisy again, `x_s = alpha_s f(x_t, t) + sqrt(sigma_s^2 - alpha_s^2 l_min^2) w`, and looked
+//! at once more. One step (`steps = 1`) is one evaluation: the end of the path from the prior. `l_min` is the noise level at which the
+//! paths end, that of the process's span. More steps do not follow one path but draw it anew; if the model is exact every number of
+//! steps gives the law of the data, so there is no order of convergence to claim.
+//!
+//! It asks for a model of paths' ends; on posterior means (any other model) it does not give the data's law, and the command line
+//! refuses it there. One evaluation a step.
+
+use super::{Method, Order, Past, Solver};
+use scorefield_process::{Denoiser, GridKind, Leg, ProcessExt};
+use scorefield_tensor::{Batch, Noise};
+
+/// `x_s = alpha_s f(x_t, t) + sqrt(sigma_s^2 - alpha_s^2 l_min^2) w`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Consistency {}
+
+impl Solver for Consistency {
+    fn name(&self) -> &'static str {
+        "consistency"
+    }
+
+    fn order(&self) -> Order {
+        Order::None
+    }
+
+    fn step(&self, d: &dyn Denoiser, x: &Batch, leg: Leg, past: &mut Past, noise: &mut dyn Noise) -> Batch {
+        let process = d.process();
+        let at_s = process.at(leg.s);
+        let floor = at_s.alpha * process.at(process.span().start).ratio();
+        let end = d.denoise(x, leg.t);
+        past.push(leg.t, x, end.clone());
+        end * at_s.alpha + noise.between(x, leg.t, leg.s) * (at_s.sigma.powi(2) - floor * floor).max(0.0).sqrt()
+    }
+}
+
+impl Method for Consistency {
+    fn about(&self) -> &'static str {
+        "multistep sampling of consistency models, and of nothing else (Song et al. 2023, algorithm 1)"
+    }
+
+    fn default_grid(&self) -> GridKind {
+        GridKind::Karras { rho: 7.0 }
+    }
+
+    fn samples_path_ends(&self) -> bool {
+        true
+    }
+}

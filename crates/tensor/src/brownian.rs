@@ -1,0 +1,280 @@
+//! A Brownian path for each sample that refines: every grid of a seed reads the same path.
+//!
+//! A clock `c(t)` in [0, 1] runs from noise to data; on it lives a standard Brownian motion `B`, and the standardised increment
+//! of a leg is `(B(c_s) - B(c_t)) / sqrt(c_s - c_t)`. The clock is cut into `M` cells. A cell `k` has two normals for each entry of
+//! the state, `e` and `z`, both out of one stream, that of (seed, sample, [`Purpose::Path`], `k`); in it, at a share `u` of the cell,
+//! `B = B(k / M) + (u e + sqrt(u (1 - u)) z) / sqrt(M)`.
+//!
+//! At the cells' ends this is Brownian motion exactly, and at one point inside a cell the bridge's own law. So for times of which
+//! no two lie inside one cell the joint law of all increments is **exactly** that of independent normals, while a run of 50 and
+//! one of 500 steps read one and the same path; [`Brownian::fits`] tells whether a grid is such. Two times inside one cell would see the
+//! same `z` and increments of too small a variance.
+//!
+//! A run walks through the cells once; the sum up to the present cell is kept for each row, so 1000 steps over 1024 cells cost two
+//! normals a step instead of one. Requests may also go back: the sum is then begun anew. What has nothing to do with the path
+//! ([`Noise::normal`]) is drawn as by [`Streams`].
+
+use crate::noise::Stream;
+use crate::{Batch, DType, Noise, Purpose, Streams, Tensor, TensorData};
+use std::fmt;
+use std::sync::Arc;
+
+/// Why a grid does not fit a path.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum BrownianError {
+    /// The cells are too large.
+    #[error(
+        "times {first} and {second} lie inside one of the path's {cells} cells, where their increments would not be Brownian; \
+         use more cells, or fewer steps"
+    )]
+    Crowded {
+        /// A time.
+        first: f64,
+        /// The next one in the same cell.
+        second: f64,
+        /// Number of cells.
+        cells: u32,
+    },
+    /// The number of cells is no power of two in range.
+    #[error("a path of {found} cells: expected a power of two from 2 to {}", Brownian::MOST_CELLS)]
+    Cells {
+        /// What was asked for.
+        found: u32,
+    },
+}
+
+/// When on the path a time is: `[0, 1]`, growing from noise to data.
+pub type Clock = Arc<dyn Fn(f64) -> f64 + Send + Sync>;
+
+/// The paths of a batch of samples: a [`Noise`] whose increments are those of one path whatever the grid.
+#[derive(Clone)]
+pub struct Brownian {
+    streams: Streams,
+    clock: Clock,
+    cells: u32,
+    /// The cell the sum stands at, and the sum: `B(cell / M) sqrt(M)` row by row.
+    cell: u32,
+    sum: Vec<f64>,
+    /// The latest values read, newest last: place on the clock and `B sqrt(M)`.
+    recent: Vec<(f64, Vec<f64>)>,
+}
+
+impl fmt::Debug for Brownian {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Brownian").field("streams", &self.streams).field("cells", &self.cells).finish_non_exhaustive()
+    }
+}
+
+impl Brownian {
+    /// The usual number of cells: 1024.
+    pub const CELLS: u32 = 1024;
+    /// The largest number of cells: 2^24.
+    pub const MOST_CELLS: u32 = 1 << 24;
+    /// How many values are kept: the ends of a leg and a look between.
+    const KEPT: usize = 3;
+
+    /// The paths of the samples of `streams` on a clock.
+    ///
+    /// # Errors
+    /// When `cells` is no power of two from 2 to 2^24.
+    pub fn new(streams: Streams, clock: Clock, cells: u32) -> Result<Self, BrownianError> {
+        if !cells.is_power_of_two() || !(2..=Self::MOST_CELLS).contains(&cells) {
+            return Err(BrownianError::Cells { found: cells });
+        }
+        Ok(Self { streams, clock, cells, cell: 0, sum: Vec::new(), recent: Vec::new() })
+    }
+
+    /// Whether increments between the given times are exactly Brownian: no two of them strictly inside one cell.
+    ///
+    /// # Errors
+    /// With the first two that are.
+    pub fn fits(&self, times: &[f64]) -> Result<(), BrownianError> {
+        let mut last: Option<(u32, f64)> = None;
+        for &t in times {
+            let (cell, u) = self.place((self.clock)(t));
+            if u == 0.0 {
+                continue;
+            }
+            if let Some((_, first)) = last.filter(|(before, _)| *before == cell) {
+                return Err(BrownianError::Crowded { first, second: t, cells: self.cells });
+            }
+            last = Some((cell, t));
+        }
+        Ok(())
+    }
+
+    /// The cell of a place on the clock and the share of the cell before it.
+    fn place(&self, c: f64) -> (u32, f64) {
+        let at = c.clamp(0.0, 1.0) * f64::from(self.cells);
+        (at as u32, at.fract())
+    }
+
+    /// `B(c) sqrt(M)`, row by row.
+    fn value(&mut self, c: f64, n: usize, d: usize) -> Vec<f64> {
+        if let Some((_, value)) = self.recent.iter().find(|(at, _)| *at == c) {
+            return value.clone();
+        }
+        let (seed, samples) = (self.streams.seed(), self.streams.samples());
+        let stream = |i: usize, cell: u32| Stream::new(seed, samples[i], Purpose::Path, cell, 0);
+        let (cell, u) = self.place(c);
+        if cell < self.cell || self.sum.len() != n * d {
+            (self.cell, self.sum) = (0, vec![0.0; n * d]);
+        }
+
+        // On to the cell.
+        let mut e = vec![0.0; d];
+        for (i, row) in self.sum.chunks_mut(d.max(1)).enumerate() {
+            for k in self.cell..cell {
+                stream(i, k).fill_normal(&mut e);
+                row.iter_mut().zip(&e).for_each(|(b, e)| *b += e);
+            }
+        }
+        self.cell = cell;
+
+        // Into the cell.
+        let mut value = self.sum.clone();
+        if u > 0.0 {
+            let (mut both, spread) = (vec![0.0; 2 * d], (u * (1.0 - u)).sqrt());
+            for (i, row) in value.chunks_mut(d.max(1)).enumerate() {
+                stream(i, cell).fill_normal(&mut both);
+                let (e, z) = both.split_at(d);
+                row.iter_mut().zip(e).zip(z).for_each(|((b, e), z)| *b += u * e + spread * z);
+            }
+        }
+        if self.recent.len() == Self::KEPT {
+            self.recent.remove(0);
+        }
+        self.recent.push((c, value.clone()));
+        value
+    }
+}
+
+impl Noise for Brownian {
+    #[track_caller]
+    fn normal(&mut self, like: &Batch) -> Batch {
+        self.streams.normal(like)
+    }
+
+    /// `(B(c_s) - B(c_t)) / sqrt(c_s - c_t)`.
+    ///
+    /// # Panics
+    /// When the clock does not grow from `t` to `s`, or there is not one sample a row.
+    #[track_caller]
+    fn between(&mut self, like: &Batch, t: f64, s: f64) -> Batch {
+        let [n, d] = like.dims();
+        let samples = self.streams.samples().len();
+        assert_eq!(samples, n, "the paths of {samples} samples asked for {n} rows");
+        let (from, to) = ((self.clock)(t).clamp(0.0, 1.0), (self.clock)(s).clamp(0.0, 1.0));
+        assert!(to > from, "the path's clock reads {from} at time {t} and {to} at time {s}: it must grow over a leg");
+        let scale = (f64::from(self.cells) * (to - from)).sqrt().recip();
+        let start = self.value(from, n, d);
+        let mut w = self.value(to, n, d);
+        w.iter_mut().zip(&start).for_each(|(b, a)| *b = (*b - a) * scale);
+        let options = (&like.device(), like.dtype());
+        if like.dtype() == DType::F64 {
+            return Tensor::from_data(TensorData::new(w, [n, d]), options);
+        }
+        let w: Vec<f32> = w.into_iter().map(|v| v as f32).collect();
+        Tensor::from_data(TensorData::new(w, [n, d]), options)
+    }
+
+    fn begin(&mut self, step: u32) {
+        self.streams.begin(step);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{batch_f64, rows_f64};
+
+    fn path(samples: std::ops::Range<u64>, cells: u32) -> Brownian {
+        let streams = Streams::new(3, samples.collect(), Purpose::Solver);
+        Brownian::new(streams, Arc::new(|t| 1.0 - t), cells).expect("a power of two")
+    }
+
+    /// The increments themselves over a grid of `steps` equal steps: `[step][row and entry]`.
+    fn increments(path: &mut Brownian, n: usize, d: usize, steps: usize) -> Vec<Vec<f64>> {
+        let like = batch_f64(vec![0.0; n * d], n, &Default::default());
+        let time = |i: usize| 1.0 - i as f64 / steps as f64;
+        let mut leg = |i: usize| rows_f64(path.between(&like, time(i), time(i + 1)));
+        (0..steps).map(|i| leg(i).into_iter().map(|w| w / (steps as f64).sqrt()).collect()).collect()
+    }
+
+    /// What 50 steps see is the sum of what 500 see, also where the cells do not fit the grids.
+    #[test]
+    fn fine_increments_add_up_to_coarse_ones() {
+        for cells in [1024, 4096] {
+            let fine = increments(&mut path(0..4, cells), 4, 3, 500);
+            let coarse = increments(&mut path(0..4, cells), 4, 3, 50);
+            for (k, coarse) in coarse.iter().enumerate() {
+                for (j, whole) in coarse.iter().enumerate() {
+                    let sum: f64 = fine[10 * k..10 * (k + 1)].iter().map(|w| w[j]).sum();
+                    assert!((sum - whole).abs() < 1e-12, "{cells} cells, step {k}, entry {j}: {sum} {whole}");
+                }
+            }
+        }
+    }
+
+    /// Standardised increments are independent standard normals: the mean square and the products of neighbours, also with
+    /// times inside the cells, within five standard errors.
+    #[test]
+    fn increments_have_the_law_of_brownian_motion() {
+        for steps in [300, 777, 1024] {
+            let w: Vec<Vec<f64>> = increments(&mut path(0..50, 1024), 50, 4, steps);
+            let z: Vec<f64> = w.iter().flatten().map(|v| v * (steps as f64).sqrt()).collect();
+            let n = z.len() as f64;
+            let square = z.iter().map(|v| v * v).sum::<f64>() / n;
+            assert!((square - 1.0).abs() < 5.0 * (2.0 / n).sqrt(), "{steps} steps: variance {square}");
+            for lag in [1, 2, 50] {
+                let product = z.iter().zip(&z[200 * lag..]).map(|(a, b)| a * b).sum::<f64>() / n;
+                assert!(product.abs() < 5.0 / n.sqrt(), "{steps} steps, {lag} apart: {product}");
+            }
+            let fourth = z.iter().map(|v| v.powi(4)).sum::<f64>() / n;
+            assert!((fourth - 3.0).abs() < 5.0 * (96.0 / n).sqrt(), "{steps} steps: fourth moment {fourth}");
+        }
+    }
+
+    /// A time alone in its cell has the bridge's variance at every share of the cell: the increments to the cell's two ends.
+    #[test]
+    fn the_inside_of_a_cell_is_a_bridge() {
+        let n = 20_000;
+        let like = batch_f64(vec![0.0; n], n, &Default::default());
+        for u in [0.1, 0.5, 0.8] {
+            let mut path = path(0..n as u64, 2);
+            let middle = 1.0 - 0.5 * u;
+            let [a, b] = [(1.0, middle), (middle, 0.5)].map(|(t, s)| rows_f64(path.between(&like, t, s)));
+            let mean = |f: &dyn Fn(f64, f64) -> f64| a.iter().zip(&b).map(|(a, b)| f(*a, *b)).sum::<f64>() / n as f64;
+            let error = 5.0 * (2.0 / n as f64).sqrt();
+            assert!((mean(&|a, _| a * a) - 1.0).abs() < error && (mean(&|_, b| b * b) - 1.0).abs() < error, "{u}");
+            assert!(mean(&|a, b| a * b).abs() < error, "{u}");
+        }
+    }
+
+    /// A row depends on its sample alone, and on neither the batch nor the order of the requests.
+    #[test]
+    fn rows_depend_on_their_sample_alone() {
+        let whole = increments(&mut path(0..5, 1024), 5, 3, 100);
+        let part = increments(&mut path(3..4, 1024), 1, 3, 100);
+        assert!(whole.iter().zip(&part).all(|(w, p)| w[9..12] == p[..]));
+        let like = batch_f64(vec![0.0; 3], 1, &Default::default());
+        let mut back = path(3..4, 1024);
+        for i in (0..100).rev() {
+            let w = rows_f64(back.between(&like, 1.0 - f64::from(i) / 100.0, 1.0 - f64::from(i + 1) / 100.0));
+            let w: Vec<f64> = w.iter().map(|w| w / 10.0).collect();
+            assert_eq!(w, part[i as usize], "step {i}");
+        }
+    }
+
+    /// A grid too fine for the cells is told so, and with more cells is not.
+    #[test]
+    fn crowded_grids_are_refused() {
+        let times = |n: usize| (0..=n).map(|i| 1.0 - i as f64 / n as f64).collect::<Vec<_>>();
+        assert_eq!(path(0..1, 1024).fits(&times(1000)), Ok(()));
+        let refused = path(0..1, 1024).fits(&times(3000)).expect_err("three times a cell");
+        assert!(refused.to_string().contains("1024 cells"), "{refused}");
+        assert_eq!(path(0..1, 4096).fits(&times(3000)), Ok(()));
+        let streams = Streams::new(3, vec![0], Purpose::Solver);
+        assert_eq!(Brownian::new(streams, Arc::new(|t| t), 1000).expect_err("no power"), BrownianError::Cells { found: 1000 });
+    }
+}
