@@ -20,8 +20,9 @@ pub struct Section {
 }
 
 /// All of them.
-pub fn sections() -> [Section; 3] {
+pub fn sections() -> [Section; 4] {
     [
+        Section { title: "processes", rows: scorefield_sample::check::process::processes },
         Section { title: "solvers", rows: scorefield_sample::check::solvers },
         Section { title: "likelihood", rows: likelihood },
         Section { title: "objectives", rows: objectives },

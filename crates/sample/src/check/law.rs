@@ -2,7 +2,7 @@
 
 use super::order::mixture;
 use super::{MEAN, middle};
-use crate::{Finish, SolverKind, Trajectory};
+use crate::{Finish, Solver, SolverKind, Trajectory};
 use scorefield_process::oracle::{Gaussian, Mixture, PathEnds};
 use scorefield_process::{Denoiser, Grid, GridKind, Process, ProcessExt};
 use scorefield_tensor::{Batch, DType, Device, Noise, Purpose, Streams, Tensor, batch_f64, rows_f64};
@@ -97,6 +97,13 @@ fn frechet(a: &Shape, b: &Shape) -> f64 {
 
 /// Standard deviation of samples of Gaussian data over the law's, the entry that differs most: for methods that claim no order.
 pub fn spread<P: Process>(d: &Gaussian<P>, kind: &SolverKind) -> f64 {
+    let ends = PathEnds(d);
+    let denoiser: &dyn Denoiser = if kind.samples_path_ends() { &ends } else { d };
+    spread_of(d, denoiser, kind.build().as_ref())
+}
+
+/// [`spread`] of any solver with any denoiser of the law.
+pub fn spread_of<P: Process>(d: &Gaussian<P>, denoiser: &dyn Denoiser, solver: &dyn Solver) -> f64 {
     let (n, dim, process) = (4000, MEAN.len(), d.process());
     let grid = GridKind::LogSnr.between(process, middle(process), 60).expect("the middle of a span has room for 60 times");
     let (first, last) = (grid.times()[0], grid.times()[59]);
@@ -108,10 +115,7 @@ pub fn spread<P: Process>(d: &Gaussian<P>, kind: &SolverKind) -> f64 {
     let x: Vec<f64> = z.iter().enumerate().map(|(i, z)| law(i).0 + law(i).1.sqrt() * z).collect();
     let mut noise = streams.of(Purpose::Solver);
     let start: Batch = batch_f64(x, n as usize, &Device::default());
-    let ends = PathEnds(d);
-    let denoiser: &dyn Denoiser = if kind.samples_path_ends() { &ends } else { d };
-    let solver = kind.build();
-    let end = rows_f64(Trajectory::new(denoiser, solver.as_ref(), &grid, &mut noise, start).finish(Finish::Leave).run());
+    let end = rows_f64(Trajectory::new(denoiser, solver, &grid, &mut noise, start).finish(Finish::Leave).run());
 
     let ratio = |i: usize| {
         let entry: Vec<f64> = end.iter().skip(i).step_by(dim).copied().collect();

@@ -1,5 +1,6 @@
 //! Self-measurement: what the solvers claim against what they do, on laws with closed forms.
 //!
+//! * Slopes and levels of [processes](process), and that the last denoising step is one.
 //! * Orders of deterministic solvers on a [mixture](order::Paths), against a reference of far finer steps.
 //! * Orders in law on Gaussian data, whose [moments] at the end of a run are known without sampling error.
 //! * [Strong](strong) orders on shared Brownian paths.
@@ -10,10 +11,11 @@ mod exact;
 mod law;
 mod list;
 pub mod order;
+pub mod process;
 pub mod strong;
 
 pub use exact::{law_error, moments};
-pub use law::{Judge, spread};
+pub use law::{Judge, spread, spread_of};
 pub use list::{kinds, middle, processes};
 
 use crate::Order;
