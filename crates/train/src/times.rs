@@ -205,6 +205,98 @@ mod tests {
     use super::*;
     use scorefield_process::ProcessConfig;
 
+    fn zoo() -> Vec<TimeLaw> {
+        vec![
+            TimeLaw::Uniform,
+            TimeLaw::LogNormal { mean: -0.5, deviation: 1.0 },
+            TimeLaw::LogSnrUniform,
+            TimeLaw::LogLogistic { location: -0.5, scale: 0.7 },
+            TimeLaw::CosineInterpolated { image: 32.0, low: 32.0, high: 8.0, sigma_data: 0.5 },
+            TimeLaw::Levels { levels: 11 },
+            TimeLaw::Single { ratio: 0.3 },
+        ]
+    }
+
+    #[test]
+    fn quantiles_rise_within_the_span() {
+        for config in ProcessConfig::all() {
+            let process = config.build().unwrap();
+            let span = process.span();
+            for law in zoo() {
+                let times: Vec<f64> = (0..200).map(|i| law.quantile(&process, (f64::from(i) + 0.5) / 200.0)).collect();
+                assert!(times.windows(2).all(|w| w[0] <= w[1]), "{config:?} {law:?}");
+                assert!(
+                    times.iter().all(|t| (span.start - 1e-12..=span.end + 1e-12).contains(t)),
+                    "{config:?} {law:?}: {times:?}"
+                );
+            }
+        }
+    }
+
+    /// Likelihood weighting under the importance-sampled law, its normalisation `Z` taken in, has the same mean as under the uniform:
+    /// `E_u[g^2 / sigma^2 f] = Z E_p[f]`, and `p = (g^2 / sigma^2) / Z` as a density, for every process.
+    #[test]
+    fn the_importance_law_makes_likelihood_weights_unit() {
+        for config in ProcessConfig::all() {
+            let process = config.build().unwrap();
+            let (span, law) = (process.span(), TimeLaw::LogSnrUniform);
+            let m = |t: f64| process.at(t);
+            // Over the middle of the law, away from the singular ends of some slopes.
+            let (low, high) = (law.quantile(&process, 0.2), law.quantile(&process, 0.8));
+            let f = |t: f64| (3.0 * (t - low) / (high - low)).sin() + 2.0;
+            let n = 20_000;
+            let middle = |a: f64, b: f64, i: usize| a + (i as f64 + 0.5) / n as f64 * (b - a);
+            let weighted = |t: f64| m(t).diffusion_squared() / m(t).sigma.powi(2);
+            let uniform = (0..n).map(|i| middle(low, high, i)).map(|t| weighted(t) * f(t)).sum::<f64>() / n as f64 * (high - low);
+            let z = m(span.start).log_snr() - m(span.end).log_snr();
+            let drawn = (0..n).map(|i| f(law.quantile(&process, middle(0.2, 0.8, i)))).sum::<f64>() / n as f64 * 0.6 * z;
+            // Tables have slopes that jump, which the midpoint rule feels.
+            let tolerance = if process.smooth() { 1e-5 } else { 1e-2 };
+            assert!((uniform / drawn - 1.0).abs() < tolerance, "{config:?}: {uniform} {drawn}");
+            assert!((2.0 * uniform / drawn - 1.0).abs() > 0.5, "twice the weight is seen");
+        }
+    }
+
+    /// The distribution functions by their formulas, and the interpolated cosine at one resolution against the plain one shifted.
+    #[test]
+    fn laws_are_their_formulas() {
+        let process = ProcessConfig::Edm { sigma_min: 1e-3, sigma_max: 1e3 }.build().unwrap();
+        let ratio = |law: TimeLaw, u: f64| process.at(law.quantile(&process, u)).ratio();
+        let cdf = |r: f64| 1.0 / (1.0 + (-(r.ln() + 0.5) / 0.7).exp());
+        for u in [0.1, 0.5, 0.93] {
+            let r = ratio(TimeLaw::LogLogistic { location: -0.5, scale: 0.7 }, u);
+            assert!(((cdf(r) - cdf(1e-3)) / (cdf(1e3) - cdf(1e-3)) - u).abs() < 1e-6);
+            // ln SNR = -2 ln tan(pi t / 2) + 2 ln(8 / 32), t from end to end.
+            let r = ratio(TimeLaw::CosineInterpolated { image: 32.0, low: 8.0, high: 8.0, sigma_data: 1.0 }, u);
+            let angle = |r: f64| (r * 8.0 / 32.0).atan();
+            assert!(((angle(r) - angle(1e-3)) / (angle(1e3) - angle(1e-3)) - u).abs() < 1e-6, "{u} {r}");
+        }
+        // High noise follows `low`, low noise `high`: one end at 8, the other at 32.
+        let mixed = TimeLaw::CosineInterpolated { image: 32.0, low: 8.0, high: 32.0, sigma_data: 1.0 };
+        let at = |low, u| ratio(TimeLaw::CosineInterpolated { image: 32.0, low, high: low, sigma_data: 1.0 }, u);
+        assert!((ratio(mixed, 0.99).ln() - at(8.0, 0.99).ln()).abs() < (ratio(mixed, 0.99).ln() - at(32.0, 0.99).ln()).abs());
+        assert!((ratio(mixed, 0.01).ln() - at(32.0, 0.01).ln()).abs() < (ratio(mixed, 0.01).ln() - at(8.0, 0.01).ln()).abs());
+    }
+
+    /// Geometric levels under `ve` (NCSN), integers under a table (DDPM).
+    #[test]
+    fn levels_are_those_of_the_papers() {
+        let ve = ProcessConfig::Ve { sigma_min: 0.01, sigma_max: 1.0 }.build().unwrap();
+        let law = TimeLaw::Levels { levels: 3 };
+        for (u, sigma) in [(0.1, 0.01), (0.5, 0.1), (0.9, 1.0)] {
+            assert!((ve.at(law.quantile(&ve, u)).sigma / sigma - 1.0).abs() < 1e-9);
+        }
+        for config in ProcessConfig::all() {
+            let process = config.build().unwrap();
+            let Some(steps) = process.steps() else { continue };
+            let law = TimeLaw::Levels { levels: steps };
+            for i in [0, 1, steps / 2, steps - 1] {
+                let t = law.quantile(&process, (i as f64 + 0.5) / steps as f64);
+                assert!((t - i as f64).abs() < 1e-9, "{config:?} {i}: {t}");
+            }
+        }
+    }
+
     #[test]
     fn quantiles_invert_the_distribution_function() {
         for (u, z) in [(0.5, 0.0), (0.841_344_746_068_543, 1.0), (0.022_750_131_948_179, -2.0), (1.349_898_031_630_1e-3, -3.0)] {
