@@ -23,6 +23,8 @@ pub fn prior(
 pub struct Job {
     /// The seed.
     pub seed: u64,
+    /// A factor on the spread of the law a run starts from: 1 is the prior, below it samples come nearer to the middle of the data.
+    pub temperature: f64,
     /// The samples by number.
     pub samples: Range<u64>,
     /// Entries of a state.
@@ -41,7 +43,7 @@ impl Job {
     /// `n` samples of a seed from sample 0 in single precision on the default device, 64 at a time.
     pub fn new(seed: u64, n: u64, dim: usize) -> Self {
         let (dtype, device, finish) = (DType::F32, Device::default(), Finish::default());
-        Self { seed, samples: 0..n, dim, batch: 64, dtype, device, finish }
+        Self { seed, temperature: 1.0, samples: 0..n, dim, batch: 64, dtype, device, finish }
     }
 
     /// The batches, as ranges of sample numbers.
@@ -90,7 +92,7 @@ pub fn sample_driven<D: Denoiser>(
     'batches: for range in job.batches() {
         let denoiser = denoiser(&range);
         let streams = Streams::new(job.seed, range.clone().collect(), Purpose::Solver);
-        let start = prior(denoiser.process(), grid.times()[0], &streams, job.dim, (&job.device, job.dtype));
+        let start = prior(denoiser.process(), grid.times()[0], &streams, job.dim, (&job.device, job.dtype)) * job.temperature;
         let mut noise = source(streams);
         let run = Trajectory::new(&denoiser, solver, grid, noise.as_mut(), start);
         let mut last = None;

@@ -35,9 +35,10 @@ mod auto;
 pub mod density;
 mod generate;
 mod recipe;
+mod tally;
 pub mod untrained;
 
-pub use generate::{ClassChoice, Classes, Generate, GenerateError, Sampled};
+pub use generate::{ClassChoice, Classes, Generate, GenerateError, Sampled, require_posterior_mean};
 pub use recipe::{Choices, Draft, NamedRecipe, Recipe, RecipeError, recipes};
 
 pub use scorefield_data as data;

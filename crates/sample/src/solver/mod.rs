@@ -99,6 +99,11 @@ pub trait Solver: fmt::Debug + Send + Sync {
         false
     }
 
+    /// Whether it samples models of paths' ends (consistency models) and no others; all the rest need posterior means.
+    fn samples_path_ends(&self) -> bool {
+        false
+    }
+
     /// Carries the batch `x`, `[n, d]`, from time `leg.t` to time `leg.s`.
     fn step(&self, d: &dyn Denoiser, x: &Batch, leg: Leg, past: &mut Past, noise: &mut dyn Noise) -> Batch;
 }
