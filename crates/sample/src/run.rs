@@ -106,3 +106,35 @@ pub fn sample_driven<D: Denoiser>(
     }
     (!done.is_empty()).then(|| Tensor::cat(done, 0))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use scorefield_process::oracle::Gaussian;
+    use scorefield_process::{GridKind, ProcessConfig};
+    use scorefield_tensor::rows_f64;
+
+    /// The flow of a Gaussian is affine in where it starts, so the temperature moves a sample along a straight line, and at zero all
+    /// are the image of the prior's middle.
+    #[test]
+    fn temperature_scales_the_prior() {
+        for config in ProcessConfig::all() {
+            let law = Gaussian::new(config.build().unwrap(), vec![0.4, -0.2], vec![0.3, 1.2]);
+            let grid = GridKind::LogSnr.grid(law.process(), 8).unwrap();
+            let solver = "ddim".parse::<crate::SolverKind>().unwrap().build();
+            let draw = |temperature: f64| {
+                let job = Job { temperature, dtype: DType::F64, ..Job::new(5, 3, 2) };
+                rows_f64(sample(&law, &*solver, &grid, &job, |_, _| ControlFlow::Continue(())).unwrap())
+            };
+            let [cold, half, whole] = [0.0, 0.5, 1.0].map(draw);
+            for i in 0..6 {
+                assert!((half[i] - 0.5 * (cold[i] + whole[i])).abs() < 1e-12, "{}: {half:?}", config.name());
+                assert!(
+                    (cold[i] - cold[i % 2]).abs() < 1e-12 && (whole[i] - cold[i]).abs() > 1e-3,
+                    "{}: {whole:?}",
+                    config.name()
+                );
+            }
+        }
+    }
+}

@@ -39,7 +39,7 @@ pub(crate) struct Sample {
     #[arg(long, value_name = "NAME[:key=value,...]")]
     process: Option<String>,
     /// Cut what the model takes for clean data into [-C, C], in its own units (those of bytes: 1)
-    #[arg(long, value_name = "C", conflicts_with = "threshold")]
+    #[arg(long, value_name = "C", conflicts_with = "threshold", allow_negative_numbers = true)]
     clip: Option<f64>,
     /// Dynamic thresholding: pull clean data back to the P-quantile of a sample's magnitudes, from 1 to MAX
     #[arg(long, value_name = "P[:MAX]")]
@@ -188,9 +188,9 @@ impl Sample {
             "evaluations_per_sample": drawn.evaluations_per_sample, "temperature": self.temperature, "classes": drawn.classes,
             "seconds": seconds, "first_sample_seconds": first_at,
         });
-        let per_sample = drawn.evaluations_per_sample;
+        let per_sample = (100.0 * drawn.evaluations_per_sample).round() / 100.0;
         let text = format!(
-            "{}: {n} samples by {solver}, {steps} times, {per_sample:.6} evaluations each, {seconds:.2} s",
+            "{}: {n} samples by {solver} in {steps} steps, {per_sample} evaluations each, {seconds:.2} s",
             output.display()
         );
         context.result(&json, &text)?;
