@@ -172,10 +172,6 @@ impl Method for AdaptiveSde {
         "adaptive improved Euler on the reverse SDE, a step size a sample (Jolicoeur-Martineau et al. 2021)"
     }
 
-    fn adaptive(&self) -> bool {
-        true
-    }
-
     fn default_grid(&self) -> GridKind {
         GridKind::LogSnr
     }
