@@ -15,7 +15,6 @@ pub mod solver;
 pub mod tableau;
 mod trajectory;
 
-pub use check::check;
 pub use guidance::Guided;
 pub use path::{Path, PathError};
 pub use run::{Job, prior, sample, sample_driven, sample_with};

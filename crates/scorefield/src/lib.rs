@@ -12,7 +12,8 @@
 //! * [`eval`]: distances between sets of samples;
 //! * [`tensor`], [`kernels`]: numbers, noise and the operations that take the time.
 //!
-//! On top stand [`Recipe`], a training run as a text, and [`Generate`], samples of a model by number.
+//! On top stand [`Recipe`], a training run as a text, [`Generate`], samples of a model by number, [`density`] and [`check`], what the
+//! program measures of itself.
 //!
 //! ```
 //! use scorefield::process::{GridKind, ProcessConfig, oracle::Mixture};
@@ -32,6 +33,7 @@
 //! ```
 
 mod auto;
+pub mod check;
 pub mod density;
 mod generate;
 mod recipe;

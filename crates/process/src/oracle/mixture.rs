@@ -85,6 +85,48 @@ impl<P: Process> Mixture<P> {
             .collect()
     }
 
+    /// Mean and covariance of `x_t`: `alpha m` and `alpha^2 C + sigma^2 I`, with those of the data
+    /// `m = sum_k w_k mu_k`, `C = sum_k w_k (C_k + (mu_k - m) (mu_k - m)^T)`.
+    pub fn moments(&self, t: f64) -> (Vec<f64>, Vec<Vec<f64>>) {
+        let at = self.process.at(t);
+        let d = self.components[0].mean.len();
+        let mut mean = vec![0.0; d];
+        for c in &self.components {
+            mean.iter_mut().zip(&c.mean).for_each(|(m, v)| *m += c.ln_weight.exp() * v);
+        }
+        let mut covariance = vec![vec![0.0; d]; d];
+        for c in &self.components {
+            for (i, row) in covariance.iter_mut().enumerate() {
+                for (j, entry) in row.iter_mut().enumerate() {
+                    let within: f64 = c.axes.iter().zip(&c.variances).map(|(axis, v)| axis[i] * v * axis[j]).sum();
+                    *entry += c.ln_weight.exp() * (within + (c.mean[i] - mean[i]) * (c.mean[j] - mean[j]));
+                }
+            }
+        }
+        for (i, row) in covariance.iter_mut().enumerate() {
+            row.iter_mut().for_each(|v| *v *= at.alpha * at.alpha);
+            row[i] += at.sigma * at.sigma;
+        }
+        (mean.iter().map(|m| at.alpha * m).collect(), covariance)
+    }
+
+    /// An exact sample of `alpha x_0 + sigma eps` from a uniform number, which chooses the component, and `d` standard normals; the
+    /// data themselves at (1, 0).
+    pub fn draw(&self, u: f64, z: &[f64], (alpha, sigma): (f64, f64)) -> Vec<f64> {
+        let mut left = u;
+        let chosen = self.components.iter().find(|c| {
+            left -= c.ln_weight.exp();
+            left < 0.0
+        });
+        let c = chosen.unwrap_or(&self.components[self.components.len() - 1]);
+        let mut x: Vec<f64> = c.mean.iter().map(|m| alpha * m).collect();
+        for ((axis, v), z) in c.axes.iter().zip(&c.variances).zip(z) {
+            let along = (alpha * alpha * v + sigma * sigma).sqrt() * z;
+            x.iter_mut().zip(axis).for_each(|(x, a)| *x += along * a);
+        }
+        x
+    }
+
     /// `ln p_t(x)` of one state, in nats.
     pub fn ln_density(&self, x: &[f64], t: f64) -> f64 {
         let m = self.process.at(t);
