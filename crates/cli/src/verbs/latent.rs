@@ -182,7 +182,7 @@ fn distance(a: &Batch, b: &Batch) -> f64 {
 impl Encode {
     pub(crate) fn run(&self, context: &Context) -> Result<Ended> {
         context.listen()?;
-        if !self.output.extension().is_some_and(|e| e == "npy") {
+        if self.output.extension().is_none_or(|e| e != "npy") {
             return Err(misuse(format!("{}: expected a .npy file", self.output.display())));
         }
         if self.n == Some(0) {

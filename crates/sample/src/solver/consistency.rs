@@ -58,3 +58,27 @@ impl Method for Consistency {
         Grid::new(spacing.between(process, span, n.saturating_add(1))?.times()[..n].to_vec())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use scorefield_process::ProcessConfig;
+
+    /// As many looks as were asked for, from the most noise, none of them at the lowest level; a list stays as it is.
+    #[test]
+    fn no_look_at_the_lowest_level() {
+        for config in ProcessConfig::all() {
+            let process = config.build().unwrap();
+            let span = process.span();
+            let karras = GridKind::Karras { rho: 7.0 };
+            for n in [1, 2, 5] {
+                let grid = Consistency {}.grid(&karras, &process, span, n).unwrap();
+                assert_eq!((grid.times().len(), grid.times()[0]), (n, span.end), "{}", config.name());
+                assert!(grid.times()[n - 1] > span.start, "{}", config.name());
+            }
+            let list = GridKind::Times(vec![span.end, span.start]);
+            assert_eq!(Consistency {}.grid(&list, &process, span, 2).unwrap().times(), [span.end, span.start]);
+            assert!(Consistency {}.grid(&karras, &process, span, 0).is_err());
+        }
+    }
+}
