@@ -113,6 +113,8 @@ pub fn kinds() -> Vec<SolverKind> {
         "lms:start=low",
         "etd-ab:through=noise",
         "etd-ab:order=4",
+        "pndm:skip_prk=true",
+        "pndm:through=v",
     ];
     let parse = |text: &&str| text.parse().expect("the options of this list are known");
     SolverKind::all().into_iter().chain(others.iter().map(parse)).collect()

@@ -147,6 +147,8 @@ solvers! {
     Ipndm,
     /// [`EtdAb`].
     EtdAb,
+    /// [`Pndm`].
+    Pndm,
 }
 
 impl SolverKind {

@@ -8,6 +8,7 @@ mod diffusers;
 mod diffusers_sde;
 mod diffusers_dpm;
 mod diffusers_grid;
+mod diffusers_sigma;
 mod edm;
 mod k_diffusion;
 mod k_diffusion_sde;
