@@ -6,7 +6,7 @@ use crate::{Project, Tally, batch, churn, number, replay, text};
 use scorefield_process::oracle::Mixture;
 use scorefield_process::schedule::{Edm, RectifiedFlow};
 use scorefield_process::{Denoiser, Leg, Process, ProcessExt};
-use scorefield_sample::solver::{Churn, Combined, Consistency, Dpm2, Euler, Heun, Lms, Pndm, Start};
+use scorefield_sample::solver::{Churn, Combined, Dpm2, Euler, Heun, Lms, Pndm, Start};
 use scorefield_sample::{Past, Solver};
 use scorefield_tensor::{Batch, rows_f64};
 use scorefield_testkit::{Bank, Table, Target};
@@ -26,7 +26,9 @@ struct Levelled {
 impl Levelled {
     /// `asked`: levels, each with its time on the table.
     fn new(target: &Target, config: &Value, asked: &[(f64, f64)]) -> Self {
-        let table: Vec<f64> = levels_of(&alpha_bar(config)).iter().map(|s| s.ln()).collect();
+        // A last level without signal has no finite sigma / alpha: they put alpha_bar = 2^-24 there.
+        let table = alpha_bar(config).into_iter().map(|a| a.max(2.0f64.powi(-24))).collect::<Vec<_>>();
+        let table: Vec<f64> = levels_of(&table).iter().map(|s| s.ln()).collect();
         let knot = |(k, (_, t)): (usize, &(f64, f64))| {
             let low = (t.floor() as usize).min(table.len() - 2);
             let level = (table[low] + (t - low as f64) * (table[low + 1] - table[low])).exp();
@@ -206,10 +208,11 @@ fn diffusers_flow_and_edm() {
         for (name, run) in project.on(&target) {
             let (scheduler, config) = (text(run, "scheduler"), &run["config"]);
             let churn = churn(&run["step_kwargs"], ["s_churn", "s_tmin", "s_tmax", "s_noise"]);
-            let stochastic = config["stochastic_sampling"] == Value::Bool(true);
+            if config["stochastic_sampling"] == Value::Bool(true) {
+                tally.skip("diffusers_sde.rs");
+                continue;
+            }
             let (solver, looks): (Box<dyn Solver>, usize) = match scheduler {
-                // Drawing all noise afresh is the consistency sampler's step, with posterior means.
-                "FlowMatchEulerDiscreteScheduler" if stochastic => (Box::new(Consistency {}), 1),
                 "FlowMatchEulerDiscreteScheduler" | "EDMEulerScheduler" => (Box::new(Euler::default()), 1),
                 "FlowMatchHeunDiscreteScheduler" => (Box::new(Heun::default()), 2),
                 _ => continue,
@@ -229,5 +232,5 @@ fn diffusers_flow_and_edm() {
             tally.compare_all(name, &ours, &theirs);
         }
     }
-    tally.expect(28, 0);
+    tally.expect(26, 2);
 }

@@ -5,9 +5,9 @@
 //! runs it compared and skipped, so that none drops out unseen.
 
 mod diffusers;
-mod diffusers_sde;
 mod diffusers_dpm;
 mod diffusers_grid;
+mod diffusers_sde;
 mod diffusers_sigma;
 mod edm;
 mod k_diffusion;
