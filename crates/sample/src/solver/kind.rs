@@ -149,6 +149,10 @@ solvers! {
     EtdAb,
     /// [`Pndm`].
     Pndm,
+    /// [`DpmFast`].
+    DpmFast,
+    /// [`DpmAdaptive`].
+    DpmAdaptive,
 }
 
 impl SolverKind {
