@@ -10,8 +10,9 @@
 //! exponents' `k` is then 1.5.
 //!
 //! k-diffusion takes the norm over the whole batch (`norm=batch`), which couples the samples; here it is taken over each row, which
-//! keeps its own step, time and memory. `k` evaluations an attempt. The default tolerances are k-diffusion's and rough. Adaptive: no order is
-//! claimed. A row whose error is never a number, or that needs more than `max_steps` attempts in a leg, comes out as NaN.
+//! keeps its own step, time and memory. `k` evaluations an attempt. k-diffusion's tolerances (`rtol=0.05,atol=0.0078`) are rough: in two
+//! dimensions 2,000 samples are told from the law of the data by a Kolmogorov-Smirnov test; the defaults here are 1e-3. Adaptive: no order
+//! is claimed. A row whose error is never a number, or that needs more than `max_steps` attempts in a leg, comes out as NaN.
 
 use super::ancestral::Ancestral;
 use super::key::choice;
@@ -54,7 +55,7 @@ impl Default for DpmAdaptive {
     fn default() -> Self {
         let ancestral = Ancestral { eta: 0.0, s_noise: 1.0 };
         let (pid, norm) = ([0.0, 1.0, 0.0], ErrorNorm::Row);
-        Self { order: 3, rtol: 0.05, atol: 0.0078, h_init: 0.05, pid, accept: 0.81, ancestral, norm, max_steps: 4000 }
+        Self { order: 3, rtol: 1e-3, atol: 1e-3, h_init: 0.05, pid, accept: 0.81, ancestral, norm, max_steps: 4000 }
     }
 }
 

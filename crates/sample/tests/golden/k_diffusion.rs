@@ -98,8 +98,8 @@ fn k_diffusion_dpm_solver() {
                     let pid = [("pcoeff", 0.0), ("icoeff", 1.0), ("dcoeff", 0.0)].map(|(key, usual)| number(kwargs, key, usual));
                     let solver = DpmAdaptive {
                         order: number(kwargs, "order", 3.0) as usize,
-                        rtol: number(kwargs, "rtol", usual.rtol),
-                        atol: number(kwargs, "atol", usual.atol),
+                        rtol: number(kwargs, "rtol", 0.05),
+                        atol: number(kwargs, "atol", 0.0078),
                         norm: ErrorNorm::Batch,
                         pid,
                         ancestral,
