@@ -150,6 +150,12 @@ solvers! {
     Ipndm,
     /// [`EtdAb`].
     EtdAb,
+    /// [`Pndm`].
+    Pndm,
+    /// [`DpmFast`].
+    DpmFast,
+    /// [`DpmAdaptive`].
+    DpmAdaptive,
 }
 
 impl SolverKind {
