@@ -104,7 +104,7 @@ pub struct Draft {
 }
 
 /// Tables that say one thing as a whole: they replace what stood there and are not merged with it.
-const WHOLE: [&str; 6] = ["length", "process", "prediction", "time_input", "weight", "times"];
+const WHOLE: [&str; 8] = ["length", "process", "prediction", "time_input", "weight", "times", "loss", "coupling"];
 
 impl Draft {
     /// Reads the recipe and the single keys.
