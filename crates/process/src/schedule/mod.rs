@@ -5,6 +5,7 @@ mod betas;
 mod closures;
 mod config;
 mod cosine;
+mod defaults;
 mod discrete;
 mod edm;
 mod flow;
