@@ -180,7 +180,7 @@ fn rows_do_not_see_each_other() {
     for (name, config, shape) in zoo() {
         let config = match config {
             NetworkConfig::UNet(c) => NetworkConfig::UNet(UNetConfig { dropout: 0.4, ..c }),
-            NetworkConfig::Mlp(c) => NetworkConfig::Mlp(MlpConfig { dropout: 0.4, ..c }),
+            NetworkConfig::Mlp(c) => NetworkConfig::Mlp(MlpConfig { dropout: if c.energy { 0.0 } else { 0.4 }, ..c }),
         };
         let network = config.build(&shape).unwrap();
         let p = params(network.as_ref());

@@ -119,7 +119,7 @@ mod tests {
             let (row, column): (f64, f64) = ((0..n).map(|j| plan[i * n + j]).sum(), (0..n).map(|j| plan[j * n + i]).sum());
             assert!((row * n as f64 - 1.0).abs() < 1e-6 && (column * n as f64 - 1.0).abs() < 1e-9, "{row} {column}");
         }
-        let sharp = sinkhorn(&cost, n, 0.005, 20_000);
+        let sharp = sinkhorn(&cost, n, 0.002, 20_000);
         let pairs = assignment(&cost, n);
         let share: f64 = pairs.iter().enumerate().map(|(i, &j)| sharp[i * n + j]).sum();
         assert!(share > 0.99, "{share}");

@@ -111,3 +111,70 @@ impl Field {
         self.constant.shift(self.on_output.scale(sum) / d)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Weight;
+    use scorefield_process::{Prediction, ProcessConfig, ProcessExt};
+    use scorefield_tensor::{batch_f64, rows_f64};
+
+    /// For a linear network all losses are quadratic, and signs for `x_0` and `eps` have the moments of normal data: the means are
+    /// exact. The loss without the noise is then the denoising loss, whatever the process, prediction, weight and network; all
+    /// directions of signs sum to the trace. A trace twice too large is seen.
+    #[test]
+    fn all_forms_equal_denoising_in_expectation() {
+        let device = Device::default();
+        let signs = |k: usize, bit: usize| if k >> bit & 1 == 1 { 1.0 } else { -1.0 };
+        let pairs = |first: usize| batch_f64((0..16).flat_map(|k| [signs(k, first), signs(k, first + 1)]).collect(), 16, &device);
+        let (x0, eps) = (pairs(0), pairs(2));
+        let matrix = batch_f64(vec![0.4, -0.7, 0.3, -0.2], 2, &device);
+        let f64s = |v: &Batch| v.clone().cast(scorefield_tensor::DType::F64);
+        for config in ProcessConfig::all() {
+            let process = config.build().unwrap();
+            for (prediction, weight) in Prediction::all().into_iter().zip(Weight::all()) {
+                let m = process.at_each(&[process.span().at(0.4); 16]);
+                let coeffs = prediction.coeffs(&m);
+                let on_output = weight.on_output(&m, &prediction);
+                let x_t = m.perturb(&x0, &eps);
+                let network = |u: Batch| u.matmul(matrix.clone());
+                let output = network(coeffs.c_in.scale(x_t.clone()));
+                let mean = |rows: Batch| rows_f64(rows).iter().sum::<f64>() / 16.0;
+                let error = output.clone() - coeffs.target(&x_t, &x0);
+                let denoising = mean(on_output.scale((error.clone() * error).mean_dim(1)));
+
+                let field = Field::new(&m, &coeffs, &on_output);
+                let loss = |mut probes: Probes, factor: f64| {
+                    probes.directions = probes.directions.iter().map(f64s).collect();
+                    let products = probes.directions.iter().map(|v| network(v.clone()) * factor).collect();
+                    mean(field.rows(&x_t, output.clone(), &probes, products))
+                };
+                let exact = Probes::of(&Loss::ExactTrace, 2, 0, &[0; 16], &device);
+                let scale = denoising.abs().max(field.constant.0[0].abs());
+                let near = |found: f64| (found - denoising).abs() < 1e-9 * scale;
+                assert!(near(loss(exact.clone(), 1.0)), "{config:?} {prediction:?} {weight:?}: {denoising}");
+                assert!(!near(loss(exact, 2.0)), "{config:?} {prediction:?} {weight:?}: a trace twice too large");
+                for projected in [false, true] {
+                    let all: Vec<Batch> = (0..4).map(|k| batch_f64([signs(k, 0), signs(k, 1)].repeat(16), 16, &device)).collect();
+                    let probes = Probes { directions: all, share: 0.25, projected };
+                    assert!(near(loss(probes, 1.0)), "{config:?} {prediction:?} {weight:?} {projected}");
+                }
+            }
+        }
+    }
+
+    /// Directions are those of (seed, sample, number), with the identity as covariance.
+    #[test]
+    fn directions_have_unit_covariance() {
+        let samples: Vec<u64> = (0..4000).collect();
+        for directions in [Directions::Rademacher, Directions::Normal] {
+            let loss = Loss::Sliced { probes: 2, variance_reduced: true, directions };
+            let of = |samples: &[u64]| Probes::of(&loss, 2, 5, samples, &Device::default());
+            let all: Vec<Vec<f64>> = of(&samples).directions.iter().map(|v| rows_f64(v.clone())).collect();
+            let mean = |f: &dyn Fn(&[f64]) -> f64| all[0].chunks(2).map(f).sum::<f64>() / 4000.0;
+            assert!((mean(&|v| v[0] * v[0]) - 1.0).abs() < 0.1 && mean(&|v| v[0] * v[1]).abs() < 0.08);
+            assert!(all[0] != all[1]);
+            assert_eq!(rows_f64(of(&samples[7..9]).directions[1].clone()), all[1][14..18]);
+        }
+    }
+}

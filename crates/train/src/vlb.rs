@@ -10,11 +10,10 @@
 //! that of the level above. `L_vlb` is the sum over `T` levels, estimated as `T` times the mean; bits a dimension. The term of the
 //! prior has no parameters and is left out.
 
+use crate::times::level;
 use scorefield_data::{Codec, Value};
 use scorefield_process::{Process, ProcessExt};
 use scorefield_tensor::{Batch, Coefficient, Column, Tensor, TensorData};
-
-use crate::times::level;
 
 /// A reverse step as numbers.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -149,5 +148,93 @@ impl Cells {
         let above = cdf(error.clone() + half.clone()) * (highest.clone() * -1.0 + 1.0) + highest;
         let below = cdf(error - half) * (lowest * -1.0 + 1.0);
         (above - below).clamp_min(1e-12).log() * -1.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use scorefield_data::{Dataset, Shape};
+    use scorefield_process::ProcessConfig;
+    use scorefield_tensor::{Device, batch_f64, rows_f64};
+
+    fn real() -> Codec {
+        let data = Dataset::from_rows("line", Shape::Vector { dim: 1 }, vec![-1.0, 1.0], None);
+        Codec::fit(&data, &Default::default()).unwrap()
+    }
+
+    fn bytes() -> Codec {
+        let shape = Shape::Image { channels: 1, height: 1, width: 1 };
+        Codec::fit(&Dataset::from_rows("byte", shape, vec![0.0, 255.0], None), &Default::default()).unwrap()
+    }
+
+    /// The terms, their sum and the prior's are the entropy of standard normal data, for which the large variance and the posterior
+    /// mean make the chain exact: `E[L] = log2(2 pi e) / 2`. All terms are quadratic, so that signs for `x_0` and `eps` give exact means.
+    #[test]
+    fn the_bound_of_an_exact_chain_is_the_entropy() {
+        let process = ProcessConfig::VpLinear { beta_min: 0.1, beta_max: 20.0 }.build().unwrap();
+        let (codec, device) = (real(), Device::default());
+        for levels in [2, 10, 50] {
+            let bound = |variance: f64, gain: f64| {
+                let mut sum = 0.0;
+                for i in 0..levels {
+                    let m = process.at(level(&process, i, levels));
+                    let x0 = batch_f64(vec![1.0, 1.0, -1.0, -1.0], 4, &device);
+                    let eps = batch_f64(vec![1.0, -1.0, 1.0, -1.0], 4, &device);
+                    let clean = m.perturb(&x0, &eps) * (gain * m.alpha);
+                    let rows = Bound::new(&process, &[i; 4], levels, &codec).rows(&x0, clean, eps * 0.0 + variance);
+                    sum += rows_f64(rows).iter().sum::<f64>() / 4.0 / levels as f64;
+                }
+                let end = process.at(process.span().end);
+                sum + 0.5 * (end.sigma.powi(2) - 1.0 - 2.0 * end.sigma.ln() + end.alpha.powi(2)) / std::f64::consts::LN_2
+            };
+            let entropy = 0.5 * (std::f64::consts::TAU * std::f64::consts::E).log2();
+            assert!((bound(1.0, 1.0) - entropy).abs() < 1e-9, "{levels}: {} {entropy}", bound(1.0, 1.0));
+            // No other variance or mean comes as low, and the slopes there are zero.
+            assert!(bound(0.0, 1.0) > entropy + 1e-3 && bound(1.0, 2.0) > entropy + 0.1 && bound(1.2, 1.0) > entropy + 1e-4);
+            assert!((bound(1.001, 1.0) - bound(0.999, 1.0)).abs() < 1e-6 * entropy);
+        }
+    }
+
+    /// Cells of a byte are disjoint and cover the line.
+    #[test]
+    fn probabilities_of_bytes_sum_to_one() {
+        let process = ProcessConfig::VpCosine { offset: 0.008 }.build().unwrap();
+        let codec = bytes();
+        let x0 = batch_f64((0..256).map(|v| 2.0 * f64::from(v) / 255.0 - 1.0).collect(), 256, &Device::default());
+        for (mean, variance) in [(0.1, 0.5), (-0.97, 1.0), (2.0, -3.0)] {
+            let bound = Bound::new(&process, &[0; 256], 8, &codec);
+            let rows = rows_f64(bound.rows(&x0, x0.clone() * 0.0 + mean, x0.clone() * 0.0 + variance));
+            let sum: f64 = rows.iter().map(|bits| (-bits / 8.0).exp2()).sum();
+            assert!((sum - 1.0).abs() < 1e-6, "{mean} {variance}: {sum}");
+        }
+    }
+
+    #[test]
+    fn gradients_equal_differences() {
+        let process = ProcessConfig::VpLinear { beta_min: 0.1, beta_max: 20.0 }.build().unwrap();
+        let device = Device::default();
+        let numbers = |v: &[f64]| batch_f64(v.to_vec(), v.len(), &device);
+        // Data on both edges and inside, at the lowest level and above.
+        let (x0, at) = ([-1.0, 1.0, 7.0 / 255.0, 0.2, -0.4], [0usize, 0, 0, 1, 5]);
+        let (clean, output) = ([-0.9, 0.8, 0.02, 0.5, -0.1], [0.3, -0.2, 0.9, -0.5, 0.1]);
+        for codec in [real(), bytes()] {
+            let bound = Bound::new(&process, &at, 6, &codec);
+            let leaves = [clean, output].map(|v| numbers(&v).autodiff().require_grad());
+            let rows = bound.rows(&numbers(&x0).autodiff(), leaves[0].clone(), leaves[1].clone());
+            let gradients = rows.sum().backward();
+            for (which, leaf) in leaves.iter().enumerate() {
+                let found = rows_f64(leaf.grad(&gradients).unwrap());
+                for i in 0..x0.len() {
+                    let value = |h: f64| {
+                        let mut v = [clean, output];
+                        v[which][i] += h;
+                        rows_f64(bound.rows(&numbers(&x0), numbers(&v[0]), numbers(&v[1])))[i]
+                    };
+                    let slope = (value(1e-5) - value(-1e-5)) / 2e-5;
+                    assert!((found[i] - slope).abs() < 1e-5 * (1.0 + slope.abs()), "{which} {i}: {} {slope}", found[i]);
+                }
+            }
+        }
     }
 }

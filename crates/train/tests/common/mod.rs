@@ -1,6 +1,8 @@
 //! Tiny runs: small enough that a step takes well under a millisecond, with everything in them that draws random numbers.
 #![allow(dead_code, reason = "each test file uses a part")]
 
+pub(crate) mod exact;
+
 use scorefield_data::{AugmentOptions, Dataset, Shape};
 use scorefield_model::TensorFile;
 use scorefield_nn::{MlpConfig, NetworkConfig, UNetConfig};
