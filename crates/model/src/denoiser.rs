@@ -25,14 +25,23 @@ impl Denoiser for ModelDenoiser<'_> {
 
     #[track_caller]
     fn denoise(&self, x: &Batch, t: f64) -> Batch {
-        let coeffs = self.model.meta().prediction.coeffs(&self.model.process().at(t));
-        coeffs.assemble(x, &self.model.output(coeffs.c_in.scale(x.clone()), t, self.classes.as_deref()))
+        self.denoise_with_variance(x, t).0
     }
 
     #[track_caller]
     fn denoise_each(&self, x: &Batch, times: &[f64]) -> Batch {
         let coeffs = self.model.meta().prediction.coeffs(&self.model.process().at_each(times));
-        coeffs.assemble(x, &self.model.output_each(coeffs.c_in.scale(x.clone()), times, self.classes.as_deref()))
+        let output = self.model.output_each(coeffs.c_in.scale(x.clone()), times, self.classes.as_deref());
+        coeffs.assemble(x, &output.narrow(1, 0, x.dims()[1]))
+    }
+
+    #[track_caller]
+    fn denoise_with_variance(&self, x: &Batch, t: f64) -> (Batch, Option<Batch>) {
+        let (meta, d) = (self.model.meta(), x.dims()[1]);
+        let coeffs = meta.prediction.coeffs(&self.model.process().at(t));
+        let output = self.model.output(coeffs.c_in.scale(x.clone()), t, self.classes.as_deref());
+        let nu = meta.variance.map(|v| v.place(output.clone().narrow(1, d, d)));
+        (coeffs.assemble(x, &output.narrow(1, 0, d)), nu)
     }
 }
 
@@ -48,7 +57,7 @@ impl ModelDenoiser<'_> {
     ) -> (Batch, Batch) {
         let weights = self.model.weights().constants(&x.device());
         let input = coeffs.c_in.scale(x.clone()).inner().autodiff().require_grad();
-        let output = self.model.forward(&weights, input.clone(), times, self.classes.as_deref());
+        let output = self.model.forward(&weights, input.clone(), times, self.classes.as_deref()).narrow(1, 0, x.dims()[1]);
         let clean = coeffs.assemble(x, &output.clone().inner());
         let v = cotangent(&clean);
         let through = coeffs.c_out.scale(v.clone());
@@ -74,7 +83,8 @@ impl Differentiable for ModelDenoiser<'_> {
 }
 
 impl Model {
-    /// The network's own output `F(input, c_noise(t))` in evaluation mode; `input` is already scaled by `c_in`.
+    /// The network's own output `F(input, c_noise(t))` in evaluation mode, a learned variance after the rest; `input` is already scaled
+    /// by `c_in`.
     ///
     /// # Panics
     /// When classes are given for another number of rows.

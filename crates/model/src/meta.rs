@@ -3,6 +3,7 @@
 use scorefield_data::{Codec, Shape};
 use scorefield_nn::NetworkConfig;
 use scorefield_process::{Prediction, ProcessConfig, ProcessExt, TimeInput};
+use scorefield_tensor::Batch;
 use serde::{Deserialize, Serialize};
 
 /// The number of the format that this version writes and reads.
@@ -19,6 +20,9 @@ pub struct ModelMeta {
     pub process: ProcessConfig,
     /// What its output means.
     pub prediction: Prediction,
+    /// What the second half of its output means, if it has twice the numbers of a state. Files older than the field have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variance: Option<LearnedVariance>,
     /// What it is told of the time.
     pub time_input: TimeInput,
     /// How data become states and back; shape, channel names and classes are in it.
@@ -31,6 +35,23 @@ pub struct ModelMeta {
     pub data: DataSummary,
     /// How it is sampled unless the caller says otherwise.
     pub sampling: SamplingDefaults,
+}
+
+/// What a network says of the variance of a reverse step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LearnedVariance {
+    /// `2 nu - 1`, with `nu` the place between the logarithms of the small and the large variance (Nichol and Dhariwal 2021, eq. 15).
+    Blend,
+}
+
+impl LearnedVariance {
+    /// `nu` from the network's output.
+    pub fn place(self, output: Batch) -> Batch {
+        match self {
+            Self::Blend => (output + 1.0) * 0.5,
+        }
+    }
 }
 
 /// How a model was trained.
@@ -113,6 +134,8 @@ impl ModelMeta {
         let (told, named) = (self.network.classes(), codec.classes().len());
         say(told == 0 || named == 0 || told == named, &|| format!("{named} names for the network's {told} classes"))?;
         say(self.sigma_data.is_finite() && self.sigma_data > 0.0, &|| format!("sigma_data is {}", self.sigma_data))?;
+        let (doubled, said) = (self.network.learned_variance(), self.variance.is_some());
+        say(doubled == said, &|| format!("network.learned_variance is {doubled} and variance is {:?}", self.variance))?;
         self.check_size(tensors)?;
 
         // Every coefficient that sampling multiplies by, at both ends of the span and between.

@@ -43,6 +43,14 @@ impl NetworkConfig {
         }
     }
 
+    /// Whether the output has twice the numbers of a row, the second half for a learned variance.
+    pub fn learned_variance(&self) -> bool {
+        match self {
+            Self::Mlp(config) => config.learned_variance,
+            Self::UNet(config) => config.learned_variance,
+        }
+    }
+
     /// The same network for another number of classes.
     #[must_use]
     pub fn with_classes(mut self, classes: usize) -> Self {

@@ -176,6 +176,16 @@ impl Linear {
         let w = pass.tensor(self.weight, [self.outputs, self.inputs]);
         ops::linear(x, w, self.bias.map(|b| pass.tensor(b, [self.outputs])))
     }
+
+    /// `dx W^T`: what the map does to a direction.
+    pub(crate) fn tangent(&self, pass: &Pass<'_>, dx: Tensor<2>) -> Tensor<2> {
+        ops::linear(dx, pass.tensor(self.weight, [self.outputs, self.inputs]), None)
+    }
+
+    /// `g W`: what it does to a gradient on its way back.
+    pub(crate) fn transposed(&self, pass: &Pass<'_>, g: Tensor<2>) -> Tensor<2> {
+        ops::linear(g, pass.tensor(self.weight, [self.outputs, self.inputs]).transpose(), None)
+    }
 }
 
 /// Group normalisation over consecutive channels, biased variance (Wu and He 2018).
@@ -241,9 +251,16 @@ impl<'a> Pass<'a> {
 
     /// Inverted dropout: each number survives with probability `1 - rate` and is divided by it. Nothing in evaluation.
     pub(crate) fn dropout<const D: usize>(&self, x: Tensor<D>, rate: f64) -> Tensor<D> {
-        let Some(streams) = self.dropout.as_ref().filter(|_| rate > 0.0) else { return x };
+        match self.mask(x.dims(), rate) {
+            Some(mask) => x * mask,
+            None => x,
+        }
+    }
+
+    /// The factors of [`Pass::dropout`], for what has to be dropped together.
+    pub(crate) fn mask<const D: usize>(&self, dims: [usize; D], rate: f64) -> Option<Tensor<D>> {
+        let streams = self.dropout.as_ref().filter(|_| rate > 0.0)?;
         let mut streams = streams.borrow_mut();
-        let dims = x.dims();
         let width: usize = dims[1..].iter().product();
         let (limit, kept) = ((rate * 4_294_967_296.0) as u64, (1.0 / (1.0 - rate)) as f32);
         let mut mask = vec![0.0f32; dims[0] * width];
@@ -255,6 +272,6 @@ impl<'a> Pass<'a> {
             }
         }
         streams.advance();
-        x * self.constant(mask, dims)
+        Some(self.constant(mask, dims))
     }
 }

@@ -21,6 +21,7 @@
 
 mod block;
 mod config;
+mod derivative;
 mod embedding;
 mod input;
 mod layer;
@@ -37,7 +38,7 @@ pub use embedding::{ClassEmbedding, SinCos, TimeFeatures};
 pub use input::{Input, Mode};
 pub use layer::InitScheme;
 pub use mlp::{Mlp, MlpConfig};
-pub use network::{Network, Stage};
+pub use network::{Network, Stage, difference_jvp};
 pub use packing::QkvPacking;
 pub use params::{Init, ParamSpec, Params, ParamsError};
 pub use preset::{Preset, preset, presets};

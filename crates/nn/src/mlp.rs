@@ -6,7 +6,9 @@
 use crate::embedding::{Embedding, EmbeddingShape};
 use crate::layer::{Layout, Linear, Pass, Place};
 use crate::network::count_stages;
-use crate::{ClassEmbedding, InitScheme, Input, Mode, Network, NetworkError, ParamSpec, Params, Stage, TimeFeatures, ops};
+use crate::{
+    ClassEmbedding, InitScheme, Input, Mode, Network, NetworkError, ParamSpec, Params, Stage, TimeFeatures, difference_jvp, ops,
+};
 use scorefield_tensor::Batch;
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +32,11 @@ pub struct MlpConfig {
     pub class_embedding: ClassEmbedding,
     /// Rate of dropout inside residual blocks, in [0, 1).
     pub dropout: f64,
+    /// Whether the output has twice the numbers, the second half for a learned variance (Nichol and Dhariwal 2021).
+    pub learned_variance: bool,
+    /// Whether the network is an energy: one number `E = v . silu(h)` a row, of which it gives `-dE/dx`, a conservative field
+    /// (Salimans and Ho 2021; LeCun et al. 2006). Only without dropout and learned variance.
+    pub energy: bool,
     /// How the weights are drawn.
     pub init: InitScheme,
 }
@@ -45,6 +52,8 @@ impl Default for MlpConfig {
             classes: 0,
             class_embedding: ClassEmbedding::Embedding,
             dropout: 0.0,
+            learned_variance: false,
+            energy: false,
             init: InitScheme::Ddpm,
         }
     }
@@ -53,21 +62,22 @@ impl Default for MlpConfig {
 /// The network of a [`MlpConfig`].
 #[derive(Clone, Debug)]
 pub struct Mlp {
-    config: MlpConfig,
+    pub(crate) config: MlpConfig,
     shape: [usize; 1],
-    specs: Vec<ParamSpec>,
+    output: [usize; 1],
+    pub(crate) specs: Vec<ParamSpec>,
     stages: Vec<Stage>,
-    embedding: Embedding,
-    first: Linear,
-    blocks: Vec<Block>,
-    last: Linear,
+    pub(crate) embedding: Embedding,
+    pub(crate) first: Linear,
+    pub(crate) blocks: Vec<Block>,
+    pub(crate) last: Linear,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Block {
-    linear0: Linear,
-    embed: Linear,
-    linear1: Option<Linear>,
+pub(crate) struct Block {
+    pub(crate) linear0: Linear,
+    pub(crate) embed: Linear,
+    pub(crate) linear1: Option<Linear>,
 }
 
 impl Mlp {
@@ -88,6 +98,10 @@ impl Mlp {
         positive("depth", config.depth)?;
         check_time(&config.time, "time_width", config.time_width)?;
         check_dropout(config.dropout)?;
+        if config.energy && (config.dropout > 0.0 || config.learned_variance) {
+            let expected = "an energy has one number a row and one gradient: set dropout = 0 and learned_variance = false";
+            return Err(NetworkError::value("energy", true, expected));
+        }
 
         let mut l = Layout::new(config.init);
         let width = config.hidden;
@@ -111,7 +125,12 @@ impl Mlp {
             })
         };
         let blocks: Vec<Block> = (0..config.depth).map(block).collect();
-        let last = l.linear("last", width, d, true, Place::Last);
+        let output = if config.learned_variance { 2 * d } else { d };
+        // The bias of an energy has no gradient and would never be trained.
+        let last = match config.energy {
+            true => l.linear("last", width, 1, false, Place::Last),
+            false => l.linear("last", width, output, true, Place::Last),
+        };
 
         let stage =
             |name: String, what: &str, output: usize| Stage { name, what: what.into(), output: vec![output], parameters: 0 };
@@ -121,9 +140,13 @@ impl Mlp {
         ];
         let what = if config.residual { "residual block, two layers" } else { "linear, silu" };
         stages.extend((0..config.depth).map(|i| stage(format!("block.{i}"), what, width)));
-        stages.push(stage("last".into(), &format!("silu, linear {width} -> {d}"), d));
+        let what = match config.energy {
+            true => format!("silu, linear {width} -> 1, minus its gradient"),
+            false => format!("silu, linear {width} -> {output}"),
+        };
+        stages.push(stage("last".into(), &what, output));
         count_stages(&mut stages, &l.specs);
-        Ok(Self { config: config.clone(), shape: [d], specs: l.specs, stages, embedding, first, blocks, last })
+        Ok(Self { config: config.clone(), shape: [d], output: [output], specs: l.specs, stages, embedding, first, blocks, last })
     }
 }
 
@@ -137,7 +160,7 @@ impl Network for Mlp {
     }
 
     fn output_shape(&self) -> &[usize] {
-        &self.shape
+        &self.output
     }
 
     fn classes(&self) -> usize {
@@ -154,6 +177,9 @@ impl Network for Mlp {
         assert_eq!(d, self.shape[0], "rows of {d} numbers for a network of {}", self.shape[0]);
         input.check(n, self.config.classes, false);
         let pass = Pass::new(p, &self.specs, mode);
+        if self.config.energy {
+            return self.descent(&pass, x, input);
+        }
 
         let e = self.embedding.forward(&pass, input);
         let mut h = self.first.forward(&pass, x);
@@ -168,6 +194,18 @@ impl Network for Mlp {
             };
         }
         self.last.forward(&pass, if self.config.residual { ops::silu(h) } else { h })
+    }
+
+    fn jvp(&self, p: &Params, x: Batch, tangents: &[Batch], input: &Input, mode: &Mode) -> (Batch, Vec<Batch>) {
+        if self.exact_jvp() {
+            self.forward_mode(&Pass::new(p, &self.specs, mode), x, tangents, input)
+        } else {
+            difference_jvp(self, p, x, tangents, input, mode)
+        }
+    }
+
+    fn exact_jvp(&self) -> bool {
+        !self.config.energy
     }
 }
 

@@ -1,3 +1,12 @@
 //! The operations networks are made of: the one place that names where they come from.
 
+use scorefield_tensor::Tensor;
+
 pub(crate) use scorefield_kernels::{Act, Padding, Resample, attention, conv2d, fir, group_norm, linear, resample, silu};
+
+/// The slope of SiLU, `s (1 + x (1 - s))` with `s` the sigmoid, from operations that can be differentiated again; the hyperbolic
+/// tangent keeps the sigmoid from overflowing.
+pub(crate) fn silu_slope(x: Tensor<2>) -> Tensor<2> {
+    let s = ((x.clone() * 0.5).tanh() + 1.0) * 0.5;
+    s.clone() * (x * (s * -1.0 + 1.0) + 1.0)
+}

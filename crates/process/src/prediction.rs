@@ -154,6 +154,9 @@ pub enum TimeInput {
     },
     /// The noise level `sigma / alpha` itself.
     Ratio,
+    /// Nothing: the same number at all times, for networks whose output is divided by the noise level and that need no more
+    /// (NCSNv2: Song and Ermon 2020, technique 3).
+    Untold,
 }
 
 impl TimeInput {
@@ -163,6 +166,7 @@ impl TimeInput {
             Self::QuarterLogRatio => process.at(t).ratio().ln() / 4.0,
             Self::Time { scale } => scale * t,
             Self::Ratio => process.at(t).ratio(),
+            Self::Untold => 0.0,
         }
     }
 }

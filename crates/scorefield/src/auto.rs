@@ -51,9 +51,11 @@ pub(crate) fn config(data: &Dataset, m: Measured) -> TrainConfig {
         process: ProcessConfig::Edm { sigma_min: 0.002, sigma_max },
         consistency: None,
         objective: Objective {
-            weight: Weight::Edm { sigma_data },
-            times: TimeLaw::LogNormal { mean: three_digits(sigma_data.ln() - 0.5), deviation: if pictures { 1.2 } else { 1.6 } },
             stratified: true,
+            ..Objective::new(
+                Weight::Edm { sigma_data },
+                TimeLaw::LogNormal { mean: three_digits(sigma_data.ln() - 0.5), deviation: if pictures { 1.2 } else { 1.6 } },
+            )
         },
         optim: OptimConfig::default(),
         ema: EmaConfig::default(),

@@ -136,7 +136,7 @@ pub fn objectives() -> Vec<Row> {
         let times = TimeLaw::LogNormal { mean: spread.ln(), deviation: 0.8 };
         let x0 = batch_f64(z.iter().map(|z| spread * z).collect(), N, &Device::default());
         for weight in Weight::all() {
-            let objective = Objective { weight, times, stratified: true };
+            let objective = Objective { stratified: true, ..Objective::new(weight, times) };
             let prediction = Prediction::Edm { sigma_data: spread };
             let t = objective.draw_times(gaussian.process(), 1, &samples);
             let residual = residual(&gaussian, &x0, &eps, &t);
@@ -156,7 +156,7 @@ pub fn objectives() -> Vec<Row> {
         let x0: Vec<f64> = z.chunks(2).enumerate().flat_map(|(i, z)| mixture.draw(golden(i), z, (1.0, 0.0))).collect();
         let x0 = batch_f64(x0, N, &Device::default());
         for prediction in Prediction::all() {
-            let objective = Objective { weight: Weight::SigmaSquared, times, stratified: true };
+            let objective = Objective { stratified: true, ..Objective::new(Weight::SigmaSquared, times) };
             let t = objective.draw_times(mixture.process(), 1, &samples);
             let at = mixture.process().at_each(&t);
             let x_t = at.perturb(&x0, &eps);

@@ -1,7 +1,7 @@
 //! Networks that have learned nothing: what they compute is noise, how long it takes is not.
 
 use crate::data::{Codec, Dataset, Shape};
-use crate::model::{DataSummary, FORMAT, Model, ModelError, ModelMeta, SamplingDefaults, TrainingSummary};
+use crate::model::{DataSummary, FORMAT, LearnedVariance, Model, ModelError, ModelMeta, SamplingDefaults, TrainingSummary};
 use crate::nn::{NetworkConfig, Params};
 use crate::process::{Prediction, ProcessConfig, TimeInput};
 use crate::tensor::noise::Stream;
@@ -35,7 +35,7 @@ pub fn config(network: NetworkConfig, batch: usize) -> TrainConfig {
         prediction: Prediction::Noise,
         process: ProcessConfig::all()[0].clone(),
         consistency: None,
-        objective: Objective { weight: Weight::SigmaSquared, times: TimeLaw::Uniform, stratified: false },
+        objective: Objective::new(Weight::SigmaSquared, TimeLaw::Uniform),
         optim: Default::default(),
         ema: Default::default(),
         preview: PreviewConfig { every_seconds: 0.0, ..PreviewConfig::default() },
@@ -55,6 +55,7 @@ pub fn model(network: &NetworkConfig, codec: Codec, device: &Device) -> Result<M
         network: network.clone(),
         process: ProcessConfig::all()[4].clone(),
         prediction: Prediction::Edm { sigma_data: 0.5 },
+        variance: network.learned_variance().then_some(LearnedVariance::Blend),
         time_input: TimeInput::QuarterLogRatio,
         codec,
         sigma_data: 0.5,

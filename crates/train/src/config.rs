@@ -1,6 +1,6 @@
 //! What a training run is: plain numbers and names, as they stand in `recipe.toml`.
 
-use crate::{ConsistencyConfig, Objective};
+use crate::{ConsistencyConfig, Coupling, History, Loss, Objective};
 use scorefield_data::{AugmentOptions, CodecOptions};
 use scorefield_nn::NetworkConfig;
 use scorefield_process::{Prediction, ProcessConfig, ProcessExt, TimeInput};
@@ -194,6 +194,23 @@ pub struct ConfigError {
     pub expected: &'static str,
 }
 
+/// Refuses a number that is not finite and above 0.
+pub(crate) fn positive(key: &'static str, v: f64) -> Result<(), ConfigError> {
+    let error = || ConfigError { key, found: v.to_string(), expected: "a finite number above 0" };
+    (v.is_finite() && v > 0.0).then_some(()).ok_or_else(error)
+}
+
+/// Refuses a number that is not finite.
+pub(crate) fn finite(key: &'static str, v: f64) -> Result<(), ConfigError> {
+    v.is_finite().then_some(()).ok_or_else(|| ConfigError { key, found: v.to_string(), expected: "a finite number" })
+}
+
+/// Refuses a number of levels that has no two ends, or that nobody could mean.
+pub(crate) fn levels(key: &'static str, n: usize) -> Result<(), ConfigError> {
+    let error = || ConfigError { key, found: n.to_string(), expected: "2 to 1000000" };
+    (2..=1_000_000).contains(&n).then_some(()).ok_or_else(error)
+}
+
 impl TrainConfig {
     /// Checks every number once, before anything is built.
     ///
@@ -225,9 +242,29 @@ impl TrainConfig {
             None => {
                 self.objective.validate()?;
                 ConsistencyConfig::validate(self)?;
+                self.validate_loss()?;
                 self.validate_prediction()
             }
         }
+    }
+
+    /// A learned variance needs a bound that trains it, and the bound a network that has one; consistency training has a loss, a
+    /// coupling and weights of its own.
+    fn validate_loss(&self) -> Result<(), ConfigError> {
+        let learned = self.network.learned_variance();
+        let o = &self.objective;
+        if learned != o.discrete().is_some() {
+            let found = format!("{learned} with the loss {:?}", o.loss);
+            let expected = "true with the losses hybrid and vlb, false with all others";
+            return Err(ConfigError { key: "network.learned_variance", found, expected });
+        }
+        let plain = o.loss == Loss::Denoising && o.coupling == Coupling::Independent && o.uncertainty.is_none();
+        if self.consistency.is_some() && !(plain && History::of(&o.times).is_none()) {
+            let expected = "the denoising loss, independent noise, no uncertainty and no history beside a [consistency] section, \
+                            which says by itself how such a model is trained";
+            return Err(ConfigError { key: "objective", found: format!("{o:?}"), expected });
+        }
+        Ok(())
     }
 
     /// A prediction whose coefficients are no numbers, or whose output does not count, cannot be trained.

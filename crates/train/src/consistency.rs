@@ -11,7 +11,7 @@
 //! the flow of a teacher (distillation; Song et al. 2023, algorithm 2), in level coordinates `dy/dl = (y - D) / l`, `y = x / alpha`.
 
 use crate::average::accumulate;
-use crate::objective::{normal_cdf, normal_quantile};
+use crate::times::{normal_cdf, normal_quantile};
 use crate::{ConfigError, TrainConfig, TrainError, Trainer};
 use scorefield_data::{Codec, HostBatch};
 use scorefield_model::{Model, Weights};

@@ -1,27 +1,41 @@
 //! Training: objectives, the optimiser's step, averages of the weights, the run folder and the loop.
 
+mod assignment;
 mod average;
 pub mod config;
 mod consistency;
+mod coupling;
 mod doctor;
 mod error;
 mod event;
+mod history;
 mod log;
+mod memory;
 mod objective;
 mod preview;
 mod run;
 mod save;
+mod score_matching;
 mod step;
 mod tensorboard;
+mod times;
 mod trainer;
+mod uncertainty;
+mod vlb;
+mod weight;
 
+pub use assignment::assignment;
 pub use config::{ConfigError, Decay, EmaConfig, ExampleConfig, Length, OptimConfig, PreviewConfig, TrainConfig};
 pub use consistency::ConsistencyConfig;
+pub use coupling::Coupling;
 pub use doctor::Doctor;
 pub use error::TrainError;
 pub use event::{Event, Observer, Silent, StepReport};
-pub use objective::{Objective, TimeLaw, Weight};
+pub use history::History;
+pub use objective::{Directions, Drawn, Loss, Objective, Uncertainty};
 pub use run::{Position, RunFolder};
 pub use step::Step;
 pub use tensorboard::EventFile;
+pub use times::TimeLaw;
 pub use trainer::{Ended, Outcome, Trainer};
+pub use weight::Weight;

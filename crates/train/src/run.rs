@@ -6,6 +6,7 @@
 
 use crate::TrainError;
 use crate::average::OptimState;
+use crate::memory::Memory;
 use scorefield_model::{TensorFile, write_tensors};
 use scorefield_nn::{ParamSpec, Params};
 use scorefield_tensor::Device;
@@ -149,26 +150,33 @@ impl RunFolder {
         specs: &[ParamSpec],
         weights: &[Vec<f32>],
         state: &OptimState,
+        memory: &Memory,
     ) -> Result<(), TrainError> {
         let text = serde_json::to_string(position).expect("plain data");
         let sets = [("raw", weights), ("first", &state.first), ("second", &state.second)];
         let averages = [("ema0", &state.ema[0]), ("ema1", &state.ema[1])];
         let all = sets.into_iter().chain(averages.map(|(k, v)| (k, v.as_slice())));
-        let tensors: Vec<_> = all
+        let tensors = all
             .flat_map(|(set, values)| {
                 specs.iter().zip(values).map(move |(s, v)| (format!("{set}.{}", s.name), s.shape.clone(), v.as_slice()))
             })
-            .collect();
+            .chain(memory.tensors());
+        let tensors: Vec<_> = tensors.collect();
         Ok(write_tensors(&self.state(), &tensors, &text)?)
     }
 
-    pub(crate) fn load_state(&self, specs: &[ParamSpec], device: &Device) -> Result<(Position, Params, OptimState), TrainError> {
+    pub(crate) fn load_state(
+        &self,
+        specs: &[ParamSpec],
+        memory: &mut Memory,
+        device: &Device,
+    ) -> Result<(Position, Params, OptimState), TrainError> {
         let path = self.state();
         let mut file = TensorFile::open(&path)?;
         let position = self.read_position(&file)?;
-        let (found, needed) = (file.entries().len(), 5 * specs.len());
+        let (found, needed) = (file.entries().len(), 5 * specs.len() + memory.tensors().len());
         if found > needed {
-            let found = format!("holds {found} tensors, the network of the recipe needs {needed}");
+            let found = format!("holds {found} tensors, the network and objective of the recipe need {needed}");
             return Err(TrainError::State { path, found });
         }
         let mut read = |set: &str| -> Result<Vec<Vec<f32>>, TrainError> {
@@ -176,6 +184,7 @@ impl RunFolder {
         };
         let raw = read("raw")?;
         let state = OptimState { first: read("first")?, second: read("second")?, ema: [read("ema0")?, read("ema1")?] };
+        memory.restore(&mut |name, shape| Ok(file.floats(name, shape)?))?;
         let params = Params::from_host(specs, raw, device).map_err(|e| TrainError::State { path, found: e.to_string() })?;
         Ok((position, params, state))
     }

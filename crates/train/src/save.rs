@@ -6,7 +6,7 @@
 use crate::event::{Event, Observer};
 use crate::log::Log;
 use crate::{TrainError, Trainer, preview};
-use scorefield_model::{DataSummary, FORMAT, Model, ModelMeta, SamplingDefaults, TrainingSummary};
+use scorefield_model::{DataSummary, FORMAT, LearnedVariance, Model, ModelMeta, SamplingDefaults, TrainingSummary};
 use scorefield_nn::Params;
 
 impl Trainer<'_> {
@@ -21,6 +21,7 @@ impl Trainer<'_> {
             network: self.config.network.clone(),
             process: self.config.process.clone(),
             prediction: self.config.prediction,
+            variance: self.config.network.learned_variance().then_some(LearnedVariance::Blend),
             time_input: self.config.time_input,
             codec: self.codec.clone(),
             sigma_data: self.sigma_data,
@@ -60,7 +61,7 @@ impl Trainer<'_> {
             )));
             return Ok(false);
         }
-        self.run.save_state(&self.position, self.network.params(), &self.params.to_host(), &self.state)?;
+        self.run.save_state(&self.position, self.network.params(), &self.params.to_host(), &self.state, &self.memory)?;
         model.save(&self.run.model(), Some(&self.params))?;
         self.saved = step;
         observer.event(&Event::Saved { step });

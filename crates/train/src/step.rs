@@ -1,10 +1,14 @@
-//! One step of a training run: denoising score matching on one batch, and what the optimiser makes of its gradient.
+//! One step of a training run: the loss of one batch, and what the optimiser makes of its gradient.
 
 use crate::average::{Rates, accumulate, global_norm};
-use crate::{TrainConfig, Trainer};
+use crate::memory::Memory;
+use crate::objective::trivial_error;
+use crate::score_matching::{Field, Probes};
+use crate::vlb::Bound;
+use crate::{Coupling, Drawn, Loss, TrainConfig, Trainer};
 use scorefield_data::{Batches, HostBatch};
 use scorefield_nn::{Input, Mode, Params};
-use scorefield_process::ProcessExt;
+use scorefield_process::{Coeffs, Marginal, ProcessExt};
 use scorefield_tensor::noise::Stream;
 use scorefield_tensor::{Batch, Coefficient, Column, Noise, Purpose, Streams, batch, rows};
 
@@ -36,18 +40,20 @@ impl<'a> Trainer<'a> {
     /// [`Trainer::run`] repeats and benches time.
     pub fn advance(&mut self) -> Step {
         let (accumulate_over, step) = (self.config.accumulate as u64, self.position.step);
-        let (mut grads, mut loss, mut trivial) = (Vec::new(), 0.0, 0.0);
+        let (mut gathered, mut loss, mut trivial) = (Gathered::default(), 0.0, 0.0);
         for part in 0..accumulate_over {
             let examples = self.batches().at(step * accumulate_over + part);
-            let (l, t) = self.gradient(&examples, &mut grads);
+            let (l, t) = self.gradient(&examples, &mut gathered);
             loss += l / accumulate_over as f64;
             trivial += t / accumulate_over as f64;
         }
         self.position.step += 1;
         self.position.examples += accumulate_over * self.config.batch as u64;
+        let Gathered { mut grads, mut head, seen } = gathered;
         if accumulate_over > 1 {
             let share = 1.0 / accumulate_over as f32;
             grads.iter_mut().flatten().for_each(|g| g.iter_mut().for_each(|v| *v *= share));
+            head.iter_mut().for_each(|v| *v *= share);
         }
         let grad_norm = global_norm(&grads);
         if !(loss.is_finite() && grad_norm.is_finite()) {
@@ -58,6 +64,7 @@ impl<'a> Trainer<'a> {
         let lr = self.config.optim.rate(step, total);
         let decays = [0, 1].map(|which| self.config.ema.decay(which, updates, total));
         self.state.step(&mut self.params, &grads, grad_norm, &self.config.optim, Rates { lr, decays, step: updates });
+        self.memory.learn(&seen, &head, &self.config.optim, lr, updates);
         Step::Taken { loss, trivial, lr, grad_norm }
     }
 
@@ -69,20 +76,71 @@ impl<'a> Trainer<'a> {
     }
 
     /// Adds the gradient of one batch and returns its loss and that of the trivial predictor.
-    fn gradient(&self, examples: &HostBatch, grads: &mut Vec<Option<Vec<f32>>>) -> (f64, f64) {
+    fn gradient(&self, examples: &HostBatch, gathered: &mut Gathered) -> (f64, f64) {
         if let Some(how) = &self.config.consistency {
-            return self.consistency_gradient(how, examples, grads);
+            return self.consistency_gradient(how, examples, &mut gathered.grads);
         }
         let question = self.question(examples);
         let leaves = self.params.tracked(self.network.params(), &self.device);
         let mode = Mode::Train { noise: Streams::new(self.config.seed, examples.samples.clone(), Purpose::Dropout) };
-        let output = self.network.forward(&leaves, question.input.autodiff(), &question.told, &mode);
-        let error = question.root.scale(output - question.target.autodiff());
-        let loss = (error.clone() * error).mean();
-        let value = f64::from(rows(loss.clone().inner())[0]);
-        let mut gradients = loss.backward();
-        accumulate(grads, leaves.grads(&mut gradients), self.network.params());
+        let each = self.losses(&question, &leaves, &mode, &examples.samples);
+        let value = f64::from(rows(question.drawn.importance.scale(each.clone()).mean().inner())[0]);
+        let factor = self.remember(&question, &each, gathered);
+        let mut gradients = factor.scale(each).mean().backward();
+        accumulate(&mut gathered.grads, leaves.grads(&mut gradients), self.network.params());
         (value, question.trivial)
+    }
+
+    /// The loss of every row, `[n, 1]`.
+    fn losses(&self, q: &Question, leaves: &Params, mode: &Mode, samples: &[u64]) -> Batch {
+        let x0 = q.x0.clone().autodiff();
+        let input = q.coeffs.c_in.scale(q.x_t.clone()).autodiff();
+        let d = x0.dims()[1];
+        let error = |output: Batch| {
+            let error = q.on_output.sqrt().scale(output - q.coeffs.target(&q.x_t, &q.x0).autodiff());
+            (error.clone() * error).mean_dim(1)
+        };
+        let forward = || self.network.forward(leaves, input.clone(), &q.told, mode);
+        let clean = |output: &Batch| q.coeffs.assemble(&q.x_t.clone().autodiff(), output);
+        match (&self.config.objective.loss, &q.bound) {
+            (Loss::Hybrid { lambda, .. }, Some(bound)) => {
+                let output = forward();
+                let (mean, variance) = (output.clone().narrow(1, 0, d), output.narrow(1, d, d));
+                // The bound trains the variance alone.
+                error(mean.clone()) + bound.rows(&x0, clean(&mean.detach()), variance) * *lambda
+            }
+            (_, Some(bound)) => {
+                let output = forward();
+                bound.rows(&x0, clean(&output.clone().narrow(1, 0, d)), output.narrow(1, d, d))
+            }
+            (loss @ (Loss::Sliced { .. } | Loss::ExactTrace), None) => {
+                let probes = Probes::of(loss, d, self.config.seed, samples, &self.device);
+                let directions: Vec<Batch> = probes.directions.iter().map(|v| v.clone().autodiff()).collect();
+                let (output, products) = self.network.jvp(leaves, input, &directions, &q.told, mode);
+                let field = Field::new(&q.marginal, &q.coeffs, &q.on_output);
+                field.rows(&q.x_t.clone().autodiff(), output, &probes, products)
+            }
+            (Loss::Denoising | Loss::Hybrid { .. } | Loss::Vlb { .. }, None) => error(forward()),
+        }
+    }
+
+    /// Keeps what the objective's memory learns from the losses of a batch, and returns the factor of each in the gradient.
+    fn remember(&self, q: &Question, each: &Batch, gathered: &mut Gathered) -> Column {
+        let importance = q.drawn.importance.clone();
+        let Memory { history, head } = &self.memory;
+        if history.is_none() && head.is_none() {
+            return importance;
+        }
+        let losses: Vec<f64> = rows(each.clone().inner()).into_iter().map(f64::from).collect();
+        if history.is_some() {
+            gathered.seen.extend(q.drawn.places.iter().copied().zip(losses.iter().copied()));
+        }
+        let Some(head) = head else { return importance };
+        let levels: Vec<f64> = q.marginal.ratio().ln().0.into_iter().map(|l| l / 4.0).collect();
+        for ((&c, &loss), weight) in levels.iter().zip(&losses).zip(&importance.0) {
+            head.gradient(c, loss, weight / losses.len() as f64, &mut gathered.head);
+        }
+        importance * Column(levels.iter().map(|&c| (-head.at(c)).exp()).collect())
     }
 
     /// Whether the network, with other weights, gives numbers whose squares are numbers on the batch that comes next. Nothing is
@@ -90,32 +148,60 @@ impl<'a> Trainer<'a> {
     pub(super) fn sound(&self, params: &Params) -> bool {
         let examples = self.batches().at(self.position.step * self.config.accumulate as u64);
         let question = self.question(&examples);
-        let output = self.network.forward(params, question.input, &question.told, &Mode::Eval);
+        let input = question.coeffs.c_in.scale(question.x_t);
+        let output = self.network.forward(params, input, &question.told, &Mode::Eval);
         rows((output.clone() * output).mean())[0].is_finite()
     }
 
-    /// What the network is asked on a batch, and what it should say: the loss is the mean of `(root (F - target))^2`, that is
-    /// `w c_out^2 |F - F*|^2 / d`.
+    /// What the network is asked on a batch, and what is needed to judge its answer.
     fn question(&self, examples: &HostBatch) -> Question {
         let TrainConfig { seed, prediction, objective, .. } = &self.config;
-        let n = examples.samples.len();
-        let times = objective.draw_times(&*self.process, *seed, &examples.samples);
-        let marginal = self.process.at_each(&times);
+        let (n, process) = (examples.samples.len(), &*self.process);
+        let drawn = objective.draw(process, *seed, &examples.samples, self.memory.history.as_ref());
+        let times = &drawn.times;
+        let marginal = process.at_each(times);
         let coeffs = prediction.coeffs(&marginal);
 
-        // x_t = alpha x_0 + sigma eps, and what the network should say of it
+        // x_t = alpha x_0 + sigma eps
         let x0 = batch(examples.x.clone(), n, &self.device);
         let eps = Streams::new(*seed, examples.samples.clone(), Purpose::Perturb).normal(&x0);
+        let eps = self.couple(&x0, eps, &examples.samples);
         let x_t = marginal.perturb(&x0, &eps);
-        let target = coeffs.target(&x_t, &x0);
         let told = Input {
-            time: times.iter().map(|&t| self.config.time_input.at(&*self.process, t)).collect(),
+            time: times.iter().map(|&t| self.config.time_input.at(process, t)).collect(),
             classes: self.classes(examples),
             augment: examples.augment.clone(),
         };
-        let root = objective.weights(&*self.process, prediction, &times).sqrt();
-        let trivial = times.iter().map(|&t| objective.trivial_loss(&*self.process, prediction, t, self.sigma_data)).sum::<f64>();
-        Question { input: coeffs.c_in.scale(x_t), target, told, root, trivial: trivial / n as f64 }
+        let on_output = objective.weights(process, prediction, times);
+        let bound = objective.discrete().map(|levels| Bound::new(process, &drawn.levels, levels, &self.codec));
+        let trivial = self.trivial(&drawn, bound.as_ref());
+        Question { x_t, x0, told, marginal, coeffs, on_output, bound, trivial, drawn }
+    }
+
+    /// The loss of a predictor that knows only the mean and the spread of the data.
+    fn trivial(&self, drawn: &Drawn, bound: Option<&Bound>) -> f64 {
+        let (objective, process) = (&self.config.objective, &*self.process);
+        let of =
+            |(&t, weight): (&f64, &f64)| weight * objective.trivial_loss(process, &self.config.prediction, t, self.sigma_data);
+        let plain = || drawn.times.iter().zip(&drawn.importance.0).map(of).sum::<f64>() / drawn.times.len() as f64;
+        let errors = || drawn.times.iter().map(|&t| trivial_error(process, t, self.sigma_data)).collect::<Vec<f64>>();
+        match (objective.loss, bound) {
+            (Loss::Vlb { .. }, Some(bound)) => bound.trivial(&errors()),
+            (Loss::Hybrid { lambda, .. }, Some(bound)) => plain() + lambda * bound.trivial(&errors()),
+            _ => plain(),
+        }
+    }
+
+    /// The noise in the order in which it meets the data.
+    fn couple(&self, x0: &Batch, eps: Batch, samples: &[u64]) -> Batch {
+        let coupling = self.config.objective.coupling;
+        if coupling == Coupling::Independent {
+            return eps;
+        }
+        let (host, d) = (rows(eps), x0.dims()[1]);
+        let pairs = coupling.pairs(&rows(x0.clone()), &host, self.config.seed, samples);
+        let moved = pairs.iter().flat_map(|&j| host[j * d..(j + 1) * d].iter().copied()).collect();
+        batch(moved, pairs.len(), &self.device)
     }
 
     /// The labels the network is told: some are hidden so that it learns the unconditional law too.
@@ -129,11 +215,27 @@ impl<'a> Trainer<'a> {
     }
 }
 
-/// A batch as the network sees it.
+/// A batch as the network sees it, and what its answer is held against.
 struct Question {
-    input: Batch,
-    target: Batch,
+    x_t: Batch,
+    x0: Batch,
     told: Input,
-    root: Column,
+    drawn: Drawn,
+    marginal: Marginal<Column>,
+    coeffs: Coeffs<Column>,
+    /// Weights on the squared error of the network's output, `w c_out^2`.
+    on_output: Column,
+    /// For losses of a discrete chain.
+    bound: Option<Bound>,
     trivial: f64,
+}
+
+/// What the batches of one step leave.
+#[derive(Debug, Default)]
+struct Gathered {
+    grads: Vec<Option<Vec<f32>>>,
+    /// The gradient of the log-variances.
+    head: Vec<f32>,
+    /// Places in the span and the losses there.
+    seen: Vec<(f64, f64)>,
 }

@@ -8,9 +8,11 @@ use crate::average::OptimState;
 use crate::doctor::Doctor;
 use crate::event::{Event, Observer, StepReport};
 use crate::log::Log;
+use crate::memory::Memory;
 use crate::run::{Position, RunFolder};
+use crate::score_matching::MOST_DIMENSIONS;
 use crate::step::Step;
-use crate::{Length, TrainConfig, TrainError};
+use crate::{ConfigError, Length, Loss, TrainConfig, TrainError};
 use scorefield_data::{Codec, Dataset, stats};
 use scorefield_model::Model;
 use scorefield_nn::{Network, Params};
@@ -60,6 +62,8 @@ pub struct Trainer<'a> {
     pub(super) device: Device,
     pub(super) params: Params,
     pub(super) state: OptimState,
+    /// What the objective has learned besides the network.
+    pub(super) memory: Memory,
     pub(super) position: Position,
     /// The step that was last saved.
     pub(super) saved: u64,
@@ -119,14 +123,20 @@ impl<'a> Trainer<'a> {
         if network.classes() != 0 && network.classes() != classes {
             return Err(TrainError::Classes { network: network.classes(), data: classes });
         }
+        let dimensions = codec.shape().len();
+        if config.objective.loss == Loss::ExactTrace && dimensions > MOST_DIMENSIONS {
+            let found = format!("exact-trace for examples of {dimensions} numbers");
+            return Err(ConfigError { key: "objective.loss", found, expected: "at most 64 numbers; take the sliced loss" }.into());
+        }
         let process = config.process.build()?;
         let teacher = ConsistencyConfig::load_teacher(&config, &codec, device)?;
         let sigma_data = stats::sigma_data(dataset, &codec);
         let fingerprint = dataset.fingerprint();
         let mut doctor = Doctor::default();
         let mut notes = Vec::new();
+        let mut memory = Memory::new(&config.objective, config.seed);
         let (position, params, state) = if resume.is_some() {
-            let mut loaded = run.load_state(network.params(), device)?;
+            let mut loaded = run.load_state(network.params(), &mut memory, device)?;
             if loaded.0.data != fingerprint {
                 return Err(TrainError::OtherData { found: fingerprint, expected: loaded.0.data });
             }
@@ -170,6 +180,7 @@ impl<'a> Trainer<'a> {
             device,
             params,
             state,
+            memory,
             position,
             saved,
             doctor,

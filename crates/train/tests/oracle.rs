@@ -94,7 +94,7 @@ fn networks_learn_the_exact_denoiser() {
     let mut sound = true;
     for process in PROCESSES {
         for prediction in Prediction::all() {
-            let (found, untrained, doubled) = trained(prediction, process);
+            let (found, untrained, doubled) = trained(prediction, process.clone());
             // A bound that an untrained network or one of twice the target kept would say nothing.
             let ok = found < BOUND && untrained > 2.0 * BOUND && doubled > 2.0 * BOUND;
             sound &= ok;

@@ -5,7 +5,7 @@ mod common;
 use common::*;
 use scorefield_data::{Dataset, Shape};
 use scorefield_nn::{MlpConfig, NetworkConfig};
-use scorefield_train::{Ended, Event, Length, TrainError, Trainer};
+use scorefield_train::{Coupling, Directions, Ended, Event, Length, Loss, TimeLaw, TrainError, Trainer, Uncertainty};
 use std::fs;
 use std::path::Path;
 
@@ -45,6 +45,53 @@ fn points_resume_bit_for_bit() {
 #[test]
 fn pictures_resume_bit_for_bit() {
     cut_and_resumed(&recipe_of_pictures(14), &pictures(20), &[5, 9]);
+}
+
+/// Objectives with a memory of their own, and those that draw more than times and noise.
+#[test]
+fn every_objective_resumes_bit_for_bit() {
+    let base = || {
+        let mut recipe = recipe_of_points(16);
+        recipe.objective.times = TimeLaw::Uniform;
+        recipe
+    };
+    let doubled = |recipe: &mut scorefield_train::TrainConfig| {
+        let config = MlpConfig { hidden: 16, depth: 2, time_width: 8, classes: 3, dropout: 0.2, ..MlpConfig::default() };
+        recipe.network = NetworkConfig::Mlp(MlpConfig { learned_variance: true, ..config });
+    };
+    let mut uncertain = base();
+    uncertain.objective.uncertainty = Some(Uncertainty { features: 8 });
+    let mut remembering = base();
+    doubled(&mut remembering);
+    remembering.objective.loss = Loss::Vlb { levels: 4 };
+    remembering.objective.times = TimeLaw::LossSecondMoment { bins: 4, history: 5, uniform: 0.01 };
+    let mut hybrid = base();
+    doubled(&mut hybrid);
+    hybrid.objective.loss = Loss::Hybrid { levels: 10, lambda: 1e-3 };
+    let mut sliced = base();
+    sliced.objective.loss = Loss::Sliced { probes: 2, variance_reduced: false, directions: Directions::Normal };
+    let mut coupled = base();
+    coupled.objective.coupling = Coupling::Sinkhorn { epsilon: 0.1, rounds: 20 };
+    for recipe in [uncertain, remembering, hybrid, sliced, coupled] {
+        cut_and_resumed(&recipe, &points(50), &[3, 11]);
+    }
+}
+
+/// A state without the memory its objective needs is refused, as is one with more than it needs.
+#[test]
+fn memories_belong_to_their_objective() {
+    let (folder, data) = (tempfile::tempdir().unwrap(), points(50));
+    let mut with = recipe(4);
+    with.objective.uncertainty = Some(Uncertainty { features: 8 });
+    let (a, b) = (folder.path().join("a"), folder.path().join("b"));
+    run(&mut create(&a, &with, &data)).0.unwrap();
+    run(&mut create(&b, &recipe(4), &data)).0.unwrap();
+    let device = Default::default();
+    refused(Trainer::resume(&a, recipe(4), &data, &device), &["state.safetensors", "objective", "its own recipe"]);
+    refused(Trainer::resume(&b, with, &data, &device), &["state.safetensors", "uncertainty.raw"]);
+    let state = tensors(&a.join("state/state.safetensors"));
+    let raw = &state.iter().find(|t| t.0 == "uncertainty.raw").unwrap().1;
+    assert!(raw.len() == 9 && raw.iter().any(|bits| *bits != 0), "the log-variances have moved");
 }
 
 /// Another seed, label dropout or dropout is another run: the comparison above is not blind to them.

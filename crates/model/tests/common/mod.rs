@@ -12,6 +12,7 @@ pub(crate) fn meta(data: &Dataset, network: NetworkConfig) -> ModelMeta {
         network,
         process: ProcessConfig::VpCosine { offset: 0.008 },
         prediction: Prediction::Edm { sigma_data: 1.0 / 3.0 },
+        variance: None,
         time_input: TimeInput::QuarterLogRatio,
         codec: Codec::fit(data, &Default::default()).unwrap(),
         sigma_data: 2f64.sqrt() / 3.0,

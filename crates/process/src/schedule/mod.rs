@@ -1,5 +1,6 @@
 //! The processes by name. Schedules are named by their formula: two projects' "VP" may be two curves.
 
+mod about;
 mod betas;
 mod closures;
 mod config;

@@ -50,11 +50,7 @@ pub(crate) fn recipe(steps: u64) -> TrainConfig {
         prediction: Prediction::Noise,
         process: ProcessConfig::VpCosine { offset: 0.008 },
         consistency: None,
-        objective: Objective {
-            weight: Weight::Output,
-            times: TimeLaw::LogNormal { mean: 0.0, deviation: 1.2 },
-            stratified: false,
-        },
+        objective: Objective::new(Weight::Output, TimeLaw::LogNormal { mean: 0.0, deviation: 1.2 }),
         optim: OptimConfig { warmup: 5, ..OptimConfig::default() },
         ema: EmaConfig::default(),
         preview: PreviewConfig { every_seconds: 0.0, ..PreviewConfig::default() },
