@@ -5,6 +5,11 @@ use scorefield_process::{Process, ProcessConfig, ProcessExt};
 use scorefield_tensor::Dual;
 use scorefield_testkit::derivative;
 
+/// Places of a table and what stands there.
+type Entries = [(usize, f64)];
+/// Rates as a function of the factor they have against a thousand times.
+type Rates = fn(f64) -> Betas;
+
 fn named(text: &str) -> Discrete {
     let config: ProcessConfig = text.parse().unwrap_or_else(|e| panic!("{text}: {e}"));
     config.discrete().unwrap_or_else(|e| panic!("{text}: {e}")).unwrap_or_else(|| panic!("{text} is continuous"))
@@ -19,7 +24,7 @@ fn tables() -> Vec<(String, Discrete)> {
 /// Entries `(i, beta_i)` of tables of the programs they come from.
 #[test]
 fn rates_are_the_published() {
-    let rates: [(&str, &[(usize, f64)]); 13] = [
+    let rates: [(&str, &Entries); 13] = [
         ("discrete-linear", &[(0, 1e-4), (499, 0.01004004004004004), (998, 0.019980080080080082), (999, 0.02)]),
         ("discrete-linear:steps=50", &[(0, 1e-4), (24, 0.009846938775510204), (49, 0.02)]),
         ("discrete-quadratic", &[(0, 1e-4), (499, 0.005722151147768562), (999, 0.02)]),
@@ -50,7 +55,7 @@ fn rates_are_the_published() {
 #[test]
 fn products_are_the_published() {
     let zero = "zero_terminal_snr=true";
-    let products: [(&str, &str, &[(usize, f64)]); 7] = [
+    let products: [(&str, &str, &Entries); 7] = [
         ("discrete-linear", "", &[(0, 0.9999), (499, 0.07858724288177824), (999, 4.0358297653756754e-5)]),
         ("discrete-scaled-linear", "", &[(0, 0.99915), (499, 0.27766965045646763), (999, 0.004660098513077238)]),
         ("discrete-cosine", "", &[(499, 0.4938435904406382), (998, 2.4287669070348544e-6), (999, 2.4287669070348567e-9)]),
@@ -122,7 +127,7 @@ fn spans_end_before_a_time_without_signal() {
 /// of the product.
 #[test]
 fn tables_converge_to_their_limits() {
-    let rates: [(&str, fn(f64) -> Betas); 5] = [
+    let rates: [(&str, Rates); 5] = [
         ("linear", |s| Betas::Linear { start: 1e-4 * s, end: 0.02 * s }),
         ("quadratic", |s| Betas::Quadratic { start: 8.5e-4 * s, end: 0.012 * s }),
         ("constant", |s| Betas::Constant { beta: 0.01 * s }),
