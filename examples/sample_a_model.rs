@@ -9,7 +9,7 @@ use scorefield::data::write;
 use scorefield::model::{Model, Weights};
 use scorefield::process::GridKind;
 use scorefield::sample::SolverKind;
-use scorefield::tensor::{DType, Device};
+use scorefield::tensor::Device;
 use scorefield::{ClassChoice, Generate};
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -20,17 +20,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let model = Model::load(path, Weights::Ema, &device)?;
     let solver = "heun".parse::<SolverKind>()?.build();
     let drawn = Generate {
-        model: &model,
-        solver: &*solver,
-        grid: GridKind::Karras { rho: 7.0 }.grid(model.process(), 18)?,
         class: ClassChoice::InTurn,
-        guidance: None,
-        seed: 0,
         // Sample 17 of seed 0 is the same whatever stands here.
-        samples: 0..36,
         batch: 36,
-        dtype: DType::F32,
-        device: device.clone(),
+        ..Generate::new(&model, &*solver, GridKind::Karras { rho: 7.0 }.grid(model.process(), 18)?, 36)
     }
     .run(|_, _, _| ControlFlow::Continue(()))?;
     let states = drawn.ok_or("nothing was drawn")?.states;

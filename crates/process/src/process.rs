@@ -104,20 +104,25 @@ pub trait ProcessExt: Process {
 
 impl<P: Process + ?Sized> ProcessExt for P {}
 
-impl<P: Process + ?Sized> Process for Box<P> {
-    fn alpha(&self, t: Dual) -> Dual {
-        (**self).alpha(t)
-    }
-    fn sigma(&self, t: Dual) -> Dual {
-        (**self).sigma(t)
-    }
-    fn span(&self) -> Span {
-        (**self).span()
-    }
-    fn smooth(&self) -> bool {
-        (**self).smooth()
-    }
-    fn steps(&self) -> Option<usize> {
-        (**self).steps()
-    }
+macro_rules! through_pointer {
+    ($($pointer:ty),*) => {$(
+        impl<P: Process + ?Sized> Process for $pointer {
+            fn alpha(&self, t: Dual) -> Dual {
+                (**self).alpha(t)
+            }
+            fn sigma(&self, t: Dual) -> Dual {
+                (**self).sigma(t)
+            }
+            fn span(&self) -> Span {
+                (**self).span()
+            }
+            fn smooth(&self) -> bool {
+                (**self).smooth()
+            }
+            fn steps(&self) -> Option<usize> {
+                (**self).steps()
+            }
+        }
+    )*};
 }
+through_pointer!(&P, Box<P>);

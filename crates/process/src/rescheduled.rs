@@ -70,6 +70,14 @@ impl<D: Differentiable, P: Process> Differentiable for Rescheduled<D, P> {
         // D_B(x) = D_A(k x), so J_B = k J_A.
         (clean, scale.scale(back))
     }
+
+    #[track_caller]
+    fn pullback_each(&self, x: &Batch, times: &[f64], cotangent: &mut dyn FnMut(&Batch) -> Batch) -> (Batch, Batch) {
+        let (times, scales): (Vec<f64>, Vec<f64>) = times.iter().map(|&t| self.own(t)).unzip();
+        let scales = Column(scales);
+        let (clean, back) = self.denoiser.pullback_each(&scales.scale(x.clone()), &times, cotangent);
+        (clean, scales.scale(back))
+    }
 }
 
 /// The part of `process`'s span whose levels `own` has too: where a change of schedule is exact. None where they share no level.

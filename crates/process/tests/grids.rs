@@ -1,6 +1,6 @@
 //! Grids: strictly decreasing, exact at both ends, equally spaced in their own coordinate.
 
-use scorefield_process::schedule::Edm;
+use scorefield_process::schedule::{Edm, Ve, VpLinear};
 use scorefield_process::{Grid, GridError, GridKind, Leg, Process, ProcessConfig, ProcessExt, Span};
 use scorefield_testkit::{Golden, largest_difference};
 
@@ -76,23 +76,86 @@ fn lists_that_are_no_grids_are_refused() {
     assert!(message.contains("time 1 is 2.5, after 2"), "{message}");
 }
 
-/// Karras et al. 2022, eq. 5, and the grids of k-diffusion.
+/// Typed in: formulas worked out by hand, quantiles of Beta(0.6, 0.6) by quadrature, levels of k-diffusion's functions.
 #[test]
-#[ignore = "needs ../shared: fixtures/schedules"]
+fn grids_are_the_published() {
+    let unit = Ve::new(0.01, 50.0).expect("levels");
+    for (text, times) in [
+        ("uniform", [1.0, 0.75, 0.5, 0.25, 0.0]),
+        ("quadratic", [1.0, 0.5625, 0.25, 0.0625, 0.0]),
+        ("cosine", [1.0, 0.6173165676349102, 0.2928932188134524, 0.07612046748871326, 0.0]),
+        ("beta", [1.0, 0.8243196213473709, 0.5, 0.1756803786526291, 0.0]),
+        ("beta:alpha=1,beta=2", [1.0, 0.5, 1.0 - 0.5f64.sqrt(), 1.0 - 0.75f64.sqrt(), 0.0]),
+    ] {
+        let grid = text.parse::<GridKind>().expect(text).grid(&unit, 5).expect(text);
+        assert!(largest_difference(grid.times(), &times) < 1e-12, "{text}: {grid:?}");
+    }
+    let edm = Edm::new(0.03, 30.0).expect("levels");
+    for (text, [first, middle, last]) in [
+        ("karras", [19.889899153359515, 2.8628491302065635, 0.08125563494875461]),
+        ("exponential", [16.010097693618928, 1.2986283843249173, 0.05621452268581152]),
+        ("polyexponential:rho=1.5", [11.952913340366617, 0.4849041415498637, 0.03625364029624003]),
+    ] {
+        let grid = text.parse::<GridKind>().expect(text).grid(&edm, 12).expect(text);
+        for (i, expected) in [(0, 30.0), (1, first), (5, middle), (10, last), (11, 0.03)] {
+            assert!((grid.times()[i] / expected - 1.0).abs() < 1e-12, "{text}, {i}: {grid:?}");
+        }
+    }
+}
+
+/// Whole times, worked out by hand: T = 10.
+#[test]
+fn whole_times_are_the_published() {
+    let ten = "discrete-linear:steps=10".parse::<ProcessConfig>().expect("a table").build().expect("a table");
+    for (text, n, times) in [
+        ("linspace", 4, vec![9.0, 6.0, 3.0, 0.0]),
+        // 4.5 goes to the even number.
+        ("linspace", 3, vec![9.0, 4.0, 0.0]),
+        ("linspace", 1, vec![9.0]),
+        ("leading", 3, vec![6.0, 3.0, 0.0]),
+        ("leading:offset=1", 3, vec![7.0, 4.0, 1.0]),
+        ("trailing", 3, vec![9.0, 6.0, 2.0]),
+        ("trailing", 4, vec![9.0, 7.0, 4.0, 1.0]),
+        ("sections:counts=3;2", 5, vec![9.0, 5.0, 4.0, 2.0, 0.0]),
+        ("sections:counts=4", 4, vec![9.0, 6.0, 3.0, 0.0]),
+    ] {
+        let grid = text.parse::<GridKind>().expect(text).grid(ten.as_ref(), n).expect(text);
+        assert_eq!(grid.times(), times, "{text}, {n}");
+    }
+    let grid = |text: &str, n: usize| text.parse::<GridKind>().expect(text).grid(ten.as_ref(), n);
+    assert!(matches!(grid("linspace", 11), Err(GridError::TooMany { found: 11, expected: 10 })));
+    assert!(matches!(grid("leading:offset=4", 3), Err(GridError::Outside { .. })));
+    assert!(matches!(grid("sections:counts=3;2", 4), Err(GridError::Count { found: 4, expected: 5 })));
+    let flow = ProcessConfig::RectifiedFlow.build().expect("a process");
+    for text in ["linspace", "leading", "trailing", "sections:counts=3"] {
+        let error = text.parse::<GridKind>().expect(text).grid(flow.as_ref(), 3).expect_err("continuous");
+        assert!(matches!(error, GridError::Continuous { .. }), "{text}: {error}");
+    }
+    // A table that ends without signal is visited where its span ends.
+    let zero = "discrete-linear:steps=10,zero_terminal_snr=true".parse::<ProcessConfig>().expect("a table");
+    let zero = GridKind::Trailing.grid(zero.build().expect("a table").as_ref(), 2).expect("a grid");
+    assert_eq!(zero.times(), [9.0 - 1.0 / 1024.0, 4.0]);
+}
+
+/// The levels on which k-diffusion's trajectories run; it appends a zero.
+#[test]
+#[ignore = "needs ../shared: fixtures/samplers"]
 fn levels_are_the_references() {
-    let tables = Golden::json("schedules/small_tables.json");
-    let origin = Golden::json("schedules/index.json");
-    for (name, kind) in
-        [("k_diffusion.karras.10", GridKind::Karras { rho: 7.0 }), ("k_diffusion.exponential.10", GridKind::LogSnr)]
-    {
-        let levels: Vec<f64> = serde_json::from_value(tables[name].clone()).expect("a list of numbers");
-        // They append a zero.
-        let (n, last) = (levels.len() - 1, levels[levels.len() - 1]);
-        assert_eq!(last, 0.0, "{name}: {}", origin[name]);
-        let process = Edm::new(levels[n - 1], levels[0]).expect("levels");
-        let ours = kind.grid(&process, n).expect("a grid");
-        // The tables were made in single precision.
-        let relative: Vec<f64> = ours.times().iter().zip(&levels).map(|(a, b)| a / b - 1.0).collect();
-        assert!(largest_difference(&relative, &vec![0.0; n]) < 2e-6, "{name}: {relative:?}");
+    let golden = Golden::open("samplers/k_diffusion/trajectories.safetensors");
+    let edm = Edm::new(0.03, 30.0).expect("levels");
+    let vp = VpLinear::new(0.1, 20.0).expect("rates");
+    let late = Span { start: 1e-3, end: 1.0 };
+    for (name, process, span, kind) in [
+        ("karras", &edm as &dyn Process, edm.span(), GridKind::Karras { rho: 7.0 }),
+        ("exponential", &edm, edm.span(), GridKind::LogSnr),
+        ("polyexponential", &edm, edm.span(), GridKind::Polyexponential { rho: 1.5 }),
+        ("vp", &vp, late, GridKind::Uniform),
+    ] {
+        let theirs = golden.values(&format!("grid/{name}"));
+        assert_eq!((theirs.len(), theirs[12]), (13, 0.0), "{name}");
+        let ours = kind.between(process, span, 12).expect("a grid");
+        for (t, expected) in ours.times().iter().zip(theirs) {
+            assert!((process.at(*t).ratio() / expected - 1.0).abs() < 1e-12, "{name} at {t}: {expected}");
+        }
     }
 }

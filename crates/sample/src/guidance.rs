@@ -66,6 +66,16 @@ impl<M: Denoiser, G: Denoiser> Denoiser for Guided<M, G> {
         let weight = Column(weights);
         weight.scale(main) + (-weight.clone() + 1.0).scale(self.guide.denoise_each(x, times))
     }
+
+    /// The mean is guided; the variance stays the main model's own (Dhariwal and Nichol 2021, algorithm 1).
+    fn denoise_with_variance(&self, x: &Batch, t: f64) -> (Batch, Option<Batch>) {
+        let (main, variance) = self.main.denoise_with_variance(x, t);
+        if !self.reaches(t) || self.weight == 1.0 {
+            return (main, variance);
+        }
+        let guide = self.guide.denoise(x, t);
+        (guide.clone() + (main - guide) * self.weight, variance)
+    }
 }
 
 /// `J^T = (1 - w) J_G^T + w J_M^T`.

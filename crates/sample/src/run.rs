@@ -23,6 +23,8 @@ pub fn prior(
 pub struct Job {
     /// The seed.
     pub seed: u64,
+    /// A factor on the spread of the law a run starts from: 1 is the prior, below it samples come nearer to the middle of the data.
+    pub temperature: f64,
     /// The samples by number.
     pub samples: Range<u64>,
     /// Entries of a state.
@@ -41,7 +43,7 @@ impl Job {
     /// `n` samples of a seed from sample 0 in single precision on the default device, 64 at a time.
     pub fn new(seed: u64, n: u64, dim: usize) -> Self {
         let (dtype, device, finish) = (DType::F32, Device::default(), Finish::default());
-        Self { seed, samples: 0..n, dim, batch: 64, dtype, device, finish }
+        Self { seed, temperature: 1.0, samples: 0..n, dim, batch: 64, dtype, device, finish }
     }
 
     /// The batches, as ranges of sample numbers.
@@ -90,7 +92,7 @@ pub fn sample_driven<D: Denoiser>(
     'batches: for range in job.batches() {
         let denoiser = denoiser(&range);
         let streams = Streams::new(job.seed, range.clone().collect(), Purpose::Solver);
-        let start = prior(denoiser.process(), grid.times()[0], &streams, job.dim, (&job.device, job.dtype));
+        let start = prior(denoiser.process(), grid.times()[0], &streams, job.dim, (&job.device, job.dtype)) * job.temperature;
         let mut noise = source(streams);
         let run = Trajectory::new(&denoiser, solver, grid, noise.as_mut(), start);
         let mut last = None;
@@ -103,4 +105,36 @@ pub fn sample_driven<D: Denoiser>(
         done.extend(last);
     }
     (!done.is_empty()).then(|| Tensor::cat(done, 0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use scorefield_process::oracle::Gaussian;
+    use scorefield_process::{GridKind, ProcessConfig};
+    use scorefield_tensor::rows_f64;
+
+    /// The flow of a Gaussian is affine in where it starts, so the temperature moves a sample along a straight line, and at zero all
+    /// are the image of the prior's middle.
+    #[test]
+    fn temperature_scales_the_prior() {
+        for config in ProcessConfig::all() {
+            let law = Gaussian::new(config.build().unwrap(), vec![0.4, -0.2], vec![0.3, 1.2]);
+            let grid = GridKind::LogSnr.grid(law.process(), 8).unwrap();
+            let solver = "ddim".parse::<crate::SolverKind>().unwrap().build();
+            let draw = |temperature: f64| {
+                let job = Job { temperature, dtype: DType::F64, ..Job::new(5, 3, 2) };
+                rows_f64(sample(&law, &*solver, &grid, &job, |_, _| ControlFlow::Continue(())).unwrap())
+            };
+            let [cold, half, whole] = [0.0, 0.5, 1.0].map(draw);
+            for i in 0..6 {
+                assert!((half[i] - 0.5 * (cold[i] + whole[i])).abs() < 1e-12, "{}: {half:?}", config.name());
+                assert!(
+                    (cold[i] - cold[i % 2]).abs() < 1e-12 && (whole[i] - cold[i]).abs() > 1e-3,
+                    "{}: {whole:?}",
+                    config.name()
+                );
+            }
+        }
+    }
 }

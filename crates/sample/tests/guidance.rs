@@ -1,9 +1,9 @@
 //! Guidance: weight 1 is the model, weight 0 the guide, and the interval says where.
 
 use scorefield_process::oracle::Gaussian;
-use scorefield_process::{Denoiser, DenoiserExt, ProcessConfig, ProcessExt};
+use scorefield_process::{Denoiser, DenoiserExt, Process, ProcessConfig, ProcessExt};
 use scorefield_sample::{Counted, Guided};
-use scorefield_tensor::{Device, batch_f64, rows_f64};
+use scorefield_tensor::{Batch, Device, batch_f64, rows_f64};
 use scorefield_testkit::largest_difference;
 
 #[test]
@@ -48,4 +48,36 @@ fn outside_its_interval_the_model_stands_alone() {
             assert_eq!(same, !(0.3..=5.0).contains(&level), "level {level}");
         }
     }
+}
+
+/// A law that says it has learned a variance: three tenths of the way, everywhere.
+struct Learned<D>(D);
+
+impl<D: Denoiser> Denoiser for Learned<D> {
+    fn process(&self) -> &dyn Process {
+        self.0.process()
+    }
+
+    fn denoise(&self, x: &Batch, t: f64) -> Batch {
+        self.0.denoise(x, t)
+    }
+
+    fn denoise_with_variance(&self, x: &Batch, t: f64) -> (Batch, Option<Batch>) {
+        (self.denoise(x, t), Some(x.clone() * 0.0 + 0.3))
+    }
+}
+
+/// The mean beside a learned variance is the guided one; the variance is the main model's, and the guide needs none.
+#[test]
+fn a_learned_variance_is_not_guided() {
+    let law = |mean: f64| Gaussian::new(ProcessConfig::all()[0].build().expect("usual constants"), vec![mean], vec![0.5]);
+    let (main, guide) = (Learned(law(1.0)), law(-1.0));
+    let x = batch_f64(vec![0.4], 1, &Device::default());
+    for weight in [1.0, 2.5] {
+        let guided = Guided::new(&main, &guide, weight);
+        let (clean, variance) = guided.denoise_with_variance(&x, 0.5);
+        assert_eq!(rows_f64(clean), rows_f64(guided.denoise(&x, 0.5)));
+        assert_eq!(variance.map(rows_f64), Some(vec![0.3]), "weight {weight}");
+    }
+    assert!(Guided::new(&guide, &main, 2.5).denoise_with_variance(&x, 0.5).1.is_none());
 }

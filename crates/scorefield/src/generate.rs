@@ -3,12 +3,13 @@
 //! Noise is drawn by (seed, sample, purpose, step), the class of a sample is a function of (seed, sample), and no kernel mixes rows; so
 //! neither how many samples are asked for, nor from which on, nor the batch or the number of threads changes any of them.
 
+use crate::tally::Tally;
 use scorefield_data::Codec;
-use scorefield_model::{Model, ModelDenoiser};
-use scorefield_process::{Denoiser, Grid, Process};
+use scorefield_model::Model;
+use scorefield_process::{Clip, Denoiser, Grid, Process, Rescheduled, Thresholded};
 use scorefield_sample::{Finish, Guided, Job, Path, PathError, Solver, sample_driven};
 use scorefield_tensor::noise::Stream;
-use scorefield_tensor::{Batch, DType, Device, Noise, Purpose, Streams, rows};
+use scorefield_tensor::{Batch, DType, Device, Noise, Purpose, Streams, batch, rows};
 use std::ops::{ControlFlow, Range};
 
 /// Which class each sample has.
@@ -52,6 +53,46 @@ pub enum GenerateError {
     Weight {
         /// The weight.
         weight: String,
+    },
+    /// A spread that is none.
+    #[error("temperature {found}: expected a finite number from 0 on; 1 is the prior as it is")]
+    Temperature {
+        /// What was asked for.
+        found: String,
+    },
+    /// A consistency model where a posterior mean is needed.
+    #[error(
+        "{what}: needs E[x_0 | x_t], but the model's prediction is consistency: it gives ends of paths; sample it by the solver \
+         consistency, or take the model that it was distilled from"
+    )]
+    PathEnds {
+        /// What cannot be done.
+        what: String,
+    },
+    /// The solver of consistency models on another.
+    #[error(
+        "solver {solver}: samples consistency models only, but the model's prediction is {prediction}, a posterior mean; take another \
+         solver, or distil the model first (recipe consistency-2d, --set consistency.teacher=MODEL)"
+    )]
+    NoPathEnds {
+        /// The solver.
+        solver: &'static str,
+        /// What the model predicts.
+        prediction: &'static str,
+    },
+    /// A change of schedule for a consistency model.
+    #[error(
+        "another process was asked for, but a consistency model's paths end where those of its own do; leave the process out"
+    )]
+    PathEndsProcess,
+    /// A learned variance where none was learned.
+    #[error(
+        "solver {solver}: the variance of its steps is to be the learned one, but the model has learned none; take variance=small or \
+         variance=large, or a model trained with a learned variance"
+    )]
+    NoVariance {
+        /// The solver.
+        solver: &'static str,
     },
     /// A sample came out infinite or as no number.
     #[error(
@@ -116,15 +157,30 @@ impl ClassChoice {
     }
 }
 
+/// Refuses a model whose output is no posterior mean, for what needs one: scores, likelihoods, latents, and every solver but the
+/// one of consistency models.
+///
+/// # Errors
+/// For a consistency model; `what` says what was to be done with it.
+pub fn require_posterior_mean(model: &Model, what: &str) -> Result<(), GenerateError> {
+    if model.meta().prediction.is_posterior_mean() { Ok(()) } else { Err(GenerateError::PathEnds { what: what.to_owned() }) }
+}
+
 /// A request for samples.
-#[derive(Debug)]
+#[derive(Clone)]
 pub struct Generate<'a> {
     /// The model.
     pub model: &'a Model,
     /// The solver.
     pub solver: &'a dyn Solver,
-    /// Its times.
+    /// Its times, of `process` if there is one.
     pub grid: Grid,
+    /// Another process to sample under, by exact change of schedule ([`Rescheduled`]); `None` is the model's own.
+    pub process: Option<&'a dyn Process>,
+    /// Bounds on what the model takes for clean data.
+    pub clip: Option<Clip>,
+    /// A factor on the spread of the law that runs start from; fresh noise of stochastic solvers keeps its own.
+    pub temperature: f64,
     /// The Brownian paths that drive the solver, the same for every number of steps; `None` draws noise for each step afresh.
     pub path: Option<Path>,
     /// Classes.
@@ -150,47 +206,53 @@ pub struct Sampled {
     pub states: Vec<f32>,
     /// The classes they were asked for with.
     pub classes: Classes,
+    /// Calls of the network that a batch took; the most, where batches differ.
+    pub evaluations: u64,
+    /// Evaluations of the network that a sample took, the mean over all: each row of each call is one.
+    pub evaluations_per_sample: f64,
 }
 
-enum Maybe<'a> {
-    Plain(ModelDenoiser<'a>),
-    Guided(Guided<ModelDenoiser<'a>, ModelDenoiser<'a>>),
-}
-
-impl Denoiser for Maybe<'_> {
-    fn process(&self) -> &dyn Process {
-        match self {
-            Self::Plain(d) => d.process(),
-            Self::Guided(d) => d.process(),
+impl<'a> Generate<'a> {
+    /// Samples 0 to `n` of seed 0, as the model is: its own process, a random class each, 64 at a time, on the usual device.
+    pub fn new(model: &'a Model, solver: &'a dyn Solver, grid: Grid, n: u64) -> Self {
+        Self {
+            model,
+            solver,
+            grid,
+            process: None,
+            clip: None,
+            temperature: 1.0,
+            path: None,
+            class: ClassChoice::default(),
+            guidance: None,
+            seed: 0,
+            samples: 0..n,
+            batch: 64,
+            dtype: DType::F32,
+            device: Device::default(),
         }
     }
 
-    fn denoise(&self, x: &Batch, t: f64) -> Batch {
-        match self {
-            Self::Plain(d) => d.denoise(x, t),
-            Self::Guided(d) => d.denoise(x, t),
-        }
-    }
-
-    fn denoise_each(&self, x: &Batch, times: &[f64]) -> Batch {
-        match self {
-            Self::Plain(d) => d.denoise_each(x, times),
-            Self::Guided(d) => d.denoise_each(x, times),
-        }
-    }
-}
-
-impl Generate<'_> {
-    /// Draws the samples. `watch` is called before each step of each batch with the batch's range, the frame's place, and the state;
-    /// `None` when it broke off.
-    ///
-    /// # Errors
-    /// When guidance is asked of a model that has none, or the grid has times too near each other for the path.
-    pub fn run(
-        &self,
-        mut watch: impl FnMut(&Range<u64>, usize, &Batch) -> ControlFlow<()>,
-    ) -> Result<Option<Sampled>, GenerateError> {
+    /// Refuses what the model cannot give; the weight of guidance, if it changes anything.
+    fn checked(&self) -> Result<Option<f64>, GenerateError> {
         let classes = self.model.network().classes();
+        let prediction = &self.model.meta().prediction;
+        if self.solver.samples_path_ends() {
+            if prediction.is_posterior_mean() {
+                return Err(GenerateError::NoPathEnds { solver: self.solver.name(), prediction: prediction.name() });
+            }
+            if self.process.is_some() {
+                return Err(GenerateError::PathEndsProcess);
+            }
+        } else {
+            require_posterior_mean(self.model, &format!("solver {}", self.solver.name()))?;
+        }
+        if !(self.temperature >= 0.0 && self.temperature.is_finite()) {
+            return Err(GenerateError::Temperature { found: self.temperature.to_string() });
+        }
+        if self.solver.needs_variance() && !self.learned_variance() {
+            return Err(GenerateError::NoVariance { solver: self.solver.name() });
+        }
         if let Some(w) = self.guidance.filter(|w| !w.is_finite()) {
             return Err(GenerateError::Weight { weight: w.to_string() });
         }
@@ -207,8 +269,50 @@ impl Generate<'_> {
                 return no("never saw examples without their label (label_dropout 0)");
             }
         }
+        Ok(weight)
+    }
+
+    /// Whether the model has learned the variance of its steps: asked of itself, with one row.
+    fn learned_variance(&self) -> bool {
+        let (dim, span) = (self.model.dim(), self.model.process().span());
+        let row = batch(vec![0.0; dim], 1, &self.device);
+        let denoiser = self.model.denoiser(self.class.of(self.model, self.seed, &(0..1)));
+        denoiser.denoise_with_variance(&row, span.end).1.is_some()
+    }
+
+    /// The model as it was asked for: classes, guidance, schedule, bounds. Bounds come last, on what the solver sees.
+    fn denoiser<'t>(&'t self, range: &Range<u64>, weight: Option<f64>, tally: &'t Tally) -> Box<dyn Denoiser + 't> {
+        let main = tally.of(self.model.denoiser(self.class.of(self.model, self.seed, range)));
+        let guided: Box<dyn Denoiser> = match weight {
+            None => Box::new(main),
+            Some(w) => {
+                let none = vec![None; (range.end - range.start) as usize];
+                Box::new(Guided::new(main, tally.of(self.model.denoiser(Some(none))), w))
+            }
+        };
+        let scheduled = match self.process {
+            None => guided,
+            Some(process) => Box::new(Rescheduled::new(guided, process)),
+        };
+        match self.clip {
+            None => scheduled,
+            Some(clip) => Box::new(Thresholded::new(scheduled, clip)),
+        }
+    }
+
+    /// Draws the samples. `watch` is called before each step of each batch with the batch's range, the frame's place, and the state;
+    /// `None` when it broke off.
+    ///
+    /// # Errors
+    /// When the model cannot give what was asked for, or the grid has times too near each other for the path.
+    pub fn run(
+        &self,
+        mut watch: impl FnMut(&Range<u64>, usize, &Batch) -> ControlFlow<()>,
+    ) -> Result<Option<Sampled>, GenerateError> {
+        let weight = self.checked()?;
         let job = Job {
             seed: self.seed,
+            temperature: self.temperature,
             samples: self.samples.clone(),
             dim: self.model.dim(),
             batch: self.batch,
@@ -216,15 +320,10 @@ impl Generate<'_> {
             device: self.device.clone(),
             finish: Finish::default(),
         };
+        let (tally, mut evaluations) = (Tally::default(), 0);
         let denoiser = |range: &Range<u64>| {
-            let main = self.model.denoiser(self.class.of(self.model, self.seed, range));
-            match weight {
-                None => Maybe::Plain(main),
-                Some(w) => {
-                    let none = vec![None; (range.end - range.start) as usize];
-                    Maybe::Guided(Guided::new(main, self.model.denoiser(Some(none)), w))
-                }
-            }
+            evaluations = evaluations.max(tally.take_calls());
+            self.denoiser(range, weight, &tally)
         };
         let mut broke = false;
         if let Some(path) = &self.path {
@@ -247,6 +346,11 @@ impl Generate<'_> {
             let sample = self.samples.start + (i / self.model.dim()) as u64;
             return Err(GenerateError::NotFinite { sample, found: states[i] });
         }
-        Ok(Some(Sampled { states, classes: self.class.of(self.model, self.seed, &self.samples) }))
+        Ok(Some(Sampled {
+            states,
+            classes: self.class.of(self.model, self.seed, &self.samples),
+            evaluations: evaluations.max(tally.take_calls()),
+            evaluations_per_sample: tally.rows() as f64 / (self.samples.end - self.samples.start) as f64,
+        }))
     }
 }

@@ -37,9 +37,10 @@ pub mod check;
 pub mod density;
 mod generate;
 mod recipe;
+mod tally;
 pub mod untrained;
 
-pub use generate::{ClassChoice, Classes, Generate, GenerateError, Sampled};
+pub use generate::{ClassChoice, Classes, Generate, GenerateError, Sampled, require_posterior_mean};
 pub use recipe::{Choices, Draft, NamedRecipe, Recipe, RecipeError, recipes};
 
 pub use scorefield_data as data;

@@ -16,6 +16,7 @@
 
 use crate::noise::Stream;
 use crate::{Batch, DType, Noise, Purpose, Streams, Tensor, TensorData};
+use rayon::prelude::*;
 use std::fmt;
 use std::sync::Arc;
 
@@ -43,6 +44,9 @@ pub enum BrownianError {
     },
 }
 
+/// Rows that a thread takes at least.
+const ROWS: usize = 4096;
+
 /// When on the path a time is: `[0, 1]`, growing from noise to data.
 pub type Clock = Arc<dyn Fn(f64) -> f64 + Send + Sync>;
 
@@ -55,6 +59,9 @@ pub struct Brownian {
     /// The cell the sum stands at, and the sum: `B(cell / M) sqrt(M)` row by row.
     cell: u32,
     sum: Vec<f64>,
+    /// The cell whose normals are at hand, and they.
+    drawn: Option<u32>,
+    normals: Vec<f64>,
     /// The latest values read, newest last: place on the clock and `B sqrt(M)`.
     recent: Vec<(f64, Vec<f64>)>,
 }
@@ -81,7 +88,7 @@ impl Brownian {
         if !cells.is_power_of_two() || !(2..=Self::MOST_CELLS).contains(&cells) {
             return Err(BrownianError::Cells { found: cells });
         }
-        Ok(Self { streams, clock, cells, cell: 0, sum: Vec::new(), recent: Vec::new() })
+        Ok(Self { streams, clock, cells, cell: 0, sum: Vec::new(), drawn: None, normals: Vec::new(), recent: Vec::new() })
     }
 
     /// Whether increments between the given times are exactly Brownian: no two of them strictly inside one cell.
@@ -109,37 +116,47 @@ impl Brownian {
         (at as u32, at.fract())
     }
 
+    /// The normals of a cell, `[n, 2 d]`: `e`, then `z`.
+    fn draw(&mut self, cell: u32, n: usize, d: usize) {
+        if self.drawn == Some(cell) {
+            return;
+        }
+        let (seed, samples) = (self.streams.seed(), self.streams.samples());
+        self.normals.resize(2 * n * d, 0.0);
+        if d > 0 {
+            crate::fill_normals(&mut self.normals, 2 * d, |i| Stream::new(seed, samples[i], Purpose::Path, cell, 0));
+        }
+        self.drawn = Some(cell);
+    }
+
     /// `B(c) sqrt(M)`, row by row.
     fn value(&mut self, c: f64, n: usize, d: usize) -> Vec<f64> {
         if let Some((_, value)) = self.recent.iter().find(|(at, _)| *at == c) {
             return value.clone();
         }
-        let (seed, samples) = (self.streams.seed(), self.streams.samples());
-        let stream = |i: usize, cell: u32| Stream::new(seed, samples[i], Purpose::Path, cell, 0);
         let (cell, u) = self.place(c);
         if cell < self.cell || self.sum.len() != n * d {
-            (self.cell, self.sum) = (0, vec![0.0; n * d]);
+            (self.cell, self.sum, self.drawn) = (0, vec![0.0; n * d], None);
         }
 
-        // On to the cell.
-        let mut e = vec![0.0; d];
-        for (i, row) in self.sum.chunks_mut(d.max(1)).enumerate() {
-            for k in self.cell..cell {
-                stream(i, k).fill_normal(&mut e);
-                row.iter_mut().zip(&e).for_each(|(b, e)| *b += e);
-            }
+        // On to the cell, whose two normals are kept: they are read again when it is left.
+        while self.cell < cell {
+            self.draw(self.cell, n, d);
+            let part = |(row, both): (&mut [f64], &[f64])| row.iter_mut().zip(both).for_each(|(b, e)| *b += e);
+            self.sum.par_chunks_mut(d.max(1)).with_min_len(ROWS).zip(self.normals.par_chunks((2 * d).max(1))).for_each(part);
+            self.cell += 1;
         }
-        self.cell = cell;
 
         // Into the cell.
         let mut value = self.sum.clone();
         if u > 0.0 {
-            let (mut both, spread) = (vec![0.0; 2 * d], (u * (1.0 - u)).sqrt());
-            for (i, row) in value.chunks_mut(d.max(1)).enumerate() {
-                stream(i, cell).fill_normal(&mut both);
+            self.draw(cell, n, d);
+            let spread = (u * (1.0 - u)).sqrt();
+            let part = |(row, both): (&mut [f64], &[f64])| {
                 let (e, z) = both.split_at(d);
                 row.iter_mut().zip(e).zip(z).for_each(|((b, e), z)| *b += u * e + spread * z);
-            }
+            };
+            value.par_chunks_mut(d.max(1)).with_min_len(ROWS).zip(self.normals.par_chunks((2 * d).max(1))).for_each(part);
         }
         if self.recent.len() == Self::KEPT {
             self.recent.remove(0);

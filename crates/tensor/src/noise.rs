@@ -89,7 +89,14 @@ impl Stream {
     /// The four words of a block.
     #[inline]
     pub fn block(&self, block: u32) -> [u32; 4] {
-        philox([block, self.tail[0], self.tail[1], self.tail[2]], self.key)
+        let (counter, key) = self.counter(block);
+        philox(counter, key)
+    }
+
+    /// Counter and key of a block.
+    #[inline(always)]
+    pub(crate) fn counter(&self, block: u32) -> ([u32; 4], [u32; 2]) {
+        ([block, self.tail[0], self.tail[1], self.tail[2]], self.key)
     }
 
     /// Word `i` of the stream, uniform over all 32-bit numbers.
@@ -152,6 +159,10 @@ fn unit(word: u32) -> f64 {
     (f64::from(word) + 0.5) * (1.0 / 4_294_967_296.0)
 }
 
+/// The coefficients `1 / k`, `k` odd, of the series of the inverse hyperbolic tangent below that of `k = 19`.
+pub(crate) const LN_SERIES: [f64; 9] =
+    [1.0 / 17.0, 1.0 / 15.0, 1.0 / 13.0, 1.0 / 11.0, 1.0 / 9.0, 1.0 / 7.0, 1.0 / 5.0, 1.0 / 3.0, 1.0];
+
 /// `ln((word + 1/2) / 2^32)` to 1e-15 relative, by exponent and the series of `2 artanh((m - 1) / (m + 1))`.
 #[inline]
 fn ln_unit(word: u32) -> f64 {
@@ -163,8 +174,8 @@ fn ln_unit(word: u32) -> f64 {
     let z = (m - 1.0) / (m + 1.0);
     let w = z * z;
     let mut p = 1.0 / 19.0;
-    for k in [17.0, 15.0, 13.0, 11.0, 9.0, 7.0, 5.0, 3.0, 1.0] {
-        p = p * w + 1.0 / k;
+    for c in LN_SERIES {
+        p = p * w + c;
     }
     2.0 * z * p + (exponent - 32) as f64 * std::f64::consts::LN_2
 }
@@ -253,6 +264,13 @@ impl Streams {
         Stream::new(self.seed, self.samples[i], self.purpose, self.step, self.draw)
     }
 
+    /// The normals of every row for the draw at hand, without advancing.
+    fn fill<T: crate::lanes::Real>(&self, out: &mut [T], d: usize) {
+        if !out.is_empty() {
+            crate::lanes::fill_normals(out, d, |i| self.stream(i));
+        }
+    }
+
     /// Moves on to the next draw within the step.
     pub fn advance(&mut self) {
         self.draw = self.draw.checked_add(1).expect("fewer than 256 draws a step");
@@ -267,11 +285,11 @@ impl Noise for Streams {
         let options = (&like.device(), like.dtype());
         let out = if like.dtype() == DType::F64 {
             let mut z = vec![0.0f64; n * d];
-            z.chunks_mut(d.max(1)).enumerate().for_each(|(i, row)| self.stream(i).fill_normal(row));
+            self.fill(&mut z, d);
             Tensor::from_data(TensorData::new(z, [n, d]), options)
         } else {
             let mut z = vec![0.0f32; n * d];
-            z.chunks_mut(d.max(1)).enumerate().for_each(|(i, row)| self.stream(i).fill_normal_f32(row));
+            self.fill(&mut z, d);
             Tensor::from_data(TensorData::new(z, [n, d]), options)
         };
         self.advance();

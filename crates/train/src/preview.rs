@@ -5,7 +5,7 @@ use crate::config::PreviewConfig;
 use scorefield_data::{Codec, Shape, write};
 use scorefield_model::Model;
 use scorefield_process::GridKind;
-use scorefield_sample::{Job, SolverKind, sample_with};
+use scorefield_sample::{Job, SolverError, SolverKind, sample_with};
 use scorefield_tensor::rows;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -31,11 +31,11 @@ pub(crate) fn write(model: &Model, config: &PreviewConfig, seed: u64, path: &Pat
     };
     let posterior = model.meta().prediction.is_posterior_mean();
     let (solver, steps) = if posterior { ("heun", config.steps.max(1)) } else { ("consistency", 2) };
-    let solver =
-        solver.parse::<SolverKind>().map_err(|e| TrainError::State { path: path.to_owned(), found: e.to_string() })?.build();
-    let grid = GridKind::Karras { rho: 7.0 }
-        .grid(model.process(), steps)
-        .map_err(|e| TrainError::State { path: path.to_owned(), found: e.to_string() })?;
+    let state = |found: String| TrainError::State { path: path.to_owned(), found };
+    let solver: SolverKind = solver.parse().map_err(|e: SolverError| state(e.to_string()))?;
+    let spacing = GridKind::Karras { rho: 7.0 };
+    let grid = solver.grid(&spacing, model.process(), model.process().span(), steps).map_err(|e| state(e.to_string()))?;
+    let solver = solver.build();
     let job = Job::new(seed, config.n as u64, model.dim());
     let Some(x) = sample_with(denoiser, &*solver, &grid, &job, |_, _| ControlFlow::Continue(())) else { return Ok(()) };
     write::samples(path, &rows(x), config.n, &model.meta().codec)?;

@@ -1,5 +1,6 @@
 //! Golden files: values of reference implementations, kept in a folder beside the repository.
 
+use npyz::npz::NpzArchive;
 use safetensors::{Dtype, SafeTensors};
 use scorefield_process::{Process, oracle::Mixture};
 use serde_json::Value;
@@ -35,7 +36,7 @@ fn read_json(path: &Path) -> Value {
     serde_json::from_slice(&read(path)).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
 
-/// The tensors of a safetensors file in double precision, by name, each with its shape.
+/// The tensors of a safetensors file or the arrays of an npz file in double precision, by name, each with its shape.
 #[derive(Clone, Debug)]
 pub struct Golden {
     tensors: BTreeMap<String, (Vec<usize>, Vec<f64>)>,
@@ -60,6 +61,36 @@ impl Golden {
             (name.to_string(), (view.shape().to_vec(), values))
         });
         Self { tensors: tensors.collect() }
+    }
+
+    /// Reads the npz archive `file` under [`shared`]; whole numbers become floats.
+    ///
+    /// # Panics
+    /// When it is absent, malformed or holds anything but 64-bit floats and integers.
+    #[track_caller]
+    pub fn npz(file: &str) -> Self {
+        let path = shared().join(file);
+        let failed = |e: std::io::Error| -> ! { panic!("{}: {e}", path.display()) };
+        let mut archive = NpzArchive::open(&path).unwrap_or_else(|e| failed(e));
+        let names: Vec<String> = archive.array_names().map(str::to_string).collect();
+        let array = |name: String| {
+            let array = archive.by_name(&name).unwrap_or_else(|e| failed(e)).expect("a name that the archive lists");
+            let shape = array.shape().iter().map(|n| *n as usize).collect();
+            let values: std::io::Result<Vec<f64>> = match array.try_data::<f64>() {
+                Ok(floats) => floats.collect(),
+                Err(array) => match array.try_data::<i64>() {
+                    Ok(integers) => integers.map(|v| v.map(|v| v as f64)).collect(),
+                    Err(array) => panic!("{}: array {name} is {:?}, expected f8 or i8", path.display(), array.dtype()),
+                },
+            };
+            (name, (shape, values.unwrap_or_else(|e| failed(e))))
+        };
+        Self { tensors: names.into_iter().map(array).collect() }
+    }
+
+    /// All names, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.tensors.keys().map(String::as_str)
     }
 
     /// The JSON file `file` under [`shared`].

@@ -9,7 +9,6 @@ use scorefield::data::{self, Codec, CodecOptions, Dataset, Shape};
 use scorefield::eval::{CompareOptions, FeatureSpace, RowsBuf, compare, features};
 use scorefield::model::{Model, Weights};
 use scorefield::sample::{SolverKind, nearest};
-use scorefield::tensor::DType;
 use scorefield::{Choices, ClassChoice, Draft, Generate};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -123,18 +122,13 @@ impl Eval {
         let solver: SolverKind = defaults.solver.parse()?;
         let built = solver.build();
         context.say(&format!("drawing {} samples by {solver} in {} steps", self.n, defaults.steps));
+        let spacing = super::sample::grid_named(&defaults.grid)?;
+        let grid = solver.grid(&spacing, model.process(), model.process().span(), defaults.steps)?;
         let drawn = Generate {
-            model,
-            solver: &*built,
-            grid: super::sample::grid_named(&defaults.grid)?.grid(model.process(), defaults.steps)?,
-            path: None,
             class: ClassChoice::Random,
-            guidance: None,
             seed: self.seed,
-            samples: 0..self.n as u64,
-            batch: 64,
-            dtype: DType::F32,
             device: context.device.clone(),
+            ..Generate::new(model, &*built, grid, self.n as u64)
         }
         .run(|_, _, _| if context.stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })?;
         Ok(drawn.map(|d| RowsBuf::new(d.states, self.n, model.dim())))

@@ -1,5 +1,7 @@
 //! `info`: what a model, a run or a preset is, without loading weights; and what there is to choose from.
 
+mod lists;
+
 use crate::context::Context;
 use crate::failure::{Ended, misuse};
 use crate::progress::clock;
@@ -7,8 +9,6 @@ use anyhow::Result;
 use clap::Args;
 use scorefield::model::Model;
 use scorefield::nn::{preset, presets};
-use scorefield::process::{GridKind, ProcessConfig};
-use scorefield::recipes;
 use scorefield::sample::{SolverKind, nearest};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -18,7 +18,7 @@ use std::path::Path;
 #[derive(Args, Debug)]
 #[group(required = true, multiple = false)]
 pub(crate) struct Info {
-    /// A model file, a run folder, or preset:NAME
+    /// A model file, a run folder, preset:NAME, or solver:NAME[:key=value,...]
     #[arg(value_name = "FILE")]
     file: Option<String>,
     /// List the presets of networks
@@ -41,47 +41,25 @@ pub(crate) struct Info {
 impl Info {
     pub(crate) fn run(&self, context: &Context) -> Result<Ended> {
         let (json, text) = match &self.file {
-            Some(file) => match file.strip_prefix("preset:") {
-                Some(name) => of_preset(name)?,
-                None => of_model(Path::new(file))?,
+            Some(file) => match file.split_once(':') {
+                Some(("preset", name)) => of_preset(name)?,
+                Some(("solver", name)) => of_solver(name)?,
+                _ => of_model(Path::new(file))?,
             },
-            None if self.presets => list_presets()?,
-            None if self.solvers => list("solvers", SolverKind::all().iter().map(|s| (s.to_string(), s.about().to_owned()))),
-            None if self.recipes => list("recipes", recipes().iter().map(|r| (r.name.to_owned(), r.about().to_owned()))),
-            None if self.grids => list("grids", GridKind::named().iter().map(|g| (g.name().to_owned(), g.about().to_owned()))),
-            None => list("processes", ProcessConfig::named().iter().map(|p| (p.name().to_owned(), options_of(p)))),
+            None if self.presets => lists::preset_names()?,
+            None if self.solvers => lists::solvers(),
+            None if self.recipes => lists::recipe_names(),
+            None if self.grids => lists::grids(),
+            None => lists::processes(),
         };
         context.result(&json, &text)?;
         Ok(Ended::Done)
     }
 }
 
-fn list(what: &str, rows: impl Iterator<Item = (String, String)>) -> (Value, String) {
-    let rows: Vec<_> = rows.collect();
-    let width = rows.iter().map(|r| r.0.len()).max().unwrap_or(0);
-    let mut text = String::new();
-    for (name, about) in &rows {
-        let _ = writeln!(text, "{name:width$}  {about}");
-    }
-    let rows: Vec<Value> = rows.into_iter().map(|(name, about)| json!({ "name": name, "about": about })).collect();
-    (json!({ what: rows }), text)
-}
-
-/// The options of a process with their usual values.
-fn options_of(process: &ProcessConfig) -> String {
-    process.options().iter().map(|(k, v)| format!("{k} = {v}")).collect::<Vec<_>>().join(", ")
-}
-
-fn list_presets() -> Result<(Value, String)> {
-    let mut rows = Vec::new();
-    let mut json_rows = Vec::new();
-    for p in presets() {
-        let count = p.config.parameters(&p.shape)?;
-        rows.push((p.name.to_owned(), format!("{count:>11} parameters at {:?}: {}", p.shape, p.about)));
-        json_rows.push(json!({ "name": p.name, "about": p.about, "parameters": count, "shape": p.shape }));
-    }
-    let (_, text) = list("presets", rows.into_iter());
-    Ok((json!({ "presets": json_rows }), text))
+/// One solver with its options.
+fn of_solver(name: &str) -> Result<(Value, String)> {
+    Ok(lists::solver(&name.parse::<SolverKind>()?))
 }
 
 fn of_preset(name: &str) -> Result<(Value, String)> {
@@ -115,7 +93,7 @@ fn of_preset(name: &str) -> Result<(Value, String)> {
 fn of_model(path: &Path) -> Result<(Value, String)> {
     if !path.exists() {
         return Err(misuse(format!(
-            "{}: no such file or folder; expected a model file, a run folder or preset:NAME",
+            "{}: no such file or folder; expected a model file, a run folder, preset:NAME or solver:NAME",
             path.display()
         )));
     }

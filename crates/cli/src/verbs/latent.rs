@@ -12,7 +12,7 @@ use scorefield::model::{Model, Weights};
 use scorefield::process::ProcessExt;
 use scorefield::sample::density::{Flow, Probe, decode_with, encode_with, slerp};
 use scorefield::tensor::{Batch, batch, rows, rows_f64};
-use scorefield::{ClassChoice, Classes};
+use scorefield::{ClassChoice, Classes, require_posterior_mean};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -107,7 +107,9 @@ impl Common {
         if self.batch == 0 {
             return Err(misuse("--batch 0: at least one row at once"));
         }
-        load(context, path, if self.raw { Weights::Raw } else { Weights::Ema })
+        let model = load(context, path, if self.raw { Weights::Raw } else { Weights::Ema })?;
+        require_posterior_mean(&model, "the latents of the probability flow")?;
+        Ok(model)
     }
 
     fn flow(&self) -> Flow {
@@ -180,7 +182,7 @@ fn distance(a: &Batch, b: &Batch) -> f64 {
 impl Encode {
     pub(crate) fn run(&self, context: &Context) -> Result<Ended> {
         context.listen()?;
-        if !self.output.extension().is_some_and(|e| e == "npy") {
+        if self.output.extension().is_none_or(|e| e != "npy") {
             return Err(misuse(format!("{}: expected a .npy file", self.output.display())));
         }
         if self.n == Some(0) {

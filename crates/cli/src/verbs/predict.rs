@@ -5,11 +5,11 @@ use crate::context::Context;
 use crate::failure::{Ended, misuse};
 use anyhow::Result;
 use clap::{Args, ValueEnum};
-use scorefield::ClassChoice;
 use scorefield::data::{self, write};
 use scorefield::model::Weights;
 use scorefield::process::{Denoiser as _, DenoiserExt, ProcessExt};
 use scorefield::tensor::{batch, rows};
+use scorefield::{ClassChoice, require_posterior_mean};
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -28,7 +28,7 @@ pub(crate) struct Predict {
     /// A class by name or number, each (in turn), random or none
     #[arg(long, value_name = "C", default_value = "none")]
     class: String,
-    /// What is written: the network's own output, or what it says of the state
+    /// What is written: the network's own output, or what it says of the state (of a consistency model, clean is the end of the path)
     #[arg(long = "as", value_enum, default_value = "raw", value_name = "WHAT")]
     what: What,
     /// Which weights
@@ -64,6 +64,9 @@ impl Predict {
         }
         let which = if self.weights == WhichWeights::Ema { Weights::Ema } else { Weights::Raw };
         let model = load(context, &self.model, which)?;
+        if !matches!(self.what, What::Raw | What::Clean) {
+            require_posterior_mean(&model, "predict --as noise, score or velocity")?;
+        }
         let span = model.process().span();
         if !(span.start..=span.end).contains(&self.time) {
             return Err(misuse(format!("--time {}: the model's process runs from {} to {}", self.time, span.start, span.end)));

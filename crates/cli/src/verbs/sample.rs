@@ -8,9 +8,9 @@ use clap::Args;
 use scorefield::data::write::{self, Picture};
 use scorefield::data::{Codec, Shape};
 use scorefield::model::{Model, Weights};
-use scorefield::process::{GridKind, GridTextError};
+use scorefield::process::{Clip, GridKind, GridTextError, Process, ProcessConfig, ProcessExt, Span, common_span};
 use scorefield::sample::{Path as BrownianPath, SolverKind};
-use scorefield::tensor::{DType, rows};
+use scorefield::tensor::rows;
 use scorefield::{ClassChoice, Generate};
 use serde_json::json;
 use std::ops::ControlFlow;
@@ -29,12 +29,24 @@ pub(crate) struct Sample {
     /// The solver with its options (info --solvers); the model's if left out
     #[arg(long, value_name = "NAME[:key=value,...]")]
     solver: Option<String>,
-    /// Steps of the solver
+    /// Times at which the solver stands; the model's if left out, and two for solvers that choose their own steps
     #[arg(long, value_name = "N")]
     steps: Option<usize>,
-    /// Spacing of the steps: uniform, karras[:rho=R] or log-snr
-    #[arg(long, value_name = "NAME")]
+    /// Spacing of the times with its options (info --grids), times=T;T;... or levels=R;R;... with numbers or a file of them
+    #[arg(long, value_name = "NAME[:key=value,...]")]
     grid: Option<String>,
+    /// Sample under another process (info --processes), by exact change of schedule
+    #[arg(long, value_name = "NAME[:key=value,...]")]
+    process: Option<String>,
+    /// Cut what the model takes for clean data into [-C, C], in its own units (those of bytes: 1)
+    #[arg(long, value_name = "C", conflicts_with = "threshold", allow_negative_numbers = true)]
+    clip: Option<f64>,
+    /// Dynamic thresholding: pull clean data back to the P-quantile of a sample's magnitudes, from 1 to MAX
+    #[arg(long, value_name = "P[:MAX]")]
+    threshold: Option<String>,
+    /// A factor on the spread of the noise that runs start from: below 1 nearer to the middle of the law, and less varied
+    #[arg(long, value_name = "T", default_value_t = 1.0, allow_negative_numbers = true)]
+    temperature: f64,
     /// Follow one Brownian path a sample, the same for every number of steps of a grid, in CELLS cells (1024; more for more steps)
     #[arg(long, value_name = "CELLS", num_args = 0..=1, require_equals = true, default_missing_value = "1024")]
     path: Option<u32>,
@@ -103,17 +115,18 @@ impl Sample {
             None if self.solver.is_some() => solver.default_grid(),
             None => grid_named(&defaults.grid)?,
         };
-        let steps = self.steps.unwrap_or(defaults.steps);
+        let process = self.process.as_deref().map(process_named).transpose()?;
+        let steps = self.steps.unwrap_or(if solver.adaptive() { 2 } else { grid_kind.count().unwrap_or(defaults.steps) });
         if !(1..=MOST_STEPS).contains(&steps) {
             return Err(misuse(format!("--steps {steps}: expected 1 to {MOST_STEPS}")));
         }
-        let grid = grid_kind
-            .grid(model.process(), steps)
+        let (under, span) = self.schedule(&model, process.as_deref())?;
+        let grid = solver
+            .grid(&grid_kind, under, span, steps)
             .map_err(|e| misuse(format!("--steps {steps} --grid {}: {e}", grid_kind.name())))?;
         let path = match self.path {
             Some(cells) => {
-                let path =
-                    BrownianPath::new(model.process(), &grid_kind, cells).map_err(|e| misuse(format!("--path={cells}: {e}")))?;
+                let path = BrownianPath::new(under, &grid_kind, cells).map_err(|e| misuse(format!("--path={cells}: {e}")))?;
                 path.fits(&grid).map_err(|e| misuse(format!("--path={cells} --steps {steps}: {e}")))?;
                 Some(path)
             }
@@ -127,17 +140,17 @@ impl Sample {
 
         let built = solver.build();
         let generate = Generate {
-            model: &model,
-            solver: &*built,
-            grid,
+            process: process.as_deref(),
+            clip: self.bound()?,
+            temperature: self.temperature,
             path,
             class,
             guidance: self.guidance,
             seed: self.seed,
             samples: self.first..end,
             batch,
-            dtype: DType::F32,
             device: context.device.clone(),
+            ..Generate::new(&model, &*built, grid, self.n)
         };
         let mut frames: Vec<Vec<f32>> = Vec::new();
         let mut progress = Progress::new(context, "step", None);
@@ -171,11 +184,55 @@ impl Sample {
         let seconds = begun.elapsed().as_secs_f64();
         let json = json!({
             "output": output, "n": self.n, "first": self.first, "seed": self.seed, "solver": solver.to_string(),
-            "grid": grid_kind.name(), "steps": steps, "classes": drawn.classes, "seconds": seconds, "first_sample_seconds": first_at,
+            "grid": grid_kind.to_string(), "steps": steps, "evaluations": drawn.evaluations,
+            "evaluations_per_sample": drawn.evaluations_per_sample, "temperature": self.temperature, "classes": drawn.classes,
+            "seconds": seconds, "first_sample_seconds": first_at,
         });
-        let text = format!("{}: {n} samples by {solver} in {steps} steps, {seconds:.2} s", output.display());
+        let per_sample = (100.0 * drawn.evaluations_per_sample).round() / 100.0;
+        let text = format!(
+            "{}: {n} samples by {solver} in {steps} steps, {per_sample} evaluations each, {seconds:.2} s",
+            output.display()
+        );
         context.result(&json, &text)?;
         Ok(Ended::Done)
+    }
+
+    /// The process that is sampled under, and the part of its span whose noise levels the model knows.
+    fn schedule<'p>(&self, model: &'p Model, process: Option<&'p dyn Process>) -> Result<(&'p dyn Process, Span)> {
+        let (own, Some(other)) = (model.process(), process) else { return Ok((model.process(), model.process().span())) };
+        let asked = self.process.as_deref().unwrap_or_default();
+        let levels = |p: &dyn Process, span: Span| [span.start, span.end].map(|t| p.at(t).ratio());
+        let (known, [low, high]) = (levels(own, own.span()), levels(other, other.span()));
+        let Some(span) = common_span(own, other) else {
+            return Err(misuse(format!(
+                "--process {asked}: its noise levels sigma/alpha run from {low:.3e} to {high:.3e}, the model's from {:.3e} to {:.3e}: \
+                 they share none; give the process other constants",
+                known[0], known[1]
+            )));
+        };
+        let start = levels(other, span)[1];
+        // The prior of a run is N(0, sigma^2) without the data: fair from a level well above the data's own.
+        if start < 0.99 * known[1] && start < 10.0 * model.meta().sigma_data {
+            warn(&format!(
+                "warning: --process {asked}: its noise ends at level {start:.3e}, the model's at {:.3e}: samples start from too little noise",
+                known[1]
+            ));
+        }
+        Ok((other, span))
+    }
+
+    /// The bound on clean data.
+    fn bound(&self) -> Result<Option<Clip>> {
+        if let Some(bound) = self.clip {
+            return Clip::at(bound).map(Some).map_err(|e| misuse(format!("--clip {bound}: {e}")));
+        }
+        let Some(text) = &self.threshold else { return Ok(None) };
+        let (quantile, max) = text.split_once(':').unwrap_or((text, "inf"));
+        let number = |word: &str| {
+            let expected = "expected P or P:MAX with numbers, for example 0.995";
+            word.trim().parse::<f64>().map_err(|_| misuse(format!("--threshold {text}: {word:?} is no number; {expected}")))
+        };
+        Clip::dynamic(number(quantile)?, number(max)?).map(Some).map_err(|e| misuse(format!("--threshold {text}: {e}")))
     }
 }
 
@@ -188,6 +245,12 @@ pub(crate) fn load(context: &Context, path: &Path, weights: Weights) -> Result<M
         return Err(misuse(format!("{}: no such file or folder; expected a model file or a run folder", path.display())));
     }
     Ok(Model::load(path, weights, &context.device)?)
+}
+
+/// A process by name with its options.
+fn process_named(text: &str) -> Result<Box<dyn Process>> {
+    let say = |e: &dyn std::fmt::Display| misuse(format!("--process {text}: {e}"));
+    text.parse::<ProcessConfig>().map_err(|e| say(&e))?.build().map_err(|e| say(&e))
 }
 
 /// A grid by name with its options; behind `times=` and `levels=` a list or a file of one.

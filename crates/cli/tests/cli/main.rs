@@ -3,6 +3,7 @@
 mod common;
 mod density;
 mod errors;
+mod options;
 mod plots;
 mod samples;
 mod signals;

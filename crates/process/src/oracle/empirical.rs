@@ -29,7 +29,11 @@ impl<P: Process> Empirical<P> {
     /// When there is no point, the last one is not whole, or the width is negative.
     #[track_caller]
     pub fn new(process: P, dim: usize, points: Vec<f64>, width: f64) -> Self {
-        assert!(dim > 0 && !points.is_empty() && points.len() % dim == 0, "{} numbers for points of {dim}", points.len());
+        assert!(
+            dim > 0 && !points.is_empty() && points.len().is_multiple_of(dim),
+            "{} numbers for points of {dim}",
+            points.len()
+        );
         assert!(width >= 0.0 && width.is_finite(), "a width of {width}");
         Self { process, dim, points, width }
     }

@@ -1,7 +1,8 @@
 //! Gaussian mixtures: multimodal data whose score is still exact.
 
+use super::blocks::{self, Piece};
 use crate::{Denoiser, Differentiable, Process, ProcessExt};
-use scorefield_tensor::{Batch, Tensor, TensorData, rows_f64};
+use scorefield_tensor::{Batch, DType, Tensor, TensorData, rows, rows_f64};
 
 /// One component: its weight, mean `[d]` and Cholesky-free covariance given by orthonormal axes and variances.
 #[derive(Clone, Debug)]
@@ -61,6 +62,27 @@ impl<P: Process> Mixture<P> {
             })
             .collect();
         Self { process, components }
+    }
+
+    /// The components as they stand at one time.
+    fn pieces(&self, t: f64) -> Vec<Piece> {
+        let m = self.process.at(t);
+        let piece = |c: &Component| {
+            let d = c.mean.len();
+            let total = |v: &f64| m.alpha * m.alpha * v + m.sigma * m.sigma;
+            let along = |f: &dyn Fn(&f64) -> f64| {
+                let entry = |i: usize, j: usize| c.axes.iter().zip(&c.variances).map(|(a, v)| a[i] * f(v) * a[j]).sum();
+                (0..d * d).map(|at| entry(at / d, at % d)).collect()
+            };
+            Piece {
+                ln_scale: c.ln_weight - c.variances.iter().map(|v| 0.5 * (std::f64::consts::TAU * total(v)).ln()).sum::<f64>(),
+                mean: c.mean.clone(),
+                centre: c.mean.iter().map(|v| m.alpha * v).collect(),
+                precision: along(&|v| total(v).recip()),
+                gain: along(&|v| m.alpha * v / total(v)),
+            }
+        };
+        self.components.iter().map(piece).collect()
     }
 
     /// For each component: `ln (w_k N(x; alpha mu_k, M_k))` and the coordinates of `x - alpha mu_k` along its axes.
@@ -214,7 +236,15 @@ impl<P: Process> Denoiser for Mixture<P> {
 
     #[track_caller]
     fn denoise(&self, x: &Batch, t: f64) -> Batch {
-        self.denoise_each(x, &vec![t; x.dims()[0]])
+        let [n, d] = x.dims();
+        assert_eq!(d, self.components[0].mean.len(), "a state of {d} entries meets another law");
+        let (pieces, options) = (self.pieces(t), (&x.device(), x.dtype()));
+        if x.dtype() == DType::F32 {
+            let out = blocks::means(&pieces, &rows(x.clone()), d);
+            return Tensor::from_data(TensorData::new(out, [n, d]), options);
+        }
+        let out = blocks::means(&pieces, &rows_f64(x.clone()), d);
+        Tensor::from_data(TensorData::new(out, [n, d]), options)
     }
 
     #[track_caller]

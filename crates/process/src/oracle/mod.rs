@@ -1,5 +1,6 @@
 //! Data laws whose marginals, scores and posterior means are closed formulas: what everything else is tested on.
 
+mod blocks;
 mod empirical;
 mod gaussian;
 mod mixture;

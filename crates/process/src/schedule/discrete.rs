@@ -210,4 +210,9 @@ impl Process for Limit {
         let vanishes = matches!(self.betas, Betas::Jsd | Betas::SigmoidCumulative { .. });
         Span { start: 1e-5, end: if vanishes { 0.9995 } else { 1.0 } }
     }
+
+    fn smooth(&self) -> bool {
+        // Second derivatives jump where the warm-up ends and at the middle of the Laplace.
+        !matches!(self.betas, Betas::Warmup { .. } | Betas::Laplace { .. })
+    }
 }

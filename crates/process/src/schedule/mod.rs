@@ -1,9 +1,11 @@
 //! The processes by name. Schedules are named by their formula: two projects' "VP" may be two curves.
 
+mod about;
 mod betas;
 mod closures;
 mod config;
 mod cosine;
+mod defaults;
 mod discrete;
 mod edm;
 mod flow;

@@ -64,6 +64,12 @@ pub fn kinds() -> Vec<SolverKind> {
         "lms:start=low",
         "etd-ab:through=noise",
         "etd-ab:order=4",
+        "pndm:skip_prk=true",
+        "pndm:through=v",
+        "dpm-fast:rest=0",
+        "dpm-fast:rest=1,eta=1",
+        "dpm-adaptive:order=2,rtol=0.01",
+        "dpm-adaptive:eta=1",
     ];
     let parse = |text: &&str| text.parse().expect("the options of this list are known");
     SolverKind::all().into_iter().chain(others.iter().map(parse)).collect()

@@ -74,7 +74,7 @@ fn look(d: &dyn Denoiser, first: &Seen, s: f64, formula: impl FnOnce(Leap<'_>) -
 impl DpmSolver {
     /// The order of a leg on the grid: 1, 2, ..., k, 1, 2, ...
     fn order_of(&self, leg: Leg) -> usize {
-        let lowered = self.lower_order_final && leg.index + 1 == leg.count && leg.count % self.order == 0;
+        let lowered = self.lower_order_final && leg.index + 1 == leg.count && leg.count.is_multiple_of(self.order);
         if lowered { 1 } else { leg.index % self.order + 1 }
     }
 

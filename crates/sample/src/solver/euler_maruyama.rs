@@ -41,7 +41,9 @@ impl Solver for EulerMaruyama {
         }
         let (h, g2) = (leg.t - leg.s, at_t.diffusion_squared());
         let pull = 0.5 * (1.0 + self.eta * self.eta) * g2 * h;
-        let mean = x.clone() * (1.0 - at_t.drift() * h) + at_t.score(x, &x0) * pull;
+        // x - h f x + pull (alpha x_0 - x) / sigma^2, gathered by x and x_0.
+        let share = pull / at_t.sigma.powi(2);
+        let mean = x.clone() * (1.0 - at_t.drift() * h - share) + x0 * (share * at_t.alpha);
         if self.eta == 0.0 { mean } else { mean + noise.between(x, leg.t, leg.s) * (self.eta * (g2 * h).sqrt()) }
     }
 }

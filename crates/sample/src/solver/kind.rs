@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::nearest;
-use scorefield_process::GridKind;
+use scorefield_process::{Grid, GridError, GridKind, Process, Span};
 use serde::{Deserialize, Serialize};
 use std::str::FromStr;
 
@@ -16,14 +16,17 @@ pub trait Method: Solver {
         GridKind::Karras { rho: 7.0 }
     }
 
-    /// Whether it samples models of paths' ends (consistency models) and no others.
-    fn samples_path_ends(&self) -> bool {
-        false
-    }
-
     /// Whether it chooses its own steps within a leg, so that a grid of two times is enough.
     fn adaptive(&self) -> bool {
         false
+    }
+
+    /// `n` times of a spacing over a span of `process`: its looks at the model in a run that denoises at the last time.
+    ///
+    /// # Errors
+    /// As [`GridKind::between`].
+    fn grid(&self, spacing: &GridKind, process: &dyn Process, span: Span, n: usize) -> Result<Grid, GridError> {
+        spacing.between(process, span, n)
     }
 
     /// Its options, each with the field it sets.
@@ -147,6 +150,12 @@ solvers! {
     Ipndm,
     /// [`EtdAb`].
     EtdAb,
+    /// [`Pndm`].
+    Pndm,
+    /// [`DpmFast`].
+    DpmFast,
+    /// [`DpmAdaptive`].
+    DpmAdaptive,
 }
 
 impl SolverKind {
@@ -173,6 +182,14 @@ impl SolverKind {
     /// Whether it chooses its own steps within a leg, so that a grid of two times is enough.
     pub fn adaptive(&self) -> bool {
         self.method().adaptive()
+    }
+
+    /// `n` times of a spacing over a span of `process`, as this solver places them.
+    ///
+    /// # Errors
+    /// As [`GridKind::between`].
+    pub fn grid(&self, spacing: &GridKind, process: &dyn Process, span: Span, n: usize) -> Result<Grid, GridError> {
+        self.method().grid(spacing, process, span, n)
     }
 
     /// The claimed order.

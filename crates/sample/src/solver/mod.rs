@@ -14,6 +14,8 @@ mod ddpm;
 mod deis;
 mod dpm2;
 mod dpm2_ancestral;
+mod dpm_adaptive;
+mod dpm_fast;
 mod dpm_multistep;
 mod dpm_solver;
 mod dpmpp_2m;
@@ -32,6 +34,7 @@ pub(crate) mod key;
 mod kind;
 mod lagrange;
 mod multistep;
+mod pndm;
 mod predictor_corrector;
 mod reverse;
 mod runge_kutta;
@@ -47,6 +50,8 @@ pub use consistency::Consistency;
 pub use ddim::Ddim;
 pub use ddpm::Ddpm;
 pub use deis::{Basis, Deis};
+pub use dpm_adaptive::{DpmAdaptive, ErrorNorm};
+pub use dpm_fast::DpmFast;
 pub use dpm_multistep::{DpmMultistep, Third};
 pub use dpm_solver::{DpmSolver, Nodes};
 pub use dpm2::Dpm2;
@@ -66,6 +71,7 @@ pub use heun::Heun;
 pub use key::{Choice, Key};
 pub use kind::{Method, SolverError, SolverKind};
 pub use multistep::{EtdAb, Ipndm, Lms, Through};
+pub use pndm::{Combined, Pndm};
 pub use predictor_corrector::{Corrector, Norm, PredictorCorrector};
 pub use reverse::{Predictor, Variance};
 pub use runge_kutta::{BogackiShampine, DormandPrince, Midpoint, Rk4, Stepping, Tsit5};
@@ -96,6 +102,11 @@ pub trait Solver: fmt::Debug + Send + Sync {
 
     /// Whether it needs the learned variance of [`Denoiser::denoise_with_variance`]; a step with a model that has none then panics.
     fn needs_variance(&self) -> bool {
+        false
+    }
+
+    /// Whether it samples models of paths' ends (consistency models) and no others; all the rest need posterior means.
+    fn samples_path_ends(&self) -> bool {
         false
     }
 

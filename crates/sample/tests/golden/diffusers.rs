@@ -60,6 +60,7 @@ pub(crate) fn alpha_bar(config: &Value) -> Vec<f64> {
     let beta = |i: usize| match text(config, "beta_schedule") {
         "linear" => at(i, b0, b1),
         "scaled_linear" => at(i, b0.sqrt(), b1.sqrt()).powi(2),
+        "exp" => -(-12.0 / n as f64).exp_m1(),
         "squaredcos_cap_v2" => (1.0 - bar((i + 1) as f64 / n as f64) / bar(i as f64 / n as f64)).min(0.999),
         other => panic!("beta schedule {other}"),
     };

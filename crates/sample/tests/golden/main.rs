@@ -8,6 +8,7 @@ mod diffusers;
 mod diffusers_dpm;
 mod diffusers_grid;
 mod diffusers_sde;
+mod diffusers_sigma;
 mod edm;
 mod k_diffusion;
 mod k_diffusion_sde;
@@ -18,7 +19,7 @@ mod score_sde;
 use scorefield_process::{Denoiser, Grid};
 use scorefield_sample::solver::Churn;
 use scorefield_sample::{Finish, Solver, Trajectory};
-use scorefield_tensor::{Batch, Device, batch_f64, rows_f64};
+use scorefield_tensor::{Batch, Device, Noise, batch_f64, rows_f64};
 use scorefield_testkit::{Bank, Golden, Target, largest_difference};
 use serde_json::{Map, Value};
 
@@ -101,9 +102,9 @@ fn batch(x: &[f64]) -> Batch {
 }
 
 /// Every state of a run of ours over the given times, and its evaluations.
-fn replay(d: &dyn Denoiser, solver: &dyn Solver, times: &[f64], x: &[f64], bank: &mut Bank) -> (Vec<Vec<f64>>, u64) {
+fn replay(d: &dyn Denoiser, solver: &dyn Solver, times: &[f64], x: &[f64], noise: &mut dyn Noise) -> (Vec<Vec<f64>>, u64) {
     let grid = Grid::new(times.to_vec()).expect("decreasing times");
-    let mut run = Trajectory::new(d, solver, &grid, bank, batch(x)).finish(Finish::Leave);
+    let mut run = Trajectory::new(d, solver, &grid, noise, batch(x)).finish(Finish::Leave);
     let states = run.by_ref().map(|frame| rows_f64(frame.x)).collect();
     (states, run.evaluations())
 }

@@ -1,13 +1,14 @@
-//! yang-song/score_sde_pytorch: predictor-corrector samplers.
+//! yang-song/score_sde_pytorch: predictor-corrector and ODE samplers.
 
-use crate::{Project, Tally, number, replay, text};
+use crate::{Project, Tally, batch, number, replay, text};
 use scorefield_process::oracle::Mixture;
 use scorefield_process::schedule::{SubVp, Ve, VpLinear};
 use scorefield_process::{Denoiser, Leg, Process, ProcessExt, Span};
+use scorefield_sample::ode::{Control, Ode, Pair};
 use scorefield_sample::solver::{Corrector, EulerMaruyama, Norm, Predictor, PredictorCorrector, Variance};
 use scorefield_sample::{Order, Past, Solver};
-use scorefield_tensor::{Batch, Dual, Noise};
-use scorefield_testkit::{Table, Target};
+use scorefield_tensor::{Batch, Dual, Noise, rows_f64};
+use scorefield_testkit::{Bank, Table, Target};
 use serde_json::Value;
 
 /// A process whose coefficients and slopes are another's at a time that is read off linearly: Song et al. step by `1/N` between
@@ -215,4 +216,77 @@ fn score_sde() {
         }
     }
     tally.expect(38, 0);
+}
+
+/// score_sde_pytorch: the ODE sampler, scipy's RK45 on the whole batch as one state; every accepted time and state, and the denoising
+/// step at the end.
+#[test]
+#[ignore = "needs ../shared: fixtures/samplers"]
+fn score_sde_ode() {
+    let (project, mut tally) = (Project::open("score_sde_pytorch"), Tally::default());
+    for target in Target::all() {
+        for (name, run) in project.on(&target).filter(|(name, _)| name.contains("/ode/")) {
+            let process: Box<dyn Process> = match text(run, "sde") {
+                "vp" => Box::new(VpLinear::new(0.1, 20.0).expect("rates")),
+                "subvp" => Box::new(SubVp::new(0.1, 20.0).expect("rates")),
+                _ => Box::new(Ve::new(0.01, 50.0).expect("levels")),
+            };
+            let get = |what: &str| project.trajectories.values(&format!("{name}/{what}"));
+            let (eps, n, dim) = (number(run, "eps", 1e-3), number(run, "N", 40.0), target.dim());
+            let d = target.under(process);
+            let ode = Ode {
+                method: Pair::DormandPrince,
+                control: Control::Elementary,
+                rtol: number(run, "rtol", 1e-5),
+                atol: number(run, "atol", 1e-5),
+                ..Ode::default()
+            };
+
+            // What it was asked, in order: the last time that a listed time is asked for is at the accepted state.
+            let mut asked: Vec<(f64, Vec<f64>)> = Vec::new();
+            let mut slope = |y: &Batch, times: &[f64]| {
+                asked.push((times[0], rows_f64(y.clone())));
+                let (x, m) = (y.clone().reshape([8, dim]), d.process().at(times[0]));
+                let x0 = d.denoise(&x, times[0]);
+                m.velocity(&x0, &m.noise(&x, &x0)).reshape([1, 8 * dim])
+            };
+            let start = batch(get("x_init")).reshape([1, 8 * dim]);
+            let report = ode.integrate(&mut slope, start, 1.0, eps);
+            assert_eq!(Some(report.evaluations), run["nfe"].as_u64(), "{name}: evaluations");
+            assert_eq!(Some(report.accepted), run["accepted_steps"].as_u64(), "{name}: accepted steps");
+            let times = get("solver_t");
+            let thinning = ((times.len() as f64 / 30.0).floor() as usize).max(1);
+            for (i, t) in times.iter().enumerate() {
+                let (ours, y) = asked.iter().rfind(|(ours, _)| (ours - t).abs() < 1e-6).unwrap_or_else(|| panic!("{name}: {t}"));
+                // At a tolerance of 1e-8 the error of a step is known to 1e-7 of itself, because of rounding, and the times accordingly.
+                if ode.rtol < 1e-6 {
+                    continue;
+                }
+                tally.compare(name, "a time", &[*ours], &[*t]);
+                if i % thinning == 0 {
+                    let theirs = &project.trajectories.slices(&format!("{name}/solver_x"))[i / thinning];
+                    tally.compare(name, &format!("state {i}"), y, theirs);
+                }
+            }
+
+            // The mean of a step of the discrete chain, with the continuous score.
+            let mut ours = rows_f64(report.y);
+            if run["denoise"] == Value::Bool(true) {
+                let at = d.process().at(eps);
+                let (factor, added) = match text(run, "sde") {
+                    "vp" => ((1.0 - 0.1 / n).sqrt(), 0.1 / n),
+                    "subvp" => (1.0 + at.drift() / n, at.diffusion_squared() / n),
+                    _ => (1.0, 0.01f64.powi(2)),
+                };
+                let chain = Table::new(vec![[-1.0, 1.0, 1.0], [0.0, factor, (factor * factor + added).sqrt()]]);
+                let chained = Chained { target: d, times: vec![eps], chain };
+                let corrector = Corrector { n_steps: 0, ..Corrector::default() };
+                let solver =
+                    PredictorCorrector { predictor: Predictor::ReverseDiffusion, corrector, ..PredictorCorrector::default() };
+                ours = replay(&chained, &solver, &[0.0, -1.0], &ours, &mut Bank::empty().silent_from(0)).0.remove(1);
+            }
+            tally.compare_all(name, &[ours], &[get("x").to_vec()]);
+        }
+    }
+    tally.expect(18, 0);
 }

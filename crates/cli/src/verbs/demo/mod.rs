@@ -14,7 +14,6 @@ use report::Report;
 use scorefield::data::{self, Dataset};
 use scorefield::model::Model;
 use scorefield::sample::SolverKind;
-use scorefield::tensor::DType;
 use scorefield::tensor::Purpose;
 use scorefield::tensor::noise::Stream;
 use scorefield::train::{Ended as RunEnded, Length, Trainer};
@@ -158,17 +157,11 @@ fn draw(context: &Context, model: &Model) -> Result<Option<(Sampled, Vec<Vec<f32
     let solver: SolverKind = "heun".parse()?;
     let built = solver.build();
     let generate = Generate {
-        model,
-        solver: &*built,
-        grid: solver.default_grid().grid(model.process(), SAMPLING_STEPS)?,
-        path: None,
         class: ClassChoice::InTurn,
-        guidance: None,
         seed: SEED,
-        samples: 0..SAMPLES,
         batch: 100,
-        dtype: DType::F32,
         device: context.device.clone(),
+        ..Generate::new(model, &*built, solver.default_grid().grid(model.process(), SAMPLING_STEPS)?, SAMPLES)
     };
     let mut frames = Vec::new();
     let drawn = generate.run(|range, _, x| {

@@ -120,6 +120,6 @@ fn variance(density: &Density<'_>, examples: &Examples<'_>) -> f64 {
     let (n, d) = (examples.places.len(), density.model.dim());
     let x = scorefield::tensor::rows_f64(density.states(examples, 0..n, None));
     let column = |i: usize| x.iter().skip(i).step_by(d).copied().collect::<Vec<_>>();
-    let total: f64 = (0..d).map(|i| column(i)).map(|c| c.iter().map(|v| (v - mean(&c)).powi(2)).sum::<f64>()).sum();
+    let total: f64 = (0..d).map(column).map(|c| c.iter().map(|v| (v - mean(&c)).powi(2)).sum::<f64>()).sum();
     (total / (n * d) as f64).max(1e-300)
 }

@@ -8,13 +8,13 @@ use crate::progress::Progress;
 use crate::verbs::sample::{can_be_written, load};
 use anyhow::Result;
 use clap::Args;
-use scorefield::ClassChoice;
 use scorefield::data::{self, Dataset, Shape, write};
 use scorefield::density::{Density, Examples, Score, is_discrete, looks_discrete, standard_error};
 use scorefield::eval::auroc;
 use scorefield::model::{Model, Weights};
 use scorefield::process::ProcessExt;
 use scorefield::sample::density::{Flow, Probe};
+use scorefield::{ClassChoice, require_posterior_mean};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::ops::ControlFlow;
@@ -87,6 +87,7 @@ impl Nll {
         context.listen()?;
         self.validate()?;
         let model = load(context, &self.model, if self.raw { Weights::Raw } else { Weights::Ema })?;
+        require_posterior_mean(&model, "nll")?;
         let data = open_for(&model, &self.data)?;
         let discrete = is_discrete(&model.meta().codec, &data);
         if discrete && self.passes == 0 && !self.bound {

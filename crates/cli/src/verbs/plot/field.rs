@@ -8,6 +8,7 @@ use scorefield::data::{self, Codec, CodecOptions, Dataset};
 use scorefield::model::{Model, Weights};
 use scorefield::process::oracle::{Empirical, Mixture};
 use scorefield::process::{Denoiser, DenoiserExt, Grid, GridKind, Process, ProcessConfig, ProcessExt};
+use scorefield::require_posterior_mean;
 use scorefield::sample::{SolverKind, Trajectory};
 use scorefield::tensor::{DType, Device, Purpose, Streams, batch, rows};
 
@@ -56,6 +57,7 @@ impl Field {
                 model.dim()
             )));
         }
+        require_posterior_mean(&model, "plot")?;
         let steps = GridKind::Karras { rho: 7.0 }.grid(model.process(), 60)?;
         let start = Streams::new(0, (0..POINTS as u64).collect(), Purpose::Prior);
         let drawn =
