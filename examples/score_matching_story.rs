@@ -4,6 +4,7 @@
 //!
 //! writes `score-story.png`: above, at little noise, the exact score and what plain score matching learned; below, at much noise, the
 //! exact score and what one network learned at all scales. Blue are noised data, arrows have the length `ln(1 + |score|)`.
+#![allow(clippy::print_stdout, reason = "the figures are for a person")]
 use scorefield::data::write::{Picture, grid};
 use scorefield::data::{Dataset, Shape};
 use scorefield::process::{Denoiser, DenoiserExt, ProcessConfig, ProcessExt, oracle::Mixture};

@@ -3,7 +3,8 @@
 mod common;
 
 use common::{meta, model, pictures, small_mlp, small_unet, vectors};
-use scorefield_model::{Model, ModelError, Weights};
+use scorefield_model::{LearnedVariance, Model, ModelError, Weights};
+use scorefield_nn::{MlpConfig, NetworkConfig, Params};
 use scorefield_process::{Denoiser, ProcessExt};
 use scorefield_tensor::{batch, rows};
 
@@ -98,4 +99,36 @@ fn weights_that_are_not_finite_are_not_written() {
     let name = format!("raw.{}", good.network().params()[3].name);
     assert!(error.to_string().contains(&name) && error.to_string().contains("NaN at entry 1"), "{error}");
     assert_eq!(std::fs::read(&path).unwrap(), before);
+}
+
+/// A learned variance is said in the file and given by the denoiser, as the place of the network's second half; a file whose network
+/// and description disagree is refused, and one from before the field opens.
+#[test]
+fn a_learned_variance_is_said_and_given() {
+    let data = vectors();
+    let config =
+        |learned_variance| NetworkConfig::Mlp(MlpConfig { hidden: 8, depth: 1, learned_variance, ..MlpConfig::default() });
+    let mut described = meta(&data, config(true));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("m.safetensors");
+    let network = config(true).build(&[2]).unwrap();
+    let device = Default::default();
+    let weights = Params::init(network.params(), 3, &device);
+    described.variance = Some(LearnedVariance::Blend);
+    Model::new(described.clone(), weights.clone()).unwrap().save(&path, None).unwrap();
+    let model = Model::load(&path, Weights::Ema, &device).unwrap();
+    let x = batch(vec![0.3, -0.2, 1.0, 0.5], 2, &device);
+    let (clean, nu) = model.denoiser(None).denoise_with_variance(&x, 0.4);
+    assert_eq!(rows(clean), rows(model.denoiser(None).denoise(&x, 0.4)));
+    // The last layer starts at zero: half way between the logarithms.
+    assert_eq!(rows(nu.unwrap()), [0.5; 4]);
+
+    described.variance = None;
+    Model::new(described, weights).unwrap().save(&path, None).unwrap();
+    let refused = Model::load(&path, Weights::Ema, &device).unwrap_err().to_string();
+    assert!(refused.contains("learned_variance is true"), "{refused}");
+    let plain = Params::init(config(false).build(&[2]).unwrap().params(), 3, &device);
+    Model::new(meta(&data, config(false)), plain).unwrap().save(&path, None).unwrap();
+    assert!(!String::from_utf8_lossy(&std::fs::read(&path).unwrap()).contains("\"variance"), "old files have no such field");
+    assert!(Model::load(&path, Weights::Ema, &device).unwrap().denoiser(None).denoise_with_variance(&x, 0.4).1.is_none());
 }

@@ -444,9 +444,9 @@ fn energies_have_conservative_fields() {
         };
         let energy = |x| rows_f64(network.energy(&p, x, &input))[0];
         let field = rows_f64(network.forward(&p, row(at), &input, &Mode::Eval));
-        for i in 0..3 {
+        for (i, along) in field.iter().enumerate() {
             let slope = (energy(moved(i, h)) - energy(moved(i, -h))) / (2.0 * h);
-            assert!((field[i] + slope).abs() < 1e-6, "{residual} {i}: {} {slope}", field[i]);
+            assert!((along + slope).abs() < 1e-6, "{residual} {i}: {along} {slope}");
         }
         let curl = |config: &MlpConfig| {
             let network = Mlp::new(config, &[3]).unwrap();
