@@ -205,7 +205,7 @@ fn rows_do_not_see_each_other() {
             }
             assert_eq!(of(&[3, 1], train), [&whole[3 * out..4 * out], &whole[out..2 * out]].concat(), "{name}, another order");
         }
-        if !matches!(&config, NetworkConfig::Mlp(c) if !c.residual) {
+        if !matches!(&config, NetworkConfig::Mlp(c) if !c.residual || c.energy) {
             assert_ne!(of(&[0], true), of(&[0], false), "{name}: dropout drops");
         }
     }
