@@ -156,6 +156,10 @@ solvers! {
     DpmFast,
     /// [`DpmAdaptive`].
     DpmAdaptive,
+    /// [`Langevin`].
+    Langevin,
+    /// [`UnderdampedLangevin`].
+    UnderdampedLangevin,
 }
 
 impl SolverKind {

@@ -91,3 +91,39 @@ pub(crate) fn dpm_grid(scheduler: &str, config: &Value, alpha_bar: &[f64], n: us
     });
     Some((times, levels))
 }
+
+/// The times at which a scheduler over the level asks its network, one a step, and its levels with the last; `None` for quantiles of a
+/// Beta law.
+pub(crate) fn sigma_grid(scheduler: &str, config: &Value, alpha_bar: &[f64], n: usize) -> Option<(Vec<f64>, Vec<f64>)> {
+    if on(config, "use_beta_sigmas") {
+        return None;
+    }
+    let table = levels_of(alpha_bar);
+    let mut times = match text(config, "timestep_spacing") {
+        "" | "linspace" => linspace(table.len() as f64 - 1.0, 0.0, n),
+        _ => ddim_times(config, n),
+    };
+    let level = |t: &f64| {
+        let low = (*t as usize).min(table.len() - 2);
+        table[low] + (t - low as f64) * (table[low + 1] - table[low])
+    };
+    let mut levels: Vec<f64> = times.iter().map(level).collect();
+    let (high, low) = (levels[0], levels[n - 1]);
+    let exponential = |n: usize| -> Vec<f64> { linspace(high.ln(), low.ln(), n).iter().map(|s| s.exp()).collect() };
+    let between = if on(config, "use_karras_sigmas") {
+        let root = |s: f64| s.powf(1.0 / 7.0);
+        Some(linspace(root(high), root(low), n).iter().map(|s| s.powi(7)).collect())
+    } else {
+        on(config, "use_exponential_sigmas").then(|| exponential(n))
+    };
+    if let Some(between) = between {
+        levels = between;
+        let rounded = scheduler == "KDPM2DiscreteScheduler" && on(config, "use_karras_sigmas");
+        let back = levels.iter().map(|s| time_of_level(*s, &table));
+        times = back.map(|t| if rounded { t.round_ties_even() } else { t }).collect();
+    } else if text(config, "interpolation_type") == "log_linear" {
+        levels = exponential(n + 1);
+    }
+    levels.push(if text(config, "final_sigmas_type") == "sigma_min" { table[0] } else { 0.0 });
+    Some((times, levels))
+}

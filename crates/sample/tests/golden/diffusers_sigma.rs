@@ -1,7 +1,7 @@
 //! diffusers: the schedulers over the noise level (Euler, Heun, KDPM2, LMS), PNDM, EDM's Euler, and flow matching's Euler and Heun.
 
 use crate::diffusers::{alpha_bar, steps};
-use crate::diffusers_grid::levels_of;
+use crate::diffusers_grid::{ddim_times, is_close, levels_of, sigma_grid};
 use crate::{Project, Tally, batch, churn, number, replay, text};
 use scorefield_process::oracle::Mixture;
 use scorefield_process::schedule::{Edm, RectifiedFlow};
@@ -23,12 +23,15 @@ struct Levelled {
     process: Edm,
 }
 
+/// The table of a configuration. A last level without signal has no finite `sigma / alpha`: they put `alpha_bar = 2^-24` there.
+fn with_signal(config: &Value) -> Vec<f64> {
+    alpha_bar(config).into_iter().map(|a| a.max(2.0f64.powi(-24))).collect()
+}
+
 impl Levelled {
     /// `asked`: levels, each with its time on the table.
     fn new(target: &Target, config: &Value, asked: &[(f64, f64)]) -> Self {
-        // A last level without signal has no finite sigma / alpha: they put alpha_bar = 2^-24 there.
-        let table = alpha_bar(config).into_iter().map(|a| a.max(2.0f64.powi(-24))).collect::<Vec<_>>();
-        let table: Vec<f64> = levels_of(&table).iter().map(|s| s.ln()).collect();
+        let table: Vec<f64> = levels_of(&with_signal(config)).iter().map(|s| s.ln()).collect();
         let knot = |(k, (_, t)): (usize, &(f64, f64))| {
             let low = (t.floor() as usize).min(table.len() - 2);
             let level = (table[low] + (t - low as f64) * (table[low + 1] - table[low])).exp();
@@ -137,6 +140,16 @@ fn diffusers_sigma() {
             // Two-look schedulers list every level twice.
             let mut levels = project.trajectories.values(&format!("{name}/sigmas")).to_vec();
             levels.dedup();
+            if let Some((times, mut grid)) = sigma_grid(scheduler, config, &with_signal(config), n) {
+                let steps: Vec<f64> = match scheduler {
+                    "KDPM2DiscreteScheduler" => listed.iter().copied().step_by(2).collect(),
+                    "HeunDiscreteScheduler" => (0..n).map(|i| listed[(2 * i).saturating_sub(1)]).collect(),
+                    _ => listed.to_vec(),
+                };
+                grid.dedup();
+                assert!(is_close(&times, &steps), "{name}: times {times:?}, expected {steps:?}");
+                assert!(is_close(&grid, &levels), "{name}: levels {grid:?}, expected {levels:?}");
+            }
             levels.truncate(n + 1);
             let between = |i: usize| if i % 2 == 1 { (levels[i / 2] * levels[i / 2 + 1]).sqrt() } else { levels[i / 2] };
             let level = |i: usize| match scheduler {
@@ -187,6 +200,7 @@ fn diffusers_pndm() {
                 listed = (0..listed.len()).filter(|i| !inner(i)).map(|i| listed[i]).collect();
                 theirs = (0..theirs.len()).filter(|i| !inner(i)).map(|i| theirs[i].clone()).collect();
             }
+            assert!(is_close(&ddim_times(config, n), &listed), "{name}: times {listed:?}");
             let table = alpha_bar(config);
             let jump = (table.len() / n) as f64;
             let legs: Vec<(f64, f64)> = listed.iter().map(|t| (*t, (t - jump).max(-1.0))).collect();
