@@ -251,7 +251,8 @@ fn a_corrector_that_ignores_sub_vp_is_caught() {
         let square = x.chunks(2).map(|x| (x[0] - m.alpha * MEAN[0]).powi(2)).sum::<f64>() / n as f64;
         (square / variance).sqrt()
     };
-    let (vp, sub_vp): (fn(f64) -> f64, fn(f64) -> f64) = (|a| (1.0 - a * a).sqrt(), |a| 1.0 - a * a);
+    let vp = |a: f64| (1.0 - a * a).sqrt();
+    let sub_vp = |a: f64| 1.0 - a * a;
     let of_vp = spread(Box::new(VpLinear::new(0.1, 20.0).expect("rates")), vp);
     let right = spread(Box::new(SubVp::new(0.1, 20.0).expect("rates")), sub_vp);
     let wrong = spread(Box::new(SubVp::new(0.1, 20.0).expect("rates")), vp);

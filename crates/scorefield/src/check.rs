@@ -29,6 +29,9 @@ pub fn sections() -> [Section; 4] {
     ]
 }
 
+/// `ln p_t(x)`.
+type Density<'a> = dyn Fn(&[f64], f64) -> f64 + 'a;
+
 /// Standard errors within which an estimate must lie of what it estimates.
 const ERRORS: f64 = 4.0;
 /// Largest error of a log-likelihood with the exact trace, in nats.
@@ -65,7 +68,7 @@ pub fn likelihood() -> Vec<Row> {
             .enumerate()
             .flat_map(|(i, z)| mixture.draw((i as f64 + 0.5) / 48.0, z, (at.alpha, at.sigma)))
             .collect();
-        let laws: [(&str, &dyn Differentiable, Vec<f64>, &dyn Fn(&[f64], f64) -> f64); 2] = [
+        let laws: [(&str, &dyn Differentiable, Vec<f64>, &Density<'_>); 2] = [
             ("gaussian", &gaussian, of_gaussian, &|x, t| gaussian.ln_density(x, t)),
             ("mixture", &mixture, of_mixture, &|x, t| mixture.ln_density(x, t)),
         ];

@@ -386,7 +386,7 @@ mod tests {
             let set: Vec<String> = keys.replace(", ", ",").split(' ').map(str::to_owned).collect();
             let recipe = resolve(&Choices { set, ..Choices::default() }, "toy:moons").unwrap_or_else(|e| panic!("{keys}: {e}"));
             recipe.train.validate().unwrap_or_else(|e| panic!("{keys}: {e}"));
-            let text: scorefield_train::Objective = toml::Value::try_from(&recipe.train.objective).unwrap().try_into().unwrap();
+            let text: scorefield_train::Objective = toml::Value::try_from(recipe.train.objective).unwrap().try_into().unwrap();
             assert_eq!(text, recipe.train.objective, "{keys}");
         }
         let refused = |keys: &[&str]| resolve(&set(keys), "toy:moons").unwrap().train.validate().unwrap_err().to_string();

@@ -12,6 +12,7 @@ use std::time::Instant;
 const SAMPLES: u64 = 100_000;
 const STEPS: usize = 1000;
 
+#[allow(clippy::print_stdout, reason = "its output is what the script reads")]
 fn main() {
     let process = VpLinear::new(0.1, 20.0).expect("rates");
     let means = [vec![2.0, 0.0], vec![-1.0, 1.7], vec![-1.0, -1.7]];

@@ -93,6 +93,7 @@ impl Room {
 }
 
 #[inline(always)]
+#[allow(clippy::needless_range_loop, reason = "an entry is a place in several arrays at once")]
 fn rows<T: Number, const D: usize>(pieces: &[Piece], x: &[T], out: &mut [T], d: usize, room: &mut Room) {
     let d = if D == 0 { d } else { D };
     room.ln.resize(pieces.len(), [0.0; LANES]);

@@ -169,7 +169,7 @@ fn ln_mass(a: f64, b: f64) -> f64 {
 /// `ln Phi(x)`. Left of -1 by the continued fraction of Mills's ratio, `Phi(x) = phi(x) / (y + 1/(y + 2/(y + ...)))` with `y = -x`
 /// (Abramowitz and Stegun 26.2.14); else by the series `Phi(x) = 1/2 + phi(x) (x + x^3/3 + x^5/15 + ...)` (26.2.11).
 fn ln_phi(x: f64) -> f64 {
-    if x == f64::NEG_INFINITY || x == f64::INFINITY {
+    if x.is_infinite() {
         return x.min(0.0);
     }
     let ln_density = -0.5 * x * x - 0.5 * std::f64::consts::TAU.ln();

@@ -143,11 +143,10 @@ pub(super) fn weights(places: &[f64], moments: &[f64]) -> Vec<f64> {
     for i in 0..n {
         let pivot = (i..n).max_by(|a, b| rows[*a][i].abs().total_cmp(&rows[*b][i].abs())).unwrap_or(i);
         rows.swap(i, pivot);
-        for k in (0..n).filter(|k| *k != i) {
-            let factor = rows[k][i] / rows[i][i];
-            for j in i..=n {
-                rows[k][j] -= factor * rows[i][j];
-            }
+        let pivot = rows[i].clone();
+        for row in rows.iter_mut().enumerate().filter(|(k, _)| *k != i).map(|(_, row)| row) {
+            let factor = row[i] / pivot[i];
+            row.iter_mut().zip(&pivot).skip(i).for_each(|(v, p)| *v -= factor * p);
         }
     }
     (0..n).map(|i| rows[i][n] / rows[i][i]).collect()

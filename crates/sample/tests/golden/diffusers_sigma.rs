@@ -196,7 +196,7 @@ fn diffusers_pndm() {
                 theirs.remove(1);
             } else {
                 // Three steps of four looks.
-                let inner = |i: &usize| *i < 12 && i % 4 != 0;
+                let inner = |i: &usize| *i < 12 && !i.is_multiple_of(4);
                 listed = (0..listed.len()).filter(|i| !inner(i)).map(|i| listed[i]).collect();
                 theirs = (0..theirs.len()).filter(|i| !inner(i)).map(|i| theirs[i].clone()).collect();
             }
