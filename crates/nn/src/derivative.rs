@@ -13,7 +13,7 @@ impl Mlp {
     /// The output and `J v` for each direction.
     pub(crate) fn forward_mode(&self, pass: &Pass<'_>, x: Batch, tangents: &[Batch], input: &Input) -> (Batch, Vec<Batch>) {
         let e = self.embedding.forward(pass, input);
-        let along = |slope: &Tensor<2>, d: &[Batch]| d.iter().map(|d| slope.clone() * d.clone()).collect::<Vec<_>>();
+        let along = |factor: &Tensor<2>, d: &[Batch]| d.iter().map(|d| factor.clone() * d.clone()).collect::<Vec<_>>();
         let mut h = self.first.forward(pass, x);
         let mut dh: Vec<Batch> = tangents.iter().map(|v| self.first.tangent(pass, v.clone())).collect();
         for block in &self.blocks {

@@ -125,7 +125,12 @@ impl Prediction {
 
     /// Whether the denoiser made of it is a posterior mean, which all solvers but `consistency` need.
     pub fn is_posterior_mean(&self) -> bool {
-        !matches!(self, Self::Consistency { .. })
+        self.path_end().is_none()
+    }
+
+    /// The noise level at which the paths end whose ends are predicted; none for posterior means.
+    pub fn path_end(&self) -> Option<f64> {
+        if let Self::Consistency { level_min, .. } = self { Some(*level_min) } else { None }
     }
 }
 

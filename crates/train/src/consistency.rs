@@ -16,7 +16,7 @@ use crate::{ConfigError, TrainConfig, TrainError, Trainer};
 use scorefield_data::{Codec, HostBatch};
 use scorefield_model::{Model, Weights};
 use scorefield_nn::{Input, Mode};
-use scorefield_process::{Denoiser, Prediction, Process, ProcessExt};
+use scorefield_process::{Denoiser, Process, ProcessExt};
 use scorefield_tensor::noise::Stream;
 use scorefield_tensor::{Batch, Coefficient, Column, Device, Noise, Purpose, Streams, batch, rows};
 use serde::{Deserialize, Serialize};
@@ -57,18 +57,16 @@ impl ConsistencyConfig {
     /// For the first that makes no run.
     pub(crate) fn validate(config: &TrainConfig) -> Result<(), ConfigError> {
         let error = |key, found: String, expected| Err(ConfigError { key, found, expected });
-        let (this, level_min) = match (&config.consistency, config.prediction) {
-            (None, Prediction::Consistency { .. }) => {
-                return error(
-                    "prediction",
-                    "consistency".into(),
-                    "another, or a [consistency] section that says how to train it",
-                );
+        let (this, level_min) = match (&config.consistency, config.prediction.path_end()) {
+            (None, Some(_)) => {
+                let expected = "another, or a [consistency] section that says how to train it";
+                return error("prediction", config.prediction.name().into(), expected);
             }
-            (None, _) => return Ok(()),
-            (Some(this), Prediction::Consistency { level_min, .. }) => (this, level_min),
-            (Some(_), other) => {
-                return error("prediction", other.name().into(), "consistency, as there is a [consistency] section");
+            (None, None) => return Ok(()),
+            (Some(this), Some(level_min)) => (this, level_min),
+            (Some(_), None) => {
+                let expected = "consistency, as there is a [consistency] section";
+                return error("prediction", config.prediction.name().into(), expected);
             }
         };
         let [first, last] = this.levels;

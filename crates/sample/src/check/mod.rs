@@ -4,7 +4,7 @@
 //! * Orders of deterministic solvers on a [mixture](order::Paths), against a reference of far finer steps.
 //! * Orders in law on Gaussian data, whose [moments] at the end of a run are known without sampling error.
 //! * [Strong](strong) orders on shared Brownian paths.
-//! * The [Fréchet distance](law) of samples of a mixture from the exact law, against that of exact samples.
+//! * The [Fréchet distance](Judge) of samples of a mixture from the exact law, against that of exact samples.
 //! * The spread of samples of those methods that claim no order.
 
 mod exact;

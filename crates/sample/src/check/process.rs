@@ -38,8 +38,8 @@ pub fn slope_error(process: &dyn Process) -> f64 {
     let error = |i: usize| {
         let t = span.at((i as f64 + 0.5) / PLACES as f64);
         let (m, ahead, behind) = (process.at(t), process.at(t + h), process.at(t - h));
-        let of = |slope: f64, value: f64, a: f64, b: f64| {
-            (slope - (a - b) / (2.0 * h)).abs() / slope.abs().max(value.abs() / width).max(1e-3)
+        let of = |told: f64, value: f64, a: f64, b: f64| {
+            (told - (a - b) / (2.0 * h)).abs() / told.abs().max(value.abs() / width).max(1e-3)
         };
         of(m.d_alpha, m.alpha, ahead.alpha, behind.alpha).max(of(m.d_sigma, m.sigma, ahead.sigma, behind.sigma))
     };

@@ -1,0 +1,50 @@
+//! Every objective is reached from a recipe.
+
+use scorefield::data::open;
+use scorefield::{Choices, Draft, Recipe, RecipeError};
+
+fn resolve(choices: &Choices, spec: &str) -> Result<Recipe, RecipeError> {
+    let draft = Draft::new(choices)?;
+    let data = open(spec, &draft.data)?;
+    draft.resolve(&data)
+}
+
+fn set(keys: &[&str]) -> Choices {
+    Choices { set: keys.iter().map(|&k| k.to_owned()).collect(), ..Choices::default() }
+}
+
+/// Every loss, weight, law and coupling by its key, as docs/objectives.md has them; a text of it is itself.
+#[test]
+fn every_objective_has_its_keys() {
+    let keys = [
+        "objective.loss={name='hybrid', lambda=0.01} network.learned_variance=true",
+        "objective.loss={name='vlb', levels=50} network.learned_variance=true objective.times={name='loss-second-moment', bins=50}",
+        "objective.loss={name='sliced', probes=2, variance_reduced=false, directions='normal'}",
+        "objective.loss.name='exact-trace' objective.times={name='single', ratio=0.1}",
+        "objective.weight={name='soft-min-snr', gamma=4.0} objective.times={name='log-uniform'}",
+        "objective.weight={name='sigmoid', bias=-1.0} objective.times={name='importance'}",
+        "objective.weight={name='anneal-power', power=2.0} objective.times={name='levels', levels=10}",
+        "objective.uncertainty={features=16} objective.times={name='log-logistic', location=-1.0, scale=0.5}",
+        "objective.times={name='cosine-interpolated', image=32.0, low=32.0, high=64.0, sigma_data='measured'}",
+        "objective.coupling={name='optimal-transport'}",
+        "objective.coupling={name='sinkhorn', epsilon=0.1} time_input=untold network.energy=true",
+    ];
+    for keys in keys {
+        // A blank inside braces belongs to the key.
+        let set: Vec<String> = keys.replace(", ", ",").split(' ').map(str::to_owned).collect();
+        let recipe = resolve(&Choices { set, ..Choices::default() }, "toy:moons").unwrap_or_else(|e| panic!("{keys}: {e}"));
+        recipe.train.validate().unwrap_or_else(|e| panic!("{keys}: {e}"));
+        let text: scorefield::train::Objective = toml::Value::try_from(recipe.train.objective).unwrap().try_into().unwrap();
+        assert_eq!(text, recipe.train.objective, "{keys}");
+    }
+    let refused = |keys: &[&str]| resolve(&set(keys), "toy:moons").unwrap().train.validate().unwrap_err().to_string();
+    let hybrid = refused(&["objective.loss={name='hybrid'}"]);
+    assert!(hybrid.contains("network.learned_variance is false"), "{hybrid}");
+    assert!(refused(&["network.learned_variance=true"]).contains("false with all others"));
+    assert!(refused(&["objective.loss={name='sliced',probes=0}"]).contains("objective.loss.probes is 0"));
+    assert!(refused(&["objective.loss={name='exact-trace'}", "objective.uncertainty={}"]).contains("objective.uncertainty"));
+    assert!(refused(&["objective.times={name='levels',levels=1}"]).contains("objective.times.levels is 1"));
+    assert!(refused(&["objective.times={name='loss-second-moment',uniform=0}"]).contains("a share in (0, 1]"));
+    let unknown = resolve(&set(&["objective.loss={name='slice'}"]), "toy:moons").unwrap_err().to_string();
+    assert!(unknown.contains("did you mean \"sliced\""), "{unknown}");
+}
