@@ -1,11 +1,13 @@
 //! The numbers that diffusers' own scheduler tests assert and that need no random generator, reproduced by our solvers to the printed
-//! tolerance. They were printed by the library itself in single precision, so they check our definitions without any code of ours
-//! between.
+//! tolerance. They were printed by the library itself in single precision.
 //!
 //! Their tests run on a stand-in for a network, `F(x, t) = x t / (t + 1)`, whatever it is said to predict, from `x = i / N` or, in the
-//! middle of a run, from that with `(N - 1 - i) / N` as noise; see what comes out by the sum and the mean of `|x|`. The cases are in
-//! `diffusers_numbers.json`, settings merged: ours to run in any clone. That none of theirs is missing or altered is a test of its own,
-//! which needs the original list.
+//! middle of a run, from that with `(N - 1 - i) / N` as noise, and look at the sum and the mean of `|x|` at the end. The cases are in
+//! `diffusers_numbers.json`, settings merged, for any clone to run. That none of theirs is missing or altered is a test of its own, which
+//! needs the original list.
+//!
+//! Two numbers are skipped, with the reason beside them in the list. Of the others 27 are no larger than their tolerance, so that zero
+//! would pass as well, and many repeat: 117 of all 167 differ in settings or value.
 
 use crate::diffusers::alpha_bar;
 use crate::diffusers_numbers_exponential::exponential;
@@ -173,7 +175,7 @@ fn list<'a>(value: &'a Value, key: &str) -> &'a [Value] {
 /// All numbers, to the tolerance that the library's tests ask of the library.
 #[test]
 fn numbers_of_diffusers_tests() {
-    let (fixture, mut wrong) = (fixture(), Vec::new());
+    let (fixture, mut wrong, mut weak) = (fixture(), Vec::new(), 0);
     let (mut compared, mut skipped) = (BTreeMap::<&str, usize>::new(), BTreeMap::<&str, usize>::new());
     for case in list(&fixture, "cases") {
         if case.get("skip").is_some() {
@@ -186,6 +188,7 @@ fn numbers_of_diffusers_tests() {
             let (what, theirs, tolerance) = (text_at(asserted), field(1), field(2));
             let ours = ours(case, what, &mut end);
             *compared.entry(text(case, "scheduler")).or_default() += 1;
+            weak += usize::from(theirs.abs() <= tolerance);
             // Written so that what is no number is wrong.
             if !matches!((ours - theirs).abs().partial_cmp(&tolerance), Some(std::cmp::Ordering::Less)) {
                 wrong.push(format!("{} {}: {what} {ours}, expected {theirs}", text(case, "file"), text(case, "test")));
@@ -194,7 +197,7 @@ fn numbers_of_diffusers_tests() {
     }
     assert!(wrong.is_empty(), "{} numbers differ:\n{}", wrong.len(), wrong.join("\n"));
     let count = |by: &BTreeMap<&str, usize>| by.values().sum::<usize>();
-    assert_eq!((count(&compared), count(&skipped)), (165, 2), "compared {compared:?}, skipped {skipped:?}");
+    assert_eq!((count(&compared), count(&skipped), weak), (165, 2, 27), "compared {compared:?}, skipped {skipped:?}");
 }
 
 /// The fixture holds every number of the original list that needs no random generator, in its order, unaltered.
