@@ -32,7 +32,7 @@ pub(crate) fn levels_of(alpha_bar: &[f64]) -> Vec<f64> {
 }
 
 /// The fractional time of a level: linear between the logarithms of the table's levels, cut to its ends.
-fn time_of_level(level: f64, table: &[f64]) -> f64 {
+pub(crate) fn time_of_level(level: f64, table: &[f64]) -> f64 {
     let log = level.ln();
     let low = table.iter().rposition(|s| s.ln() <= log).unwrap_or(0).min(table.len() - 2);
     let (a, b) = (table[low].ln(), table[low + 1].ln());

@@ -7,6 +7,10 @@
 mod diffusers;
 mod diffusers_dpm;
 mod diffusers_grid;
+mod diffusers_numbers;
+mod diffusers_numbers_exponential;
+mod diffusers_numbers_sigma;
+mod diffusers_numbers_table;
 mod diffusers_sde;
 mod diffusers_sigma;
 mod edm;
