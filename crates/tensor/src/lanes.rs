@@ -45,7 +45,7 @@ pub fn fill_normals<T: Real>(out: &mut [T], d: usize, stream: impl Fn(usize) -> 
     let arch = pulp::Arch::new();
     // Whole rows, about 4096 numbers each.
     let rows = (4096 / d).max(1);
-    let fill = |(k, part): (usize, &mut [T])| arch.dispatch(|| fill_rows(part, d, |i| stream(k * rows + i)));
+    let fill = |(k, part): (usize, &mut [T])| arch.dispatch(Rows { out: part, d, first: k * rows, stream: &stream });
     if out.len() < MANY {
         out.chunks_mut(rows * d).enumerate().for_each(fill);
     } else {
@@ -53,20 +53,45 @@ pub fn fill_normals<T: Real>(out: &mut [T], d: usize, stream: impl Fn(usize) -> 
     }
 }
 
+/// A part of the rows, to be filled with the machine's vectors: a closure would not be inlined into them.
+struct Rows<'a, T, S> {
+    out: &'a mut [T],
+    d: usize,
+    first: usize,
+    stream: &'a S,
+}
+
+impl<T: Real, S: Fn(usize) -> Stream> pulp::NullaryFnOnce for Rows<'_, T, S> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        fill_rows(self.out, self.d, |i| (self.stream)(self.first + i));
+    }
+}
+
 #[inline(always)]
 fn fill_rows<T: Real>(out: &mut [T], d: usize, stream: impl Fn(usize) -> Stream) {
-    let (n, per_row) = (out.len() / d, d.div_ceil(4));
-    let total = n * per_row;
+    let n = out.len() / d;
     // Where the second pair of every block falls off the row, it is not computed.
     let pairs = if d <= 2 { 1 } else { 2 };
-    let mut first = 0;
-    while first < total {
-        let taken = (total - first).min(LANES);
+    // The next block: its row and the place of its first normal there.
+    let (mut row, mut start) = (0, 0);
+    while row < n {
         let (mut c, mut k0, mut k1) = ([[0u32; LANES]; 4], [0u32; LANES], [0u32; LANES]);
+        let (mut places, mut taken) = ([(0, 0); LANES], 0);
         for l in 0..LANES {
-            // Lanes past the end repeat the last block and are dropped.
-            let at = first + l.min(taken - 1);
-            let (counter, key) = stream(at / per_row).counter((at % per_row) as u32);
+            if row < n {
+                (places[l], taken) = ((row, start), l + 1);
+                start += 4;
+                if start >= d {
+                    (row, start) = (row + 1, 0);
+                }
+            } else {
+                // Lanes past the end repeat the last block and are dropped.
+                places[l] = places[taken - 1];
+            }
+            let (counter, key) = stream(places[l].0).counter((places[l].1 / 4) as u32);
             (c[0][l], c[1][l], c[2][l], c[3][l]) = (counter[0], counter[1], counter[2], counter[3]);
             (k0[l], k1[l]) = (key[0], key[1]);
         }
@@ -78,17 +103,12 @@ fn fill_rows<T: Real>(out: &mut [T], d: usize, stream: impl Fn(usize) -> Stream)
                 z[0][l] = radius[l] * cosine[l];
                 z[1][l] = radius[l] * sine[l];
             }
-            for l in 0..taken {
-                let at = first + l;
-                let (row, start) = (at / per_row, 4 * (at % per_row) + 2 * pair);
-                for (j, z) in z.iter().enumerate() {
-                    if start + j < d {
-                        out[row * d + start + j] = T::of(z[l]);
-                    }
-                }
+            for (l, &(row, start)) in places[..taken].iter().enumerate() {
+                let at = start + 2 * pair;
+                let left = &mut out[row * d + at.min(d)..(row + 1) * d];
+                left.iter_mut().zip([z[0][l], z[1][l]]).for_each(|(o, z)| *o = T::of(z));
             }
         }
-        first += taken;
     }
 }
 

@@ -9,6 +9,10 @@ use scorefield::tensor::{Noise, Purpose, Streams, rows};
 use std::ops::ControlFlow;
 use std::time::Instant;
 
+/// As the command line has it: batches of a megabyte come and go at every step.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const SAMPLES: u64 = 100_000;
 const STEPS: usize = 1000;
 

@@ -62,7 +62,7 @@ impl Number for f32 {
 pub(super) fn means<T: Number>(pieces: &[Piece], x: &[T], d: usize) -> Vec<T> {
     let mut out = vec![T::default(); x.len()];
     let arch = pulp::Arch::new();
-    let part = |(x, out): (&[T], &mut [T])| arch.dispatch(|| of_part(pieces, x, out, d));
+    let part = |(x, out): (&[T], &mut [T])| arch.dispatch(Part { pieces, x, out, d });
     if x.len() / d < MANY {
         part((x, &mut out));
     } else {
@@ -71,53 +71,70 @@ pub(super) fn means<T: Number>(pieces: &[Piece], x: &[T], d: usize) -> Vec<T> {
     out
 }
 
-#[inline(always)]
-fn of_part<T: Number>(pieces: &[Piece], x: &[T], out: &mut [T], d: usize) {
-    // In the plane, where pictures are drawn and solvers compared, the loops over entries unroll.
-    if d == 2 { rows::<T, 2>(pieces, x, out, 2, &mut Room::new(2)) } else { rows::<T, 0>(pieces, x, out, d, &mut Room::new(d)) }
+/// A part of the rows, for the machine's vectors: a closure would not be inlined into them.
+struct Part<'a, T> {
+    pieces: &'a [Piece],
+    x: &'a [T],
+    out: &'a mut [T],
+    d: usize,
 }
 
-/// What a block needs: state, distance, its image and the sum.
-struct Room {
-    x: Vec<F>,
-    y: Vec<F>,
-    sum: Vec<F>,
-    ln: Vec<F>,
-}
+impl<T: Number> pulp::NullaryFnOnce for Part<'_, T> {
+    type Output = ();
 
-impl Room {
-    fn new(d: usize) -> Self {
-        let rows = || vec![[0.0; LANES]; d];
-        Self { x: rows(), y: rows(), sum: rows(), ln: Vec::new() }
+    #[inline(always)]
+    fn call(self) {
+        of_part(self.pieces, self.x, self.out, self.d);
     }
 }
 
 #[inline(always)]
+fn of_part<T: Number>(pieces: &[Piece], x: &[T], out: &mut [T], d: usize) {
+    let heap = || vec![[0.0; LANES]; d];
+    match d {
+        // In the plane, where solvers are compared and pictures drawn, the entries stay in registers.
+        2 => rows(pieces, x, out, [[[0.0; LANES]; 2]; 3]),
+        _ => rows(pieces, x, out, [heap(), heap(), heap()]),
+    }
+}
+
+/// `room` holds the state, the distance from a centre and the sum of a block, `d` entries each.
+#[inline(always)]
 #[allow(clippy::needless_range_loop, reason = "an entry is a place in several arrays at once")]
-fn rows<T: Number, const D: usize>(pieces: &[Piece], x: &[T], out: &mut [T], d: usize, room: &mut Room) {
-    let d = if D == 0 { d } else { D };
-    room.ln.resize(pieces.len(), [0.0; LANES]);
-    let Room { x: state, y, sum, ln } = room;
+fn rows<T: Number, R: AsMut<[F]> + AsRef<[F]>>(pieces: &[Piece], x: &[T], out: &mut [T], mut room: [R; 3]) {
+    let d = room[0].as_ref().len();
+    let mut ln = vec![[0.0; LANES]; pieces.len()];
+    let [state, y, sum] = &mut room;
     for (x, out) in x.chunks(LANES * d).zip(out.chunks_mut(LANES * d)) {
+        let (state, y, sum) = (state.as_mut(), y.as_mut(), sum.as_mut());
         let taken = x.len() / d;
-        for l in 0..LANES {
-            // Lanes past the end repeat the last row and are dropped.
-            let row = &x[l.min(taken - 1) * d..][..d];
-            (0..d).for_each(|i| state[i][l] = row[i].wide());
+        if taken == LANES {
+            for (l, row) in x.chunks_exact(d).enumerate() {
+                (0..d).for_each(|i| state[i][l] = row[i].wide());
+            }
+        } else {
+            for l in 0..LANES {
+                // Lanes past the end repeat the last row and are dropped.
+                let row = &x[l.min(taken - 1) * d..][..d];
+                (0..d).for_each(|i| state[i][l] = row[i].wide());
+            }
         }
 
         // Logarithms of the responsibilities, and their largest.
         let mut top = [f64::NEG_INFINITY; LANES];
         for (p, ln) in pieces.iter().zip(ln.iter_mut()) {
-            distance(p, state, y, d);
+            distance(p, state, y);
             let mut form = [0.0; LANES];
             for i in 0..d {
                 let mut image = [0.0; LANES];
-                for j in 0..d {
-                    let q = p.precision[i * d + j];
-                    (0..LANES).for_each(|l| image[l] += q * y[j][l]);
+                for (y, q) in y.iter().zip(&p.precision[i * d..][..d]) {
+                    for l in 0..LANES {
+                        image[l] += q * y[l];
+                    }
                 }
-                (0..LANES).for_each(|l| form[l] += image[l] * y[i][l]);
+                for l in 0..LANES {
+                    form[l] += image[l] * y[i][l];
+                }
             }
             for l in 0..LANES {
                 ln[l] = p.ln_scale - 0.5 * form[l];
@@ -129,37 +146,51 @@ fn rows<T: Number, const D: usize>(pieces: &[Piece], x: &[T], out: &mut [T], d: 
         sum.iter_mut().for_each(|s| *s = [0.0; LANES]);
         for (p, ln) in pieces.iter().zip(ln.iter()) {
             let mut r = [0.0; LANES];
-            (0..LANES).for_each(|l| r[l] = ln[l] - top[l]);
+            for l in 0..LANES {
+                r[l] = ln[l] - top[l];
+            }
             exp_of_negative(&mut r);
-            (0..LANES).for_each(|l| total[l] += r[l]);
-            distance(p, state, y, d);
+            for l in 0..LANES {
+                total[l] += r[l];
+            }
+            distance(p, state, y);
             for i in 0..d {
                 let mut image = [p.mean[i]; LANES];
-                for j in 0..d {
-                    let g = p.gain[i * d + j];
-                    (0..LANES).for_each(|l| image[l] += g * y[j][l]);
+                for (y, g) in y.iter().zip(&p.gain[i * d..][..d]) {
+                    for l in 0..LANES {
+                        image[l] += g * y[l];
+                    }
                 }
-                (0..LANES).for_each(|l| sum[i][l] += r[l] * image[l]);
+                for l in 0..LANES {
+                    sum[i][l] += r[l] * image[l];
+                }
             }
         }
-        for l in 0..taken {
-            (0..d).for_each(|i| out[l * d + i] = T::of(sum[i][l] / total[l]));
+        for s in sum.iter_mut() {
+            for l in 0..LANES {
+                s[l] /= total[l];
+            }
+        }
+        for (l, row) in out.chunks_exact_mut(d).enumerate() {
+            (0..d).for_each(|i| row[i] = T::of(sum[i][l]));
         }
     }
 }
 
 /// `y = x - alpha mu`.
 #[inline(always)]
-fn distance(p: &Piece, x: &[F], y: &mut [F], d: usize) {
-    for i in 0..d {
-        let c = p.centre[i];
-        (0..LANES).for_each(|l| y[i][l] = x[i][l] - c);
+fn distance(p: &Piece, x: &[F], y: &mut [F]) {
+    for ((x, y), c) in x.iter().zip(y).zip(&p.centre) {
+        for l in 0..LANES {
+            y[l] = x[l] - c;
+        }
     }
 }
 
 /// `e^x` for `x <= 0`, to 2e-16 relative; 0 below -700, NaN stays. `x = n ln 2 + f`, `|f| <= ln 2 / 2`, Taylor's series of
 /// `e^f` to the 13th power.
 #[inline(always)]
+#[allow(clippy::needless_range_loop, reason = "a lane is a place in several arrays at once")]
 fn exp_of_negative(x: &mut F) {
     const SHIFT: f64 = 6_755_399_441_055_744.0; // 1.5 * 2^52: adding it rounds to an integer, kept in the low bits
     const HIGH: f64 = 0.693_147_180_369_123_816_490;
@@ -186,12 +217,13 @@ fn exp_of_negative(x: &mut F) {
         1.0,
         1.0,
     ] {
-        (0..LANES).for_each(|l| p[l] = p[l] * f[l] + c);
+        for l in 0..LANES {
+            p[l] = p[l] * f[l] + c;
+        }
     }
     for l in 0..LANES {
-        let scale = f64::from_bits(n[l].wrapping_add(1023) << 52);
-        let small = x[l] < -700.0;
-        x[l] = if small { 0.0 } else { p[l] * scale };
+        let value = p[l] * f64::from_bits(n[l].wrapping_add(1023) << 52);
+        x[l] = if x[l] < -700.0 { 0.0 } else { value };
     }
 }
 
