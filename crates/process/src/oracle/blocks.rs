@@ -1,14 +1,14 @@
-//! Posterior means of a mixture for many rows at one time: eight rows abreast, nothing allocated by row.
+//! Posterior means of a mixture for many rows at one time: thirty-two rows abreast, nothing allocated by row.
 //!
 //! At one time every component is four arrays: the mean `alpha mu_k`, the precision `M_k^-1`, the gain `alpha C_k M_k^-1` and
 //! the logarithm of `w_k / sqrt(det 2 pi M_k)`. With `y = x - alpha mu_k`, the logarithm of the responsibility is
-//! `c_k - y M_k^-1 y / 2`, and the posterior mean `sum_k r_k (mu_k + gain_k y)`. Rows are transposed to arrays of eight, which the
+//! `c_k - y M_k^-1 y / 2`, and the posterior mean `sum_k r_k (mu_k + gain_k y)`. Rows are transposed to arrays of thirty-two, which the
 //! compiler turns into vectors; rows never meet, so a row's result does not depend on its company. All in double precision.
 
 use rayon::prelude::*;
 
-/// Rows side by side: a vector of AVX-512 doubles.
-const LANES: usize = 8;
+/// Rows side by side: four vectors of AVX-512 doubles, so that the compiler keeps the loops as loops.
+const LANES: usize = 32;
 /// Rows from which threads are worth it, and rows a part.
 const MANY: usize = 4096;
 const PART: usize = 1024;
@@ -239,7 +239,8 @@ mod tests {
             exp_of_negative(&mut lanes);
             assert!((lanes[3] - x.exp()).abs() <= 4e-16 * x.exp(), "{x}: {} {}", lanes[3], x.exp());
         }
-        let mut odd = [0.0, -0.0, -1e-300, -701.0, -1e9, f64::NEG_INFINITY, f64::NAN, -699.0];
+        let mut odd = [-1.0; LANES];
+        odd[..8].copy_from_slice(&[0.0, -0.0, -1e-300, -701.0, -1e9, f64::NEG_INFINITY, f64::NAN, -699.0]);
         exp_of_negative(&mut odd);
         assert!(odd[..3] == [1.0; 3] && odd[3..6] == [0.0; 3] && odd[6].is_nan() && odd[7] > 0.0, "{odd:?}");
     }
