@@ -116,6 +116,45 @@ def jax_scan():
     return time.perf_counter() - began, jax.device_get(x)
 
 
+def jax_columns():
+    """The same scan with the two entries as rows of [2, n] and the components written out: not how one writes it, but faster."""
+    jax, jnp, _ = jax_parts()
+    h = (START - END) / STEPS
+
+    def score(x, y, t):
+        log_alpha = -t * t * (B1 - B0) / 4 - t * B0 / 2
+        alpha, var = jnp.exp(log_alpha), -jnp.expm1(2 * log_alpha)
+        parts = []
+        for w, (a, b), s in zip(WEIGHTS, MEANS, STDS):
+            v = alpha * alpha * s * s + var
+            dx, dy = x - alpha * a, y - alpha * b
+            parts.append((math.log(w) - (dx * dx + dy * dy) / (2 * v) - jnp.log(v), dx / v, dy / v))
+        top = jnp.maximum(jnp.maximum(parts[0][0], parts[1][0]), parts[2][0])
+        r = [jnp.exp(p[0] - top) for p in parts]
+        total = r[0] + r[1] + r[2]
+        return [-sum(r[k] * parts[k][i] for k in range(3)) / total for i in (1, 2)]
+
+    @jax.jit
+    def run(key):
+        start, key = jax.random.split(key)
+        x = jax.random.normal(start, (2, N))
+
+        def step(carry, i):
+            x, key = carry
+            key, now = jax.random.split(key)
+            t = START - i * h
+            beta = B0 + t * (B1 - B0)
+            x = x + (0.5 * beta * x + beta * jnp.stack(score(x[0], x[1], t))) * h + jnp.sqrt(beta * h) * jax.random.normal(now, (2, N))
+            return (x, key), None
+
+        return jax.lax.scan(step, (x, key), jnp.arange(STEPS))[0][0]
+
+    compiled = run.lower(jax.random.PRNGKey(0)).compile()
+    began = time.perf_counter()
+    x = compiled(jax.random.PRNGKey(1)).block_until_ready()
+    return time.perf_counter() - began, jax.device_get(x).T
+
+
 def diffrax_run(tree):
     import diffrax
 
@@ -172,6 +211,7 @@ def main():
         "torch loop": torch_loop,
         "torchsde euler": torchsde_run,
         "jax scan": jax_scan,
+        "jax scan, columns": jax_columns,
         "diffrax euler, unsafe path": lambda: diffrax_run(False),
         "diffrax euler, brownian tree": lambda: diffrax_run(True),
     }
