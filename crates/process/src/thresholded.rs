@@ -77,7 +77,7 @@ impl Clip {
                 let on = (&x.device(), x.dtype());
                 let mut values = rows_f64(x);
                 for row in values.chunks_exact_mut(d) {
-                    let s = quantile_of(row, quantile).clamp(1.0, max);
+                    let s = quantile_of(row, quantile).max(1.0).min(max);
                     // What is no number stays none.
                     row.iter_mut().filter(|v| !v.is_nan()).for_each(|v| *v = v.max(-s).min(s) / s);
                 }

@@ -4,9 +4,9 @@
 use scorefield_process::oracle::Gaussian;
 use scorefield_process::schedule::{SubVp, VpLinear};
 use scorefield_process::{Denoiser, DenoiserExt, Leg, Process, ProcessConfig, ProcessExt, Span};
-use scorefield_sample::check::order::Paths;
+use scorefield_sample::check::order::{Paths, of_law};
 use scorefield_sample::check::process::{end_of, falling, finish_gap, slope_error};
-use scorefield_sample::check::spread_of;
+use scorefield_sample::check::{processes, spread_of};
 use scorefield_sample::{Finish, Order, Past, Solver, SolverKind};
 use scorefield_tensor::{Batch, Dual, Noise};
 use scorefield_testkit::Table;
@@ -144,5 +144,63 @@ fn a_denoising_flag_without_effect_is_found() {
         let d = Gaussian::new(process, vec![0.7, -1.2], vec![0.25, 2.0]);
         assert!(finish_gap(&d, &|finish| end_of(&d, finish)) < 1e-12, "{}", config.name());
         assert!(finish_gap(&d, &|_| end_of(&d, Finish::Leave)) > 1e-3, "{}", config.name());
+    }
+}
+
+/// A factor of two: with the factor as it should be each of these passes, with two planted none does.
+#[test]
+fn a_planted_factor_of_two_is_rejected() {
+    for config in processes() {
+        let (name, process) = (config.name(), || config.build().expect("usual constants"));
+        let (d, paths) = (Gaussian::new(process(), vec![0.4, -0.9, 0.1], vec![0.3, 1.7, 0.05]), Paths::new(process()));
+        // Euler with twice the noise term of the velocity.
+        let euler = |factor: f64| {
+            Planted(Order::Deterministic(1), move |d: &dyn Denoiser, x: &Batch, leg: Leg, _: &mut Past, _: &mut dyn Noise| {
+                let m = d.process().at(leg.t);
+                let x0 = d.denoise(x, leg.t);
+                let v = x0.clone() * m.d_alpha + m.noise(x, &x0) * (factor * m.d_sigma);
+                x.clone() + v * (leg.s - leg.t)
+            })
+        };
+        // Heun with the second slope weighted by 1 instead of 1/2 of a sum that stays 1: still consistent, of order 1.
+        let heun = |factor: f64| {
+            Planted(Order::Deterministic(2), move |d: &dyn Denoiser, x: &Batch, leg: Leg, _: &mut Past, _: &mut dyn Noise| {
+                let h = leg.s - leg.t;
+                let a = d.velocity(x, leg.t);
+                let b = d.velocity(&(x.clone() + a.clone() * h), leg.s);
+                x.clone() + (a * (1.0 - 0.5 * factor) + b * (0.5 * factor)) * h
+            })
+        };
+        // DPM-Solver++(2M) that extrapolates by 1/r instead of 1/(2r): still consistent, of order 1.
+        let two_m = |factor: f64| {
+            Planted(Order::Deterministic(2), move |d: &dyn Denoiser, x: &Batch, leg: Leg, past: &mut Past, _: &mut dyn Noise| {
+                let (m_t, m_s) = (d.process().at(leg.t), d.process().at(leg.s));
+                let half = |t: f64| 0.5 * d.process().at(t).log_snr();
+                let h = half(leg.s) - half(leg.t);
+                let x0 = d.denoise(x, leg.t);
+                let ahead = match past.back(0) {
+                    Some(p) => x0.clone() + (x0.clone() - p.clean.clone()) * (0.5 * factor * h / (half(leg.t) - half(p.t))),
+                    None => x0.clone(),
+                };
+                past.push(leg.t, x, x0);
+                x.clone() * (m_s.sigma / m_t.sigma) - ahead * (m_s.alpha * (-h).exp_m1())
+            })
+        };
+        // Euler-Maruyama with twice the score's share of the drift.
+        let maruyama = |factor: f64| {
+            Planted(Order::Weak(1), move |d: &dyn Denoiser, x: &Batch, leg: Leg, _: &mut Past, noise: &mut dyn Noise| {
+                let m = d.process().at(leg.t);
+                let (h, g2) = (leg.t - leg.s, m.diffusion_squared());
+                let drift = d.score(x, leg.t) * (factor * g2) - x.clone() * m.drift();
+                x.clone() + drift * h + noise.normal(x) * (g2 * h).sqrt()
+            })
+        };
+        for factor in [1.0, 2.0] {
+            let right = factor == 1.0;
+            assert_eq!(paths.order(&euler(factor)).confirms(1.0), right, "{name}, Euler, factor {factor}");
+            assert_eq!(paths.order(&heun(factor)).confirms(2.0), right, "{name}, Heun, factor {factor}");
+            assert_eq!(paths.order(&two_m(factor)).confirms(2.0), right, "{name}, 2M, factor {factor}");
+            assert_eq!(of_law(&d, 3, &maruyama(factor)).confirms(1.0), right, "{name}, Euler-Maruyama, factor {factor}");
+        }
     }
 }

@@ -1,18 +1,20 @@
 //! A Brownian path for each sample that refines: every grid of a seed reads the same path.
 //!
 //! A clock `c(t)` in [0, 1] runs from noise to data; on it lives a standard Brownian motion `B`, and the standardised increment
-//! of a leg is `(B(c_s) - B(c_t)) / sqrt(c_s - c_t)`. The clock is cut into `M` cells. A cell `k` has two normals for each entry of
-//! the state, `e` and `z`, both out of one stream, that of (seed, sample, [`Purpose::Path`], `k`); in it, at a share `u` of the cell,
-//! `B = B(k / M) + (u e + sqrt(u (1 - u)) z) / sqrt(M)`.
+//! of a leg is `(B(c_s) - B(c_t)) / sqrt(c_s - c_t)`. `B` is built by Lévy's construction: `B(1)` is a normal, and the middle of an
+//! interval `[a, b]` of length `2^-l` is `(B(a) + B(b)) / 2 + 2^(-l/2) z / 2`, down to `M` cells; at a share `u` of a cell
+//! `B = (1 - u) B(a) + u B(b) + sqrt(u (1 - u) / M) z`, the same `z` at every `u`. The normal of interval `j` of length `2^-l` is that
+//! of the stream of (seed, sample, [`Purpose::Path`], `2^l + j`), that of the whole has number 0: so a path of more cells is a finer
+//! reading of the same path.
 //!
 //! At the cells' ends this is Brownian motion exactly, and at one point inside a cell the bridge's own law. So for times of which
 //! no two lie inside one cell the joint law of all increments is **exactly** that of independent normals, while a run of 50 and
 //! one of 500 steps read one and the same path; [`Brownian::fits`] tells whether a grid is such. Two times inside one cell would see the
 //! same `z` and increments of too small a variance.
 //!
-//! A run walks through the cells once; the sum up to the present cell is kept for each row, so 1000 steps over 1024 cells cost two
-//! normals a step instead of one. Requests may also go back: the sum is then begun anew. What has nothing to do with the path
-//! ([`Noise::normal`]) is drawn as by [`Streams`].
+//! A run walks through the tree once, keeping the present point and the ends of the intervals around it, at most `log2 M + 1` values a
+//! number: a few times cost a few times `log2 M` normals, and 1000 steps over 1024 cells two normals a step instead of one. Requests may
+//! also go back: the walk is then begun anew. What has nothing to do with the path ([`Noise::normal`]) is drawn as by [`Streams`].
 
 use crate::noise::Stream;
 use crate::{Batch, DType, Noise, Purpose, Streams, Tensor, TensorData};
@@ -44,8 +46,8 @@ pub enum BrownianError {
     },
 }
 
-/// Rows that a thread takes at least.
-const ROWS: usize = 4096;
+/// Numbers that a thread takes at least.
+const NUMBERS: usize = 8192;
 
 /// When on the path a time is: `[0, 1]`, growing from noise to data.
 pub type Clock = Arc<dyn Fn(f64) -> f64 + Send + Sync>;
@@ -56,14 +58,22 @@ pub struct Brownian {
     streams: Streams,
     clock: Clock,
     cells: u32,
-    /// The cell the sum stands at, and the sum: `B(cell / M) sqrt(M)` row by row.
-    cell: u32,
-    sum: Vec<f64>,
-    /// The cell whose normals are at hand, and they.
-    drawn: Option<u32>,
+    /// Where the walk stands.
+    here: Point,
+    /// The ends of the intervals around it, the nearest last.
+    ahead: Vec<Point>,
+    /// Room for values, and for the normals of an interval.
+    spare: Vec<Vec<f64>>,
     normals: Vec<f64>,
     /// The latest values read, newest last: place on the clock and `B sqrt(M)`.
     recent: Vec<(f64, Vec<f64>)>,
+}
+
+/// A cell's end and `B sqrt(M)` there, row by row.
+#[derive(Clone, Default)]
+struct Point {
+    cell: u32,
+    value: Vec<f64>,
 }
 
 impl fmt::Debug for Brownian {
@@ -88,7 +98,8 @@ impl Brownian {
         if !cells.is_power_of_two() || !(2..=Self::MOST_CELLS).contains(&cells) {
             return Err(BrownianError::Cells { found: cells });
         }
-        Ok(Self { streams, clock, cells, cell: 0, sum: Vec::new(), drawn: None, normals: Vec::new(), recent: Vec::new() })
+        let (here, normals) = (Point::default(), Vec::new());
+        Ok(Self { streams, clock, cells, here, ahead: Vec::new(), spare: Vec::new(), normals, recent: Vec::new() })
     }
 
     /// Whether increments between the given times are exactly Brownian: no two of them strictly inside one cell.
@@ -116,17 +127,53 @@ impl Brownian {
         (at as u32, at.fract())
     }
 
-    /// The normals of a cell, `[n, 2 d]`: `e`, then `z`.
-    fn draw(&mut self, cell: u32, n: usize, d: usize) {
-        if self.drawn == Some(cell) {
-            return;
-        }
+    /// The normals of an interval by its number in the tree, `[n, d]`.
+    fn draw(&mut self, interval: u32, n: usize, d: usize) {
         let (seed, samples) = (self.streams.seed(), self.streams.samples());
-        self.normals.resize(2 * n * d, 0.0);
+        self.normals.resize(n * d, 0.0);
         if d > 0 {
-            crate::fill_normals(&mut self.normals, 2 * d, |i| Stream::new(seed, samples[i], Purpose::Path, cell, 0));
+            crate::fill_normals(&mut self.normals, d, |i| Stream::new(seed, samples[i], Purpose::Path, interval, 0));
         }
-        self.drawn = Some(cell);
+    }
+
+    /// `left a + right b + spread z` of the interval, row by row.
+    fn bridge(&mut self, interval: u32, [left, right, spread]: [f64; 3], n: usize, d: usize) -> Vec<f64> {
+        self.draw(interval, n, d);
+        let mut value = self.spare.pop().unwrap_or_default();
+        value.resize(n * d, 0.0);
+        let end = &self.ahead.last().expect("an interval has an end").value;
+        value.par_iter_mut().with_min_len(NUMBERS).zip(&self.here.value).zip(end).zip(&self.normals).for_each(|(((x, a), b), z)| {
+            *x = left * a + right * b + spread * z;
+        });
+        value
+    }
+
+    /// Walks to the end of a cell, and no further than the interval that begins there.
+    fn walk(&mut self, cell: u32, n: usize, d: usize) {
+        if cell < self.here.cell || self.here.value.len() != n * d {
+            self.here = Point { cell: 0, value: vec![0.0; n * d] };
+            self.draw(0, n, d);
+            let root = f64::from(self.cells).sqrt();
+            self.ahead = vec![Point { cell: self.cells, value: self.normals.iter().map(|z| root * z).collect() }];
+        }
+        loop {
+            while let Some(next) = self.ahead.pop_if(|p| p.cell <= cell) {
+                self.spare.push(std::mem::replace(&mut self.here, next).value);
+            }
+            if self.here.cell == cell {
+                return;
+            }
+            self.halve(n, d);
+        }
+    }
+
+    /// Puts the middle of the present interval before its end.
+    fn halve(&mut self, n: usize, d: usize) {
+        let (from, to) = (self.here.cell, self.ahead.last().expect("an interval has an end").cell);
+        let length = to - from;
+        let interval = (self.cells + from) / length;
+        let value = self.bridge(interval, [0.5, 0.5, 0.5 * f64::from(length).sqrt()], n, d);
+        self.ahead.push(Point { cell: from + length / 2, value });
     }
 
     /// `B(c) sqrt(M)`, row by row.
@@ -135,31 +182,17 @@ impl Brownian {
             return value.clone();
         }
         let (cell, u) = self.place(c);
-        if cell < self.cell || self.sum.len() != n * d {
-            (self.cell, self.sum, self.drawn) = (0, vec![0.0; n * d], None);
-        }
-
-        // On to the cell, whose two normals are kept: they are read again when it is left.
-        while self.cell < cell {
-            self.draw(self.cell, n, d);
-            let part = |(row, both): (&mut [f64], &[f64])| row.iter_mut().zip(both).for_each(|(b, e)| *b += e);
-            self.sum.par_chunks_mut(d.max(1)).with_min_len(ROWS).zip(self.normals.par_chunks((2 * d).max(1))).for_each(part);
-            self.cell += 1;
-        }
-
-        // Into the cell.
-        let mut value = self.sum.clone();
-        if u > 0.0 {
-            self.draw(cell, n, d);
-            let spread = (u * (1.0 - u)).sqrt();
-            let part = |(row, both): (&mut [f64], &[f64])| {
-                let (e, z) = both.split_at(d);
-                row.iter_mut().zip(e).zip(z).for_each(|((b, e), z)| *b += u * e + spread * z);
-            };
-            value.par_chunks_mut(d.max(1)).with_min_len(ROWS).zip(self.normals.par_chunks((2 * d).max(1))).for_each(part);
-        }
+        self.walk(cell, n, d);
+        let value = if u == 0.0 {
+            self.here.value.clone()
+        } else {
+            while self.ahead.last().expect("a cell has an end").cell > cell + 1 {
+                self.halve(n, d);
+            }
+            self.bridge(self.cells + cell, [1.0 - u, u, (u * (1.0 - u)).sqrt()], n, d)
+        };
         if self.recent.len() == Self::KEPT {
-            self.recent.remove(0);
+            self.spare.push(self.recent.remove(0).1);
         }
         self.recent.push((c, value.clone()));
         value
@@ -230,6 +263,20 @@ mod tests {
                     assert!((sum - whole).abs() < 1e-12, "{cells} cells, step {k}, entry {j}: {sum} {whole}");
                 }
             }
+        }
+    }
+
+    /// A path of more cells is the same path, read more finely.
+    #[test]
+    fn more_cells_refine_the_path() {
+        let [coarse, fine] = [64, 4096].map(|cells| increments(&mut path(0..4, cells), 4, 3, 64));
+        for (a, b) in coarse.iter().flatten().zip(fine.iter().flatten()) {
+            assert!((a - b).abs() < 1e-13, "{a} {b}");
+        }
+        // A look at the middle of a cell sees the normal that would halve it.
+        let [inside, end] = [64, 128].map(|cells| increments(&mut path(0..4, cells), 4, 3, 128));
+        for (a, b) in inside.iter().flatten().zip(end.iter().flatten()) {
+            assert!((a - b).abs() < 1e-13, "{a} {b}");
         }
     }
 

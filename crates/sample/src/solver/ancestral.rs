@@ -36,11 +36,7 @@ impl Ancestral {
 
     /// The order of a method whose step on the flow has order `k`.
     pub(super) fn order(&self, k: u32) -> Order {
-        match (self.eta, self.s_noise) {
-            (0.0, _) => Order::Deterministic(k),
-            (_, 1.0) => Order::Weak(k),
-            _ => Order::None,
-        }
+        Order::with_noise(k, self.eta, self.s_noise)
     }
 
     /// `(down, up)` on the way from level `l` to level `m`.

@@ -11,6 +11,7 @@
 //! where `sigma = 0` is the denoising step alone.
 
 use super::key::choice;
+use super::langevin::visit;
 use super::{Key, Method, Order, Past, Solver};
 use scorefield_process::{Denoiser, DenoiserExt, GridKind, Leg, ProcessExt};
 use scorefield_tensor::{Batch, Noise};
@@ -70,17 +71,7 @@ impl Solver for AnnealedLangevin {
     }
 
     fn step(&self, d: &dyn Denoiser, x: &Batch, leg: Leg, past: &mut Past, noise: &mut dyn Noise) -> Batch {
-        let (at_t, at_s) = (d.process().at(leg.t), d.process().at(leg.s));
-        let mut x = x.clone();
-        if leg.index == 0 {
-            x = self.at_level(d, x, leg.t, noise);
-        }
-        if at_s.sigma == 0.0 {
-            let x0 = d.denoise(&x, leg.t);
-            past.push(leg.t, &x, x0.clone());
-            return x0 * at_s.alpha;
-        }
-        self.at_level(d, x * (at_s.alpha / at_t.alpha), leg.s, noise)
+        visit(0.0, d, x, leg, past, |x, t| self.at_level(d, x, t, noise))
     }
 }
 

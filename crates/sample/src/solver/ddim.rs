@@ -9,8 +9,8 @@
 //! pictures, without an order. A bounded denoiser bounds both. `eta = 1` is DDPM's ancestral step of the small variance: weak order 1. One evaluation a step.
 
 use super::{Key, Method, Order, Past, Solver};
-use scorefield_process::{Denoiser, Leg, ProcessExt};
-use scorefield_tensor::{Batch, Noise, Tensor, TensorData, rows_f64};
+use scorefield_process::{Clip, Denoiser, Leg, ProcessExt};
+use scorefield_tensor::{Batch, Noise};
 
 /// `x_s = alpha_s x_0 + sqrt(sigma_s^2 - tau^2) eps + tau w`.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,21 +32,11 @@ impl Default for Ddim {
 
 impl Ddim {
     fn bounded(&self, x0: Batch) -> Batch {
-        let [n, d] = x0.dims();
-        if self.quantile == 0.0 || n * d == 0 {
-            return if self.clip.is_finite() { x0.clamp(-self.clip, self.clip) } else { x0 };
+        match (self.quantile, self.clip) {
+            (0.0, f64::INFINITY) => x0,
+            (0.0, bound) => Clip::Static { bound }.apply(x0),
+            (quantile, max) => Clip::Dynamic { quantile, max }.apply(x0),
         }
-        let on = (&x0.device(), x0.dtype());
-        let mut values = rows_f64(x0);
-        for row in values.chunks_exact_mut(d) {
-            let mut sorted: Vec<f64> = row.iter().map(|v| v.abs()).collect();
-            sorted.sort_by(f64::total_cmp);
-            let place = self.quantile * (d - 1) as f64;
-            let (low, high) = (sorted[place.floor() as usize], sorted[place.ceil() as usize]);
-            let q = (low + place.fract() * (high - low)).max(1.0).min(self.clip);
-            row.iter_mut().for_each(|v| *v = v.clamp(-q, q) / q);
-        }
-        Tensor::from_data(TensorData::new(values, [n, d]), on)
     }
 }
 

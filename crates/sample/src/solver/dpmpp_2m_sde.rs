@@ -1,9 +1,8 @@
 //! SDE-DPM-Solver++(2M) and SDE-DPM-Solver-2M: two-step exponential integrators on the reverse SDE.
 //!
-//! Lu et al. 2022b, section 5 and appendix; k-diffusion's `dpmpp_2m_sde`, diffusers' sde-dpmsolver++ and sde-dpmsolver. In
-//! `y = x / alpha`, `lambda = -ln l`, the reverse SDE with a share `eta` of its noise is
-//! `dy = -(1 + eta) (y - D) dlambda + sqrt(2 eta) l dw` (`eta` is the square of that of [`EulerMaruyama`](super::EulerMaruyama)). With
-//! `h = lambda_s - lambda_t`, `g = (1 + eta) h`, `r = h_prev / h` and the difference `D1 = (D - D_prev) / r`:
+//! Lu et al. 2022b, section 5 and appendix; k-diffusion's `dpmpp_2m_sde`, diffusers' sde-dpmsolver++ and sde-dpmsolver. On the
+//! reverse SDE of [`ReverseNoise`] with `h = lambda_s - lambda_t`, `g = (1 + eta) h`, `r = h_prev / h` and the difference
+//! `D1 = (D - D_prev) / r`:
 //! `y_s = e^-g y + (1 - e^-g) D + b D1 + l_s sqrt(1 - e^(-2 eta h)) s_noise w`, `b = (1 - e^-g) / 2` (midpoint) or
 //! `1 - (1 - e^-g) / g` (heun). On the noise prediction `eps` instead:
 //! `y_s = y - (1 + eta) l_s ((e^h - 1) eps + b E1) + sqrt(eta (l^2 - l_s^2)) w`, `b = (e^h - 1) / 2` or `(e^h - 1) / h - 1`.
@@ -12,47 +11,22 @@
 //! before holds the noise of the step before, whose covariance with the state makes up for that of the noise within the step.
 //! One evaluation a step; the first step and one that ends where `sigma = 0` are of first order.
 
-use super::key::choice;
-use super::{Key, Method, Order, Past, Solver};
+use super::exponential::{Predicts, Second, lambda};
+use super::{Key, Method, Order, Past, ReverseNoise, Solver};
 use scorefield_process::{Denoiser, GridKind, Leg, ProcessExt};
 use scorefield_tensor::{Batch, Noise};
 
-choice! {
-    /// How the difference to the look before enters.
-    Extrapolation {
-        Midpoint = "midpoint": "As if half a step ahead.",
-        Heun = "heun": "Integrated exactly against the exponential.",
-    }
-}
-
-choice! {
-    /// What is held constant or linear over a step.
-    Held {
-        Data = "data": "The posterior mean of the data (DPM-Solver++).",
-        Noise = "noise": "The expected noise (DPM-Solver).",
-    }
-}
-
 /// The second-order multistep solver on the reverse SDE.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct DpmPp2MSde {
-    /// Share of the noise's variance: 0 the flow, 1 the reverse SDE.
-    pub eta: f64,
-    /// Inflation of the noise.
-    pub s_noise: f64,
+    /// The noise.
+    pub noise: ReverseNoise,
     /// How the difference enters.
-    pub solver: Extrapolation,
+    pub solver: Second,
     /// What is extrapolated.
-    pub on: Held,
+    pub on: Predicts,
     /// Whether the last leg is of first order.
     pub lower_order_final: bool,
-}
-
-impl Default for DpmPp2MSde {
-    fn default() -> Self {
-        let (solver, on) = (Extrapolation::default(), Held::default());
-        Self { eta: 1.0, s_noise: 1.0, solver, on, lower_order_final: false }
-    }
 }
 
 impl Solver for DpmPp2MSde {
@@ -61,11 +35,7 @@ impl Solver for DpmPp2MSde {
     }
 
     fn order(&self) -> Order {
-        match (self.eta, self.s_noise) {
-            (0.0, _) => Order::Deterministic(2),
-            (_, 1.0) => Order::Weak(2),
-            _ => Order::None,
-        }
+        self.noise.order(2)
     }
 
     fn step(&self, d: &dyn Denoiser, x: &Batch, leg: Leg, past: &mut Past, noise: &mut dyn Noise) -> Batch {
@@ -76,42 +46,42 @@ impl Solver for DpmPp2MSde {
         if at_s.sigma == 0.0 {
             return x0 * at_s.alpha;
         }
-        let lambda = |t: f64| 0.5 * d.process().at(t).log_snr();
+        let lambda = |t: f64| lambda(d.process(), t);
         let h = lambda(leg.s) - lambda(leg.t);
-        let g = (1.0 + self.eta) * h;
+        let g = self.noise.rate(h);
         let previous = previous.filter(|_| !self.lower_order_final || leg.index + 1 < leg.count);
         let over_r = previous.as_ref().map(|p| h / (lambda(leg.t) - lambda(p.t)));
 
         let (ahead, deviation) = match self.on {
-            Held::Data => {
+            Predicts::Data => {
                 let whole = -(-g).exp_m1();
                 let b = match self.solver {
-                    Extrapolation::Midpoint => 0.5 * whole,
-                    Extrapolation::Heun => 1.0 - whole / g,
+                    Second::Midpoint => 0.5 * whole,
+                    Second::Heun => 1.0 - whole / g,
                 };
                 let mut data = x0.clone() * whole;
                 if let (Some(p), Some(over_r)) = (&previous, over_r) {
                     data = data + (x0 - p.clean.clone()) * (b * over_r);
                 }
                 let decay = (-g).exp() * at_s.alpha / at_t.alpha;
-                (x.clone() * decay + data * at_s.alpha, at_s.sigma * (-(-2.0 * self.eta * h).exp_m1()).sqrt())
+                (x.clone() * decay + data * at_s.alpha, at_s.sigma * self.noise.deviation(h))
             }
-            Held::Noise => {
+            Predicts::Noise => {
                 let whole = h.exp_m1();
                 let b = match self.solver {
-                    Extrapolation::Midpoint => 0.5 * whole,
-                    Extrapolation::Heun => whole / h - 1.0,
+                    Second::Midpoint => 0.5 * whole,
+                    Second::Heun => whole / h - 1.0,
                 };
                 let eps = at_t.noise(x, &x0);
                 let mut push = eps.clone() * whole;
                 if let (Some(p), Some(over_r)) = (&previous, over_r) {
                     push = push + (eps - d.process().at(p.t).noise(&p.x, &p.clean)) * (b * over_r);
                 }
-                let ahead = x.clone() * (at_s.alpha / at_t.alpha) - push * (at_s.sigma * (1.0 + self.eta));
-                (ahead, at_s.sigma * (self.eta * (2.0 * h).exp_m1()).sqrt())
+                let ahead = x.clone() * (at_s.alpha / at_t.alpha) - push * (at_s.sigma * (1.0 + self.noise.eta));
+                (ahead, at_s.sigma * (self.noise.eta * (2.0 * h).exp_m1()).sqrt())
             }
         };
-        if self.eta == 0.0 { ahead } else { ahead + noise.between(x, leg.t, leg.s) * (deviation * self.s_noise) }
+        self.noise.add(ahead, deviation, leg, noise)
     }
 }
 
@@ -125,12 +95,12 @@ impl Method for DpmPp2MSde {
     }
 
     fn keys(&mut self) -> Vec<Key<'_>> {
-        vec![
-            Key::number("eta", "share of the noise: 0 the flow, 1 the reverse SDE", &mut self.eta, 0.0..=100.0),
-            Key::number("s_noise", "inflation of the noise", &mut self.s_noise, 0.0..=f64::INFINITY),
+        let mut keys = self.noise.keys();
+        keys.extend([
             Key::choice("solver", "how the difference to the look before enters", &mut self.solver),
             Key::choice("on", "what is extrapolated", &mut self.on),
             Key::switch("lower_order_final", "first order on the last leg", &mut self.lower_order_final),
-        ]
+        ]);
+        keys
     }
 }

@@ -9,23 +9,16 @@
 //! Lu et al.'s multistep formula) has `-p_3`, as here. That, and the first step of first order, leave order 2 at `eta = 0` and weak
 //! order 2 with noise, as measured. One evaluation a step.
 
-use super::{Key, Method, Order, Past, Solver};
+use super::exponential::lambda;
+use super::{Key, Method, Order, Past, ReverseNoise, Solver};
 use scorefield_process::{Denoiser, GridKind, Leg, ProcessExt};
 use scorefield_tensor::{Batch, Noise};
 
 /// The third-order multistep solver on the reverse SDE.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct DpmPp3MSde {
-    /// Share of the noise's variance: 0 the flow, 1 the reverse SDE.
-    pub eta: f64,
-    /// Inflation of the noise.
-    pub s_noise: f64,
-}
-
-impl Default for DpmPp3MSde {
-    fn default() -> Self {
-        Self { eta: 1.0, s_noise: 1.0 }
-    }
+    /// The noise.
+    pub noise: ReverseNoise,
 }
 
 impl Solver for DpmPp3MSde {
@@ -34,11 +27,7 @@ impl Solver for DpmPp3MSde {
     }
 
     fn order(&self) -> Order {
-        match (self.eta, self.s_noise) {
-            (0.0, _) => Order::Deterministic(2),
-            (_, 1.0) => Order::Weak(2),
-            _ => Order::None,
-        }
+        self.noise.order(2)
     }
 
     fn step(&self, d: &dyn Denoiser, x: &Batch, leg: Leg, past: &mut Past, noise: &mut dyn Noise) -> Batch {
@@ -49,9 +38,9 @@ impl Solver for DpmPp3MSde {
         if at_s.sigma == 0.0 {
             return x0 * at_s.alpha;
         }
-        let lambda = |t: f64| 0.5 * d.process().at(t).log_snr();
+        let lambda = |t: f64| lambda(d.process(), t);
         let h = lambda(leg.s) - lambda(leg.t);
-        let g = (1.0 + self.eta) * h;
+        let g = self.noise.rate(h);
         let p_2 = 1.0 + (-g).exp_m1() / g;
         let p_3 = p_2 / g - 0.5;
 
@@ -71,11 +60,7 @@ impl Solver for DpmPp3MSde {
                 };
         }
         let ahead = x.clone() * ((-g).exp() * at_s.alpha / at_t.alpha) + data * at_s.alpha;
-        if self.eta == 0.0 {
-            return ahead;
-        }
-        let deviation = at_s.sigma * (-(-2.0 * self.eta * h).exp_m1()).sqrt();
-        ahead + noise.between(x, leg.t, leg.s) * (deviation * self.s_noise)
+        self.noise.add(ahead, at_s.sigma * self.noise.deviation(h), leg, noise)
     }
 }
 
@@ -89,9 +74,6 @@ impl Method for DpmPp3MSde {
     }
 
     fn keys(&mut self) -> Vec<Key<'_>> {
-        vec![
-            Key::number("eta", "share of the noise: 0 the flow, 1 the reverse SDE", &mut self.eta, 0.0..=100.0),
-            Key::number("s_noise", "inflation of the noise", &mut self.s_noise, 0.0..=f64::INFINITY),
-        ]
+        self.noise.keys()
     }
 }

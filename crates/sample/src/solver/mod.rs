@@ -38,6 +38,7 @@ mod multistep;
 mod pndm;
 mod predictor_corrector;
 mod reverse;
+mod reverse_noise;
 mod runge_kutta;
 mod sra;
 mod underdamped_langevin;
@@ -59,7 +60,7 @@ pub use dpm_solver::{DpmSolver, Nodes};
 pub use dpm2::Dpm2;
 pub use dpm2_ancestral::Dpm2Ancestral;
 pub use dpmpp_2m::DpmPp2M;
-pub use dpmpp_2m_sde::{DpmPp2MSde, Extrapolation, Held};
+pub use dpmpp_2m_sde::DpmPp2MSde;
 pub use dpmpp_2s::DpmPp2S;
 pub use dpmpp_2s_ancestral::DpmPp2SAncestral;
 pub use dpmpp_3m::DpmPp3M;
@@ -77,6 +78,7 @@ pub use multistep::{EtdAb, Ipndm, Lms, Through};
 pub use pndm::{Combined, Pndm};
 pub use predictor_corrector::{Corrector, Norm, PredictorCorrector};
 pub use reverse::{Predictor, Variance};
+pub use reverse_noise::ReverseNoise;
 pub use runge_kutta::{BogackiShampine, DormandPrince, Midpoint, Rk4, Stepping, Tsit5};
 pub use sra::Sra;
 pub use underdamped_langevin::UnderdampedLangevin;
@@ -132,6 +134,15 @@ pub enum Order {
 }
 
 impl Order {
+    /// Of a method of order `k` on the flow to which noise of a share `eta` is added, inflated by `s_noise`.
+    fn with_noise(k: u32, eta: f64, s_noise: f64) -> Self {
+        match (eta, s_noise) {
+            (0.0, _) => Self::Deterministic(k),
+            (_, 1.0) => Self::Weak(k),
+            _ => Self::None,
+        }
+    }
+
     /// The number, if there is one.
     pub fn number(&self) -> Option<f64> {
         match *self {

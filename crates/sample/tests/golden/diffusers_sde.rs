@@ -6,7 +6,7 @@ use scorefield_process::oracle::Mixture;
 use scorefield_process::schedule::{Edm, Ve};
 use scorefield_process::{Denoiser, Leg, Process, ProcessExt};
 use scorefield_sample::solver::{
-    Ancestral, Corrector, Dpm2Ancestral, DpmPp2MSde, DpmPpSde, EulerAncestral, Extrapolation, Held, Norm, Predictor,
+    Ancestral, Corrector, Dpm2Ancestral, DpmPp2MSde, DpmPpSde, EulerAncestral, Predicts, Second, Norm, Predictor,
     PredictorCorrector, Variance,
 };
 use scorefield_sample::{Past, Solver};
@@ -71,10 +71,10 @@ fn diffusers_sde_dpm_solver() {
             let (times, d) = levelled(&project, &target, name, run, scheduler.starts_with("EDM"));
             let heun = text(config, "solver_type") == "heun";
             let solver = DpmPp2MSde {
-                solver: if heun { Extrapolation::Heun } else { Extrapolation::Midpoint },
-                on: if algorithm == "sde-dpmsolver" { Held::Noise } else { Held::Data },
+                solver: if heun { Second::Heun } else { Second::Midpoint },
+                on: if algorithm == "sde-dpmsolver" { Predicts::Noise } else { Predicts::Data },
                 lower_order_final: true,
-                ..DpmPp2MSde::default()
+                ..Default::default()
             };
             let theirs = project.states(name);
             let mut bank = project.noise(&target);

@@ -4,7 +4,7 @@ use crate::{Project, Tally, number, replay, scaled, text};
 use scorefield_process::schedule::Edm;
 use scorefield_sample::Solver;
 use scorefield_sample::solver::{
-    Ancestral, Dpm2Ancestral, DpmPp2MSde, DpmPp2SAncestral, DpmPp3MSde, DpmPpSde, EulerAncestral, Extrapolation,
+    Ancestral, Dpm2Ancestral, DpmPp2MSde, DpmPp2SAncestral, DpmPp3MSde, DpmPpSde, EulerAncestral, ReverseNoise, Second,
 };
 use scorefield_testkit::Target;
 
@@ -25,10 +25,10 @@ fn k_diffusion_sde() {
                 "sample_dpmpp_sde" => Box::new(DpmPpSde { ancestral, r: number(kwargs, "r", 0.5), coupled: false }),
                 "sample_dpmpp_2m_sde" => {
                     let heun = text(kwargs, "solver_type") == "heun";
-                    let solver = if heun { Extrapolation::Heun } else { Extrapolation::Midpoint };
-                    Box::new(DpmPp2MSde { eta, s_noise, solver, ..DpmPp2MSde::default() })
+                    let solver = if heun { Second::Heun } else { Second::Midpoint };
+                    Box::new(DpmPp2MSde { noise: ReverseNoise { eta, s_noise }, solver, ..Default::default() })
                 }
-                "sample_dpmpp_3m_sde" => Box::new(DpmPp3MSde { eta, s_noise }),
+                "sample_dpmpp_3m_sde" => Box::new(DpmPp3MSde { noise: ReverseNoise { eta, s_noise } }),
                 // The deterministic, churned and adaptive ones have tests of their own.
                 _ => continue,
             };
