@@ -66,7 +66,7 @@ pub struct Brownian {
     spare: Vec<Vec<f64>>,
     normals: Vec<f64>,
     /// The latest values read, newest last: place on the clock and `B sqrt(M)`.
-    recent: Vec<(f64, Vec<f64>)>,
+    recent: Vec<(f64, Arc<Vec<f64>>)>,
 }
 
 /// A cell's end and `B sqrt(M)` there, row by row.
@@ -177,9 +177,9 @@ impl Brownian {
     }
 
     /// `B(c) sqrt(M)`, row by row.
-    fn value(&mut self, c: f64, n: usize, d: usize) -> Vec<f64> {
+    fn value(&mut self, c: f64, n: usize, d: usize) -> Arc<Vec<f64>> {
         if let Some((_, value)) = self.recent.iter().find(|(at, _)| *at == c) {
-            return value.clone();
+            return Arc::clone(value);
         }
         let (cell, u) = self.place(c);
         self.walk(cell, n, d);
@@ -192,9 +192,10 @@ impl Brownian {
             self.bridge(self.cells + cell, [1.0 - u, u, (u * (1.0 - u)).sqrt()], n, d)
         };
         if self.recent.len() == Self::KEPT {
-            self.spare.push(self.recent.remove(0).1);
+            self.spare.extend(Arc::into_inner(self.recent.remove(0).1));
         }
-        self.recent.push((c, value.clone()));
+        let value = Arc::new(value);
+        self.recent.push((c, Arc::clone(&value)));
         value
     }
 }
@@ -217,15 +218,15 @@ impl Noise for Brownian {
         let (from, to) = ((self.clock)(t).clamp(0.0, 1.0), (self.clock)(s).clamp(0.0, 1.0));
         assert!(to > from, "the path's clock reads {from} at time {t} and {to} at time {s}: it must grow over a leg");
         let scale = (f64::from(self.cells) * (to - from)).sqrt().recip();
-        let start = self.value(from, n, d);
-        let mut w = self.value(to, n, d);
-        w.iter_mut().zip(&start).for_each(|(b, a)| *b = (*b - a) * scale);
+        let (start, end) = (self.value(from, n, d), self.value(to, n, d));
+        let both = start.par_iter().with_min_len(NUMBERS).zip(end.as_slice());
         let options = (&like.device(), like.dtype());
-        if like.dtype() == DType::F64 {
-            return Tensor::from_data(TensorData::new(w, [n, d]), options);
-        }
-        let w: Vec<f32> = w.into_iter().map(|v| v as f32).collect();
-        Tensor::from_data(TensorData::new(w, [n, d]), options)
+        let data = if like.dtype() == DType::F64 {
+            TensorData::new(both.map(|(a, b)| (b - a) * scale).collect::<Vec<f64>>(), [n, d])
+        } else {
+            TensorData::new(both.map(|(a, b)| ((b - a) * scale) as f32).collect::<Vec<f32>>(), [n, d])
+        };
+        Tensor::from_data(data, options)
     }
 
     fn begin(&mut self, step: u32) {
