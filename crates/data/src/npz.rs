@@ -47,12 +47,14 @@ pub(crate) fn open(path: &Path) -> Result<Dataset, DataError> {
     Ok(data)
 }
 
-/// The bytes of an archive with one array, compressed.
-pub(crate) fn archive(name: &str, array: &[u8]) -> io::Result<Vec<u8>> {
+/// The bytes of an archive of arrays by name, compressed.
+pub(crate) fn archive(arrays: &[(&str, Vec<u8>)]) -> io::Result<Vec<u8>> {
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
-    let large = array.len() as u64 > u64::from(u32::MAX) / 2;
-    let options = SimpleFileOptions::default().compression_method(CompressionMethod::Deflated).large_file(large);
-    zip.start_file(format!("{name}.npy"), options)?;
-    zip.write_all(array)?;
+    for (name, array) in arrays {
+        let large = array.len() as u64 > u64::from(u32::MAX) / 2;
+        let options = SimpleFileOptions::default().compression_method(CompressionMethod::Deflated).large_file(large);
+        zip.start_file(format!("{name}.npy"), options)?;
+        zip.write_all(array)?;
+    }
     Ok(zip.finish()?.into_inner())
 }

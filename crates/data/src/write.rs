@@ -1,6 +1,6 @@
 //! Samples out: pictures, arrays, tables. Whatever is written is written beside, flushed to disk and renamed.
 
-use crate::{Codec, DataError, Shape, npy, npz};
+use crate::{Codec, DataError, Dataset, Shape, Value, npy, npz};
 use image::{ExtendedColorType, ImageEncoder, codecs::png::PngEncoder};
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -203,8 +203,7 @@ pub fn samples_from(path: &Path, states: &[f32], n: usize, codec: &Codec, first:
             atomic(path, |out| out.write_all(&bytes)).map_err(DataError::write(path))
         }
         Some("npz") => {
-            let bytes = npy(states, n, codec);
-            let zip = npz::archive("samples", &bytes).map_err(DataError::write(path))?;
+            let zip = npz::archive(&[("samples", npy(states, n, codec))]).map_err(DataError::write(path))?;
             atomic(path, |out| out.write_all(&zip)).map_err(DataError::write(path))
         }
         Some("csv") => {
@@ -235,25 +234,43 @@ pub fn samples_from(path: &Path, states: &[f32], n: usize, codec: &Codec, first:
     }
 }
 
-/// An npy file of natural values: bytes for 8-bit data, f32 for the rest, of shape `[n, ...]`.
+/// [`npy_of`] the first `n` states.
 fn npy(states: &[f32], n: usize, codec: &Codec) -> Vec<u8> {
-    let d = codec.shape().len();
-    let byte = codec.value() == crate::Value::Byte;
-    let mut natural = vec![0.0; d];
-    let mut body = Vec::new();
-    for state in states.chunks(d).take(n) {
-        codec.decode_row(state, &mut natural);
-        if byte {
-            body.extend(natural.iter().map(|&v| v as u8));
+    let rows: Vec<&[f32]> = states.chunks(codec.shape().len()).take(n).collect();
+    npy_of((codec.value(), codec.shape()), rows.len(), |i, natural| codec.decode_row(rows[i], natural))
+}
+
+/// An npy file of natural values: bytes for 8-bit data, f32 for the rest, of shape `[n, ...]`; `fill` puts row `i` in place.
+fn npy_of((value, shape): (Value, Shape), n: usize, mut fill: impl FnMut(usize, &mut [f32])) -> Vec<u8> {
+    let dims: Vec<usize> = std::iter::once(n).chain(shape.dims()).collect();
+    let mut out = npy::header(if value == Value::Byte { "|u1" } else { "<f4" }, &dims);
+    let mut natural = vec![0.0; shape.len()];
+    for i in 0..n {
+        fill(i, &mut natural);
+        if value == Value::Byte {
+            out.extend(natural.iter().map(|&v| v as u8));
         } else {
-            body.extend(natural.iter().flat_map(|v| v.to_le_bytes()));
+            out.extend(natural.iter().flat_map(|v| v.to_le_bytes()));
         }
     }
-    let mut dims = vec![n];
-    dims.extend(codec.shape().dims());
-    let mut out = npy::header(if byte { "|u1" } else { "<f4" }, &dims);
-    out.extend(body);
     out
+}
+
+/// Writes a data set as it is, an `.npz` of `images` or `x` and, if it has classes, `labels`.
+///
+/// # Errors
+/// What the file system says.
+pub fn dataset(path: &Path, data: &Dataset) -> Result<(), DataError> {
+    let examples = npy_of((data.value(), data.shape()), data.len(), |i, natural| data.row(i, natural));
+    let name = if matches!(data.shape(), Shape::Image { .. }) { "images" } else { "x" };
+    let mut arrays = vec![(name, examples)];
+    if let Some(labels) = (0..data.len()).map(|i| data.label(i)).collect::<Option<Vec<u32>>>() {
+        let mut bytes = npy::header("<i4", &[labels.len()]);
+        bytes.extend(labels.iter().flat_map(|l| l.to_le_bytes()));
+        arrays.push(("labels", bytes));
+    }
+    let zip = npz::archive(&arrays).map_err(DataError::write(path))?;
+    atomic(path, |out| out.write_all(&zip)).map_err(DataError::write(path))
 }
 
 /// Writes plain numbers as an npy file of f32.

@@ -267,3 +267,24 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     out.write_all(bytes).unwrap();
     out.finish().unwrap()
 }
+
+/// A data set that is written opens as itself: kind of numbers, shape, every number and the classes.
+#[test]
+fn a_data_set_written_is_the_one_read() {
+    let digits = open("digits", &OpenOptions::default()).unwrap();
+    let some = digits.subset(&[5, 1700, 3, 9, 0, 1, 2, 4, 6, 7, 8]);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("some.npz");
+    write::dataset(&path, &some).unwrap();
+    let back = opened(&path).unwrap();
+    assert_eq!((back.value(), back.shape(), back.len()), (Value::Byte, some.shape(), 11));
+    assert_eq!(rows(&back), rows(&some));
+    let classes = |d: &Dataset| -> Vec<String> { (0..d.len()).map(|i| d.classes()[d.label(i).unwrap() as usize].clone()).collect() };
+    assert_eq!(classes(&back), classes(&some));
+
+    let points = open("toy:moons", &OpenOptions::default()).unwrap();
+    let path = folder.path().join("points.npz");
+    write::dataset(&path, &points).unwrap();
+    let back = opened(&path).unwrap();
+    assert_eq!((back.value(), back.shape(), rows(&back)), (points.value(), points.shape(), rows(&points)));
+}

@@ -6,6 +6,7 @@
 //! the numbers are those of one block at a time, bit for bit (a test says so). Large requests are shared among threads.
 
 use crate::noise::{LN_SERIES, Stream};
+pub use pulp::NullaryFnOnce;
 use rayon::prelude::*;
 
 /// Blocks side by side: a vector of AVX-512 doubles.
@@ -42,15 +43,33 @@ impl Real for f32 {
 /// When `d` is zero or does not divide the length of `out`.
 pub fn fill_normals<T: Real>(out: &mut [T], d: usize, stream: impl Fn(usize) -> Stream + Sync) {
     assert!(d > 0 && out.len().is_multiple_of(d), "{} numbers in rows of {d}", out.len());
-    let arch = pulp::Arch::new();
     // Whole rows, about 4096 numbers each.
     let rows = (4096 / d).max(1);
-    let fill = |(k, part): (usize, &mut [T])| arch.dispatch(Rows { out: part, d, first: k * rows, stream: &stream });
+    let fill = |(k, part): (usize, &mut [T])| vectorized(Rows { out: part, d, first: k * rows, stream: &stream });
     if out.len() < MANY {
         out.chunks_mut(rows * d).enumerate().for_each(fill);
     } else {
         out.par_chunks_mut(rows * d).enumerate().for_each(fill);
     }
+}
+
+/// Runs `work` compiled for the widest vectors that the machine has.
+///
+/// The levels of x86 are asked for one by one: `pulp`'s own choice skips AVX2 unless a feature is on with which all matrix products of Burn
+/// would be built for it once more.
+#[inline]
+pub fn vectorized<F: NullaryFnOnce>(work: F) -> F::Output {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use pulp::x86::{V3, V4};
+        if let Some(simd) = V4::try_new() {
+            return simd.vectorize(work);
+        }
+        if let Some(simd) = V3::try_new() {
+            return simd.vectorize(work);
+        }
+    }
+    pulp::Arch::new().dispatch(work)
 }
 
 /// A part of the rows, to be filled with the machine's vectors: a closure would not be inlined into them.
@@ -61,7 +80,7 @@ struct Rows<'a, T, S> {
     stream: &'a S,
 }
 
-impl<T: Real, S: Fn(usize) -> Stream> pulp::NullaryFnOnce for Rows<'_, T, S> {
+impl<T: Real, S: Fn(usize) -> Stream> NullaryFnOnce for Rows<'_, T, S> {
     type Output = ();
 
     #[inline(always)]
@@ -209,5 +228,25 @@ mod tests {
         fill_normals(&mut all, 6, stream);
         one.chunks_mut(6).enumerate().for_each(|(i, row)| stream(i).fill_normal_f32(row));
         assert_eq!(all, one);
+    }
+
+    /// The widths of vectors make no difference to a bit.
+    #[cfg(target_arch = "x86_64")]
+    #[test]
+    fn every_machine_draws_the_same() {
+        use pulp::{Simd, x86::V3, x86::V4};
+        let stream = |i: usize| Stream::new(7, i as u64, Purpose::Prior, 3, 0);
+        let drawn = |run: &dyn Fn(Rows<'_, f64, &dyn Fn(usize) -> Stream>)| {
+            let mut out = vec![0.0; 70 * 5];
+            run(Rows { out: &mut out, d: 5, first: 0, stream: &(&stream as &dyn Fn(usize) -> Stream) });
+            out
+        };
+        let plain = drawn(&|rows| pulp::Scalar::new().vectorize(rows));
+        if let Some(simd) = V3::try_new() {
+            assert_eq!(drawn(&|rows| simd.vectorize(rows)), plain, "AVX2");
+        }
+        if let Some(simd) = V4::try_new() {
+            assert_eq!(drawn(&|rows| simd.vectorize(rows)), plain, "AVX-512");
+        }
     }
 }

@@ -106,7 +106,7 @@ fn of_model(path: &Path) -> Result<(Value, String)> {
     let json = json!({
         "file": found.path, "format": meta.format, "layout": "scorefield", "parameters": network.parameters(),
         "shape": codec.shape().dims(), "process": meta.process, "prediction": meta.prediction, "time_input": meta.time_input,
-        "network": meta.network, "codec": codec, "sigma_data": meta.sigma_data, "training": meta.training, "data": meta.data,
+        "network": meta.network, "codec": codec, "sigma_data": meta.sigma_data, "training": meta.training, "data": meta.data, "variance": meta.variance,
         "sampling": meta.sampling, "raw": raw, "tensors": tensors,
     });
     let t = &meta.training;
@@ -120,6 +120,9 @@ fn of_model(path: &Path) -> Result<(Value, String)> {
     row("shape", format!("{} ({})", codec.shape(), codec.channels().join(", ")));
     row("process", meta.process.to_string());
     row("prediction", serde_json::to_string(&meta.prediction)?);
+    if let Some(variance) = &meta.variance {
+        row("variance", format!("learned: {}", serde_json::to_string(variance)?));
+    }
     row("classes", if codec.classes().is_empty() { "none".into() } else { codec.classes().join(", ") });
     row("weights", if raw { "averaged (what is sampled) and raw" } else { "averaged" }.into());
     row(

@@ -6,6 +6,7 @@
 //! compiler turns into vectors; rows never meet, so a row's result does not depend on its company. All in double precision.
 
 use rayon::prelude::*;
+use scorefield_tensor::{NullaryFnOnce, vectorized};
 
 /// Rows side by side: four vectors of AVX-512 doubles, so that the compiler keeps the loops as loops.
 const LANES: usize = 32;
@@ -61,8 +62,7 @@ impl Number for f32 {
 /// The posterior means of the rows of `x`, `[n, d]`.
 pub(super) fn means<T: Number>(pieces: &[Piece], x: &[T], d: usize) -> Vec<T> {
     let mut out = vec![T::default(); x.len()];
-    let arch = pulp::Arch::new();
-    let part = |(x, out): (&[T], &mut [T])| arch.dispatch(Part { pieces, x, out, d });
+    let part = |(x, out): (&[T], &mut [T])| vectorized(Part { pieces, x, out, d });
     if x.len() / d < MANY {
         part((x, &mut out));
     } else {
@@ -79,7 +79,7 @@ struct Part<'a, T> {
     d: usize,
 }
 
-impl<T: Number> pulp::NullaryFnOnce for Part<'_, T> {
+impl<T: Number> NullaryFnOnce for Part<'_, T> {
     type Output = ();
 
     #[inline(always)]

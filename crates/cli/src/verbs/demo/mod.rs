@@ -11,7 +11,7 @@ use crate::failure::Ended;
 use anyhow::{Context as _, Result};
 use clap::Args;
 use report::Report;
-use scorefield::data::{self, Dataset};
+use scorefield::data::{self, Dataset, write};
 use scorefield::model::Model;
 use scorefield::sample::SolverKind;
 use scorefield::tensor::Purpose;
@@ -37,6 +37,8 @@ pub(crate) struct Demo {
 const SEED: u64 = 0;
 /// Digits the model never sees.
 const HELD_OUT: usize = 500;
+/// Where they are kept, for `nll`, `eval` and `encode`.
+const HELD_OUT_FILE: &str = "held-out.npz";
 /// Samples that are scored.
 const SAMPLES: u64 = 500;
 /// Steps of `--quick`.
@@ -51,6 +53,8 @@ impl Demo {
         let digits = data::open("digits", &data::OpenOptions::default())?;
         let (training, held_out) = split(&digits);
         let kind = if self.quick { " (quick: the figures are those of a short run)" } else { "" };
+        std::fs::create_dir_all(&self.out).with_context(|| self.out.display().to_string())?;
+        write::dataset(&self.out.join(HELD_OUT_FILE), &held_out)?;
         context.say(&format!("demo: {} digits to learn from, {} held out{kind}", training.len(), held_out.len()));
 
         let run = self.out.join("run");
