@@ -58,8 +58,8 @@ thread_local! {
     static SCRATCH: RefCell<Vec<Vec<f32>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Scratch above which a thread gives the memory back after use: 16 MiB.
-const KEPT: usize = 1 << 22;
+/// Scratch above which a thread gives the memory back after use: 64 MiB.
+const KEPT: usize = 1 << 24;
 
 /// Lends `len` numbers of this thread's scratch memory (their values are anything).
 ///

@@ -9,6 +9,7 @@
 mod direct;
 pub(crate) mod geometry;
 mod patches;
+mod winograd;
 
 use crate::extension::KernelOps;
 use crate::host::{Host, contiguous, dims, fast, host, values};
@@ -87,14 +88,23 @@ fn shape(x: &Host, w: &Host, stride: usize, pad: Padding) -> Shape {
     Shape { n, c, size: [height, width], k, kernel: [kh, kw], stride, pad }
 }
 
+/// Whether fewer multiplications are worth the transforms.
+fn winograd_pays(s: &Shape) -> bool {
+    winograd::applies(s) && s.c >= 16 && s.k >= 16 && s.size[0] * s.size[1] >= 16
+}
+
 /// The forward pass on Flex.
 pub(crate) fn host_forward(x: &Host, w: &Host, bias: Option<&Host>, stride: usize, pad: Padding) -> Host {
     let s = shape(x, w, stride, pad);
     let (x, w, bias) = (contiguous(x), contiguous(w), bias.map(contiguous));
-    let y = direct::forward(&s, values(&x), values(&w), bias.as_ref().map(values));
+    let forward = if winograd_pays(&s) { winograd::forward } else { direct::forward };
+    let y = forward(&s, values(&x), values(&w), bias.as_ref().map(values));
     let size = s.output();
     host(y, [s.n, s.k, size[0], size[1]])
 }
+
+/// A gradient from two of input, weights and gradient of the output.
+type Gradient = fn(&Shape, &[f32], &[f32]) -> Vec<f32>;
 
 /// What the backward pass needs: the input only for the gradient of the weights, and these only for that of the input.
 #[derive(Clone, Debug)]
@@ -113,8 +123,12 @@ impl ConvPullback {
     fn gradients(self, dy: Host, need_bias: bool) -> [Option<Host>; 3] {
         let (s, dy) = (self.shape, contiguous(&dy));
         let bias = need_bias.then(|| host(direct::bias_gradient(&s, values(&dy)), [s.k]));
-        let dw = self.x.map(|x| host(direct::weight_gradient(&s, values(&x), values(&dy)), [s.k, s.c, s.kernel[0], s.kernel[1]]));
-        let dx = self.w.map(|w| host(direct::input_gradient(&s, values(&dy), values(&w)), [s.n, s.c, s.size[0], s.size[1]]));
+        let (by_weight, by_input) = match winograd_pays(&s) {
+            true => (winograd::weight_gradient as Gradient, winograd::input_gradient as Gradient),
+            false => (direct::weight_gradient as Gradient, direct::input_gradient as Gradient),
+        };
+        let dw = self.x.map(|x| host(by_weight(&s, values(&x), values(&dy)), [s.k, s.c, s.kernel[0], s.kernel[1]]));
+        let dx = self.w.map(|w| host(by_input(&s, values(&dy), values(&w)), [s.n, s.c, s.size[0], s.size[1]]));
         [dx, dw, bias]
     }
 }

@@ -21,6 +21,11 @@ impl<'a> Disjoint<'a> {
         Self { start: slice.as_mut_ptr(), len: slice.len(), borrow: PhantomData }
     }
 
+    /// Where the slice begins, for bodies that write by pointers under the contract of [`Disjoint::slice`].
+    pub(crate) fn start(&self) -> *mut f32 {
+        self.start
+    }
+
     /// A part of the slice.
     ///
     /// # Safety

@@ -13,6 +13,7 @@ mod avx512;
 pub(crate) mod disjoint;
 mod portable;
 mod vector;
+pub(crate) mod wide;
 
 pub(crate) use vector::lanes;
 
@@ -41,7 +42,7 @@ impl Isa {
     pub(crate) fn detect() -> Self {
         #[cfg(target_arch = "x86_64")]
         {
-            if is_x86_feature_detected!("avx512f") {
+            if Self::avx512() {
                 return Self::Avx512;
             }
             if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
@@ -49,6 +50,12 @@ impl Isa {
             }
         }
         Self::Portable
+    }
+
+    /// All but the first processors with 512-bit vectors have the three parts.
+    #[cfg(target_arch = "x86_64")]
+    fn avx512() -> bool {
+        is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512dq") && is_x86_feature_detected!("avx512vl")
     }
 
     /// Every set this processor has, for tests that compare them.
@@ -60,7 +67,7 @@ impl Isa {
             if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
                 all.push(Self::Avx2);
             }
-            if is_x86_feature_detected!("avx512f") {
+            if Self::avx512() {
                 all.push(Self::Avx512);
             }
         }

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 /// `acc + a b`, fused where the target does so in hardware.
 #[inline(always)]
-fn multiply_add(a: f32, b: f32, acc: f32) -> f32 {
+pub(super) fn multiply_add(a: f32, b: f32, acc: f32) -> f32 {
     if cfg!(target_arch = "aarch64") { a.mul_add(b, acc) } else { a * b + acc }
 }
 

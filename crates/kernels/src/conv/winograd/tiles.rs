@@ -1,0 +1,105 @@
+//! How the outputs of all pictures are cut into tiles of 4 x 4, sixteen at a time.
+
+use super::transform::{IN, OUT, Patches, Places};
+use crate::conv::geometry::Shape;
+
+/// Tiles side by side in a vector.
+pub(crate) const GROUP: usize = 16;
+
+/// One side of a convolution of 3 x 3: pictures of `channels` planes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Planes {
+    pub channels: usize,
+    pub size: [usize; 2],
+}
+
+impl Planes {
+    pub(crate) fn area(&self) -> usize {
+        self.size[0] * self.size[1]
+    }
+}
+
+/// A correlation of 3 x 3 with stride 1: what it reads, where it writes, and the tiles of what it writes, numbered through all pictures.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tiling {
+    pub pictures: usize,
+    pub source: Planes,
+    pub target: Planes,
+    /// Zeros above and to the left of the source.
+    before: [usize; 2],
+    /// Tiles of a picture down and across.
+    grid: [usize; 2],
+}
+
+impl Tiling {
+    /// The forward pass.
+    pub(crate) fn forward(s: &Shape) -> Self {
+        let (source, target) = (Planes { channels: s.c, size: s.size }, Planes { channels: s.k, size: s.output() });
+        Self::new(s.n, source, target, [s.pad.top, s.pad.left])
+    }
+
+    /// The gradient with respect to the input: a correlation of that of the output with turned weights. Needs a padding of at most 2.
+    pub(crate) fn backward(s: &Shape) -> Self {
+        let (source, target) = (Planes { channels: s.k, size: s.output() }, Planes { channels: s.c, size: s.size });
+        Self::new(s.n, source, target, [2 - s.pad.top, 2 - s.pad.left])
+    }
+
+    fn new(pictures: usize, source: Planes, target: Planes, before: [usize; 2]) -> Self {
+        Self { pictures, source, target, before, grid: target.size.map(|side| side.div_ceil(OUT)) }
+    }
+
+    /// Tiles of all pictures.
+    pub(crate) fn tiles(&self) -> usize {
+        self.pictures * self.grid[0] * self.grid[1]
+    }
+
+    /// Groups of sixteen tiles.
+    pub(crate) fn groups(&self) -> usize {
+        self.tiles().div_ceil(GROUP)
+    }
+
+    /// Picture and first row and column of a tile, if there is such a tile.
+    fn place(&self, tile: usize) -> Option<(usize, [usize; 2])> {
+        let area = self.grid[0] * self.grid[1];
+        let (picture, within) = (tile / area, tile % area);
+        (picture < self.pictures).then_some((picture, [within / self.grid[1] * OUT, within % self.grid[1] * OUT]))
+    }
+
+    /// Where the patches of a group are read in channel 0 of the source.
+    pub(crate) fn patches(&self, group: usize) -> Patches {
+        self.read(group, &self.source, self.before, IN)
+    }
+
+    /// Where the tiles of a group are read in channel 0 of the target.
+    pub(crate) fn targets(&self, group: usize) -> Patches {
+        self.read(group, &self.target, [0, 0], OUT)
+    }
+
+    fn read(&self, group: usize, planes: &Planes, before: [usize; 2], side: usize) -> Patches {
+        let mut out = Patches { at: [0; GROUP], masks: [[0; GROUP]; IN] };
+        for l in 0..GROUP {
+            let Some((picture, first)) = self.place(group * GROUP + l) else { continue };
+            let [y, x] = [0, 1].map(|d| first[d] as isize - before[d] as isize);
+            out.at[l] = (picture * planes.channels * planes.area()) as isize + y * planes.size[1] as isize + x;
+            let inside = |at: isize, size: usize| at >= 0 && at < size as isize;
+            let columns = (0..side).filter(|&j| inside(x + j as isize, planes.size[1])).fold(0, |bits, j| bits | 1 << j);
+            for r in (0..side).filter(|&r| inside(y + r as isize, planes.size[0])) {
+                out.masks[r][l] = columns;
+            }
+        }
+        out
+    }
+
+    /// Where the tiles of a group are written in channel 0 of the target.
+    pub(crate) fn places(&self, group: usize) -> Places {
+        let mut out = Places { at: [0; GROUP], masks: [[0; GROUP]; OUT] };
+        for l in 0..GROUP {
+            let Some((picture, [y, x])) = self.place(group * GROUP + l) else { continue };
+            let [height, width] = self.target.size;
+            out.at[l] = picture * self.target.channels * self.target.area() + y * width + x;
+            let columns = ((1u16 << (width - x).min(OUT)) - 1) as u8;
+            out.masks[..(height - y).min(OUT)].iter_mut().for_each(|row| row[l] = columns);
+        }
+        out
+    }
+}

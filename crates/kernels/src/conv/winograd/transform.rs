@@ -1,0 +1,273 @@
+//! The transforms of F(4 x 4, 3 x 3): minimal filtering with the points 0, 1, -1, 2, -2 and infinity.
+//!
+//! Lavin and Gray 2016 ("Fast algorithms for convolutional neural networks"), section 4.1 and its matrices for F(4 x 4, 3 x 3):
+//! `Y = A^T ((G g G^T) . (B^T d B)) A` for a filter `g` of 3 x 3, a patch `d` of 6 x 6 and outputs `Y` of 4 x 4. Each matrix is a
+//! function of one line of numbers here and is applied to columns, then to rows. The gradients need the transposes of `A` and `G`.
+
+use crate::micro::wide::{Wide, for_isa};
+
+/// Outputs and inputs of a tile along one side, and products of a tile.
+pub(crate) const OUT: usize = 4;
+pub(crate) const IN: usize = 6;
+pub(crate) const POINTS: usize = IN * IN;
+
+/// `B^T d`.
+#[inline(always)]
+// SAFETY: the caller promises the instruction set of `W`, here and below.
+unsafe fn data<W: Wide>(d: [W; 6]) -> [W; 6] {
+    // SAFETY: as promised.
+    unsafe {
+        let (two, four) = (W::splat(2.0), W::splat(4.0));
+        let (minus_two, minus_four, minus_five) = (W::splat(-2.0), W::splat(-4.0), W::splat(-5.0));
+        let (a, b) = (d[2].fma(minus_four, d[4]), d[1].fma(minus_four, d[3]));
+        let (c, e) = (d[4].sub(d[2]), d[3].sub(d[1]));
+        [
+            d[0].fma(four, d[2].fma(minus_five, d[4])),
+            a.add(b),
+            a.sub(b),
+            e.fma(two, c),
+            e.fma(minus_two, c),
+            d[1].fma(four, d[3].fma(minus_five, d[5])),
+        ]
+    }
+}
+
+/// `A^T m`.
+#[inline(always)]
+// SAFETY: as above.
+unsafe fn output<W: Wide>(m: [W; 6]) -> [W; 4] {
+    // SAFETY: as promised.
+    unsafe {
+        let (two, four, eight) = (W::splat(2.0), W::splat(4.0), W::splat(8.0));
+        let (a, b, c, e) = (m[1].add(m[2]), m[1].sub(m[2]), m[3].add(m[4]), m[3].sub(m[4]));
+        [m[0].add(a).add(c), e.fma(two, b), c.fma(four, a), e.fma(eight, b).add(m[5])]
+    }
+}
+
+/// `A y`: the transpose of [`output`].
+#[inline(always)]
+// SAFETY: as above.
+unsafe fn output_transposed<W: Wide>(y: [W; 4]) -> [W; 6] {
+    // SAFETY: as promised.
+    unsafe {
+        let (two, four, eight) = (W::splat(2.0), W::splat(4.0), W::splat(8.0));
+        let (a, b) = (y[0].add(y[2]), y[1].add(y[3]));
+        let (c, e) = (y[2].fma(four, y[0]), y[3].fma(eight, y[1].mul(two)));
+        [y[0], a.add(b), a.sub(b), c.add(e), c.sub(e), y[3]]
+    }
+}
+
+/// `G g`.
+#[inline(always)]
+// SAFETY: as above.
+unsafe fn filter<W: Wide>(g: [W; 3]) -> [W; 6] {
+    // SAFETY: as promised.
+    unsafe {
+        let (quarter, sixth, twelfth, less) = (W::splat(0.25), W::splat(-1.0 / 6.0), W::splat(1.0 / 12.0), W::splat(1.0 / 24.0));
+        let (a, b) = (g[0].add(g[2]).mul(sixth), g[1].mul(sixth));
+        let (c, e) = (g[0].mul(less).sub(g[2].mul(sixth)), g[1].mul(twelfth));
+        [g[0].mul(quarter), a.add(b), a.sub(b), c.add(e), c.sub(e), g[2]]
+    }
+}
+
+/// `G^T u`: the transpose of [`filter`].
+#[inline(always)]
+// SAFETY: as above.
+unsafe fn filter_transposed<W: Wide>(u: [W; 6]) -> [W; 3] {
+    // SAFETY: as promised.
+    unsafe {
+        let (quarter, sixth, twelfth, less) = (W::splat(0.25), W::splat(-1.0 / 6.0), W::splat(1.0 / 12.0), W::splat(1.0 / 24.0));
+        let (a, b, c, e) = (u[1].add(u[2]).mul(sixth), u[1].sub(u[2]).mul(sixth), u[3].add(u[4]), u[3].sub(u[4]).mul(twelfth));
+        [c.fma(less, u[0].fma(quarter, a)), b.add(e), a.add(u[5]).sub(c.mul(sixth))]
+    }
+}
+
+/// Where sixteen patches of 6 x 6 are read from: lane `l` begins at `at[l]` (which may lie outside the picture), row `r` of it reads the
+/// numbers whose bits are set in `masks[r][l]`.
+#[derive(Clone, Debug)]
+pub(crate) struct Patches {
+    pub at: [isize; 16],
+    pub masks: [[u8; 16]; IN],
+}
+
+/// Where sixteen tiles of 4 x 4 lie, and which of their numbers exist.
+#[derive(Clone, Debug)]
+pub(crate) struct Places {
+    pub at: [usize; 16],
+    pub masks: [[u8; 16]; OUT],
+}
+
+for_isa! {
+    /// `v[p] = B^T d B` of the patches of the plane at `src`, rows `width` apart, `v` being `step` numbers apart.
+    ///
+    /// # Safety
+    /// What the masks let through lies in the plane; `v` has room for 36 vectors of 16.
+    pub(crate) unsafe fn read_patches / read_patches_of(src: *const f32, width: usize, from: &Patches, v: *mut f32, step: usize);
+
+    /// `Y = A^T m A + bias`, the numbers of `m` being `step` apart, to the places of the plane at `to`, rows `width` apart.
+    ///
+    /// # Safety
+    /// What the masks let through lies in the plane; `m` holds 36 vectors of 16.
+    pub(crate) unsafe fn write_tiles / write_tiles_of(m: *const f32, step: usize, bias: f32, to: *mut f32, width: usize, places: &Places);
+
+    /// `v[p] = A y A^T` of the tiles of the plane at `src`: what the gradient of the outputs is to the products.
+    ///
+    /// # Safety
+    /// As [`read_patches`].
+    pub(crate) unsafe fn read_tiles / read_tiles_of(src: *const f32, width: usize, from: &Patches, v: *mut f32, step: usize);
+
+    /// `u[p] = G g G^T` of sixteen filters, number `t` of each at `g + 16 t`, `u` being `step` numbers apart.
+    ///
+    /// # Safety
+    /// `g` holds 9 vectors of 16, `u` has room for 36.
+    pub(crate) unsafe fn read_filters / read_filters_of(g: *const f32, u: *mut f32, step: usize);
+
+    /// `g = G^T u G` of sixteen filters, the gradient of [`read_filters`]; number `t` of each to `g + 16 t`.
+    ///
+    /// # Safety
+    /// `u` holds 36 vectors of 16, `g` has room for 9.
+    pub(crate) unsafe fn write_filters / write_filters_of(u: *const f32, step: usize, g: *mut f32);
+}
+
+/// Columns 0 to 5 of row `r` of the patches of a plane.
+#[inline(always)]
+// SAFETY: the contract of `read_patches`, and the instruction set of `W`.
+unsafe fn row<W: Wide>(src: *const f32, width: usize, from: &Patches, r: usize) -> [W; 6] {
+    let mut rows = [src; 16];
+    for l in 0..16 {
+        rows[l] = src.wrapping_offset(from.at[l] + (r * width) as isize);
+    }
+    // SAFETY: as promised.
+    unsafe { W::columns(&rows, &from.masks[r]) }
+}
+
+#[inline(always)]
+// SAFETY: the contract of `read_patches`, and the instruction set of `W`.
+unsafe fn read_patches_of<W: Wide>(src: *const f32, width: usize, from: &Patches, v: *mut f32, step: usize) {
+    // SAFETY: as promised.
+    unsafe {
+        let mut d: [[W; 6]; 6] = [[W::splat(0.0); 6]; 6];
+        for r in 0..6 {
+            d[r] = row(src, width, from, r);
+        }
+        let mut t = d;
+        for j in 0..6 {
+            let column = data([d[0][j], d[1][j], d[2][j], d[3][j], d[4][j], d[5][j]]);
+            for r in 0..6 {
+                t[r][j] = column[r];
+            }
+        }
+        for r in 0..6 {
+            store(data(t[r]), v.add(r * IN * step), step);
+        }
+    }
+}
+
+/// Six vectors `step` numbers apart.
+#[inline(always)]
+// SAFETY: they have room at `v`, and the instruction set of `W`.
+unsafe fn store<W: Wide>(line: [W; 6], v: *mut f32, step: usize) {
+    for j in 0..6 {
+        // SAFETY: as promised.
+        unsafe { line[j].store(v.add(j * step)) };
+    }
+}
+
+/// Six vectors of a column, `step` numbers apart.
+#[inline(always)]
+// SAFETY: they lie at `m`, and the instruction set of `W`.
+unsafe fn load<W: Wide>(m: *const f32, step: usize) -> [W; 6] {
+    // SAFETY: as promised.
+    unsafe {
+        let mut line = [W::splat(0.0); 6];
+        for r in 0..6 {
+            line[r] = W::load(m.add(r * IN * step));
+        }
+        line
+    }
+}
+
+#[inline(always)]
+// SAFETY: the contract of `write_tiles`, and the instruction set of `W`.
+unsafe fn write_tiles_of<W: Wide>(m: *const f32, step: usize, bias: f32, to: *mut f32, width: usize, places: &Places) {
+    // SAFETY: as promised.
+    unsafe {
+        let mut t: [[W; 6]; 4] = [[W::splat(0.0); 6]; 4];
+        for j in 0..6 {
+            let column = output(load(m.add(j * step), step));
+            for a in 0..4 {
+                t[a][j] = column[a];
+            }
+        }
+        let bias = W::splat(bias);
+        for a in 0..4 {
+            let y = output(t[a]);
+            let mut rows = [to; 16];
+            for l in 0..16 {
+                rows[l] = to.wrapping_add(places.at[l] + a * width);
+            }
+            W::store_rows([y[0].add(bias), y[1].add(bias), y[2].add(bias), y[3].add(bias)], &rows, &places.masks[a]);
+        }
+    }
+}
+
+#[inline(always)]
+// SAFETY: the contract of `read_tiles`, and the instruction set of `W`.
+unsafe fn read_tiles_of<W: Wide>(src: *const f32, width: usize, from: &Patches, v: *mut f32, step: usize) {
+    // SAFETY: as promised.
+    unsafe {
+        let mut y: [[W; 6]; 4] = [[W::splat(0.0); 6]; 4];
+        for r in 0..4 {
+            y[r] = row(src, width, from, r);
+        }
+        let mut t: [[W; 4]; 6] = [[W::splat(0.0); 4]; 6];
+        for j in 0..4 {
+            let column = output_transposed([y[0][j], y[1][j], y[2][j], y[3][j]]);
+            for r in 0..6 {
+                t[r][j] = column[r];
+            }
+        }
+        for r in 0..6 {
+            store(output_transposed(t[r]), v.add(r * IN * step), step);
+        }
+    }
+}
+
+#[inline(always)]
+// SAFETY: the contract of `read_filters`, and the instruction set of `W`.
+unsafe fn read_filters_of<W: Wide>(g: *const f32, u: *mut f32, step: usize) {
+    // SAFETY: as promised.
+    unsafe {
+        let mut t: [[W; 3]; 6] = [[W::splat(0.0); 3]; 6];
+        for j in 0..3 {
+            let column = filter([W::load(g.add(j * 16)), W::load(g.add((3 + j) * 16)), W::load(g.add((6 + j) * 16))]);
+            for r in 0..6 {
+                t[r][j] = column[r];
+            }
+        }
+        for r in 0..6 {
+            store(filter(t[r]), u.add(r * IN * step), step);
+        }
+    }
+}
+
+#[inline(always)]
+// SAFETY: the contract of `write_filters`, and the instruction set of `W`.
+unsafe fn write_filters_of<W: Wide>(u: *const f32, step: usize, g: *mut f32) {
+    // SAFETY: as promised.
+    unsafe {
+        let mut t: [[W; 6]; 3] = [[W::splat(0.0); 6]; 3];
+        for j in 0..6 {
+            let column = filter_transposed(load(u.add(j * step), step));
+            for r in 0..3 {
+                t[r][j] = column[r];
+            }
+        }
+        for r in 0..3 {
+            let line = filter_transposed(t[r]);
+            for j in 0..3 {
+                line[j].store(g.add((r * 3 + j) * 16));
+            }
+        }
+    }
+}
