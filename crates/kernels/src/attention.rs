@@ -11,7 +11,7 @@ use crate::gemm::{BLOCK, Columns, Left, Matrix, Packed, Rows, blocks, product};
 use crate::host::{Host, contiguous, dims, fast, host, values};
 use crate::math::{dot, exp_in_place, max, sum};
 use crate::micro::lanes;
-use crate::parallel::{for_each_chunk, for_each_pair, scratch};
+use crate::parallel::{unset, for_each_chunk, for_each_pair, scratch};
 use crate::record::Pullback;
 use burn::backend::Dispatch;
 use scorefield_tensor::Tensor;
@@ -94,8 +94,8 @@ pub(crate) fn host_forward(q: &Host, k: &Host, v: &Host) -> (Host, Vec<f32>) {
     let (q, k, v) = (contiguous(q), contiguous(k), contiguous(v));
     let (q, k, v) = (values(&q), values(&k), values(&v));
     let (by_d, by_key) = (blocks(s.d, BLOCK), blocks(s.lk, BLOCK));
-    let mut o = vec![0.0; s.b * s.lq * s.d];
-    let mut l = vec![0.0; s.b * s.lq];
+    let mut o = unset(s.b * s.lq * s.d);
+    let mut l = unset(s.b * s.lq);
     for_each_pair(&mut o, s.lq * s.d, &mut l, s.lq, |head, o, l| {
         let (q, k, v) = (s.queries(q, head), s.keys(k, head), s.keys(v, head));
         let sizes = [Packed::room(s.d, s.lk), Packed::room(s.lk, s.d), s.block * s.lk];
@@ -145,7 +145,7 @@ impl Pullback<3> for AttentionPullback {
         let (q, k, v) = (values(&self.q), values(&self.k), values(&self.v));
         let (o, d_o, l) = (values(&self.o), values(&d_o), &self.l);
         let (by_d, by_key) = (blocks(s.d, BLOCK), blocks(s.lk, BLOCK));
-        let (mut dq, mut dk, mut dv) = (vec![0.0; q.len()], vec![0.0; k.len()], vec![0.0; v.len()]);
+        let (mut dq, mut dk, mut dv) = (unset(q.len()), unset(k.len()), unset(v.len()));
         let mut pairs: Vec<_> = dk.chunks_mut(s.lk * s.d).zip(dv.chunks_mut(s.lk * s.d)).collect();
         for_each_pair(&mut dq, s.lq * s.d, &mut pairs, 1, |head, dq, pair| {
             let (dk, dv) = (&mut *pair[0].0, &mut *pair[0].1);

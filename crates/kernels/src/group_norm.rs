@@ -17,7 +17,7 @@ use crate::extension::KernelOps;
 use crate::host::{Host, contiguous, dims, fast, host, values};
 use crate::math::{dot_from, sigmoid, silu_slope, sum, sum_squared_from};
 use crate::micro::lanes;
-use crate::parallel::for_each_pair;
+use crate::parallel::{for_each_pair, unset};
 use crate::record::Pullback;
 use burn::backend::Dispatch;
 use scorefield_tensor::Tensor;
@@ -166,7 +166,7 @@ pub(crate) fn host_forward(
     let slab = plane * per_group;
 
     let mut moments = vec![Moments { mean: 0.0, rstd: 0.0 }; n * norm.groups];
-    let mut y = vec![0.0; x.len()];
+    let mut y = unset(x.len());
     for_each_pair(&mut y, slab, &mut moments, 1, |job, to, kept| {
         let from = &x[job * slab..][..slab];
         let mean = (sum(from) / slab as f64) as f32;
@@ -219,7 +219,7 @@ impl GroupNormPullback {
 
         // (S1, S2) of each picture and channel.
         let mut sums = vec![(0.0f64, 0.0f64); n * c];
-        let mut dx = vec![0.0; x.len()];
+        let mut dx = unset(x.len());
         for_each_pair(&mut dx, slab, &mut sums, per_group, |job, dx, sums| {
             let (x, dy) = (&x[job * slab..][..slab], &dy[job * slab..][..slab]);
             let Moments { mean, rstd } = moments[job];

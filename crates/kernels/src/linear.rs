@@ -3,7 +3,7 @@
 use crate::extension::KernelOps;
 use crate::gemm::{BLOCK, Columns, Left, Matrix, Packed, Rows, Transposed, blocks, product};
 use crate::host::{Host, contiguous, dims, fast, host, values};
-use crate::parallel::scratch;
+use crate::parallel::{scratch, unset};
 use crate::record::Pullback;
 use burn::backend::Dispatch;
 use scorefield_tensor::Tensor;
@@ -47,7 +47,7 @@ pub(crate) fn host_forward(x: &Host, w: &Host, bias: Option<&Host>) -> Host {
     let (x, w, bias) = (contiguous(x), contiguous(w), bias.map(contiguous));
     let (x, w, bias) = (values(&x), values(&w), bias.as_ref().map(values));
     let blocks = blocks(i, BLOCK);
-    let mut y = vec![0.0; n * o];
+    let mut y = unset(n * o);
     // Both ways sum over the inputs in the same order: the bits do not depend on the choice.
     if n <= FEW_ROWS {
         product(o, n, &blocks, &Left::rows(w, i, &blocks), &Columns::new(x, i, n, &blocks), &Transposed::new(o, bias), &mut y);
@@ -79,14 +79,14 @@ impl LinearPullback {
         let dx = self.w.map(|w| {
             let [_, i] = dims(&w);
             let (w, blocks) = (values(&w), blocks(o, BLOCK));
-            let mut dx = vec![0.0; n * i];
+            let mut dx = unset(n * i);
             product(n, i, &blocks, &Left::rows(dy, o, &blocks), &Rows::new(w, i, &blocks), &Matrix::new(i, None), &mut dx);
             host(dx, [n, i])
         });
         let dw = self.x.map(|x| {
             let [_, i] = dims(&x);
             let (x, blocks) = (values(&x), blocks(n, BLOCK));
-            let mut dw = vec![0.0; o * i];
+            let mut dw = unset(o * i);
             product(o, i, &blocks, &Left::transposed(dy, o, &blocks), &Rows::new(x, i, &blocks), &Matrix::new(i, None), &mut dw);
             host(dw, [o, i])
         });

@@ -53,6 +53,22 @@ pub(crate) fn map_jobs<T: Send>(jobs: usize, serial: bool, job: impl Fn(usize) -
     }
 }
 
+/// `len` numbers that hold anything, for a result that is about to be written in full: clearing fresh memory first would cost as much
+/// as many a kernel.
+pub(crate) fn unset(len: usize) -> Vec<f32> {
+    let mut room: Vec<f32> = Vec::with_capacity(len);
+    // SAFETY: the capacity is there, every pattern of bits is a number, and callers write each before anybody reads it; the tests run
+    // under valgrind, which would see it otherwise.
+    #[allow(clippy::uninit_vec, reason = "see above")]
+    unsafe {
+        room.set_len(len);
+    }
+    if cfg!(test) {
+        room.fill(f32::NAN);
+    }
+    room
+}
+
 thread_local! {
     /// Buffers that are not in use.
     static SCRATCH: RefCell<Vec<Vec<f32>>> = const { RefCell::new(Vec::new()) };

@@ -14,7 +14,7 @@
 use crate::extension::KernelOps;
 use crate::host::{Host, contiguous, dims, fast, host, values};
 use crate::micro::lanes;
-use crate::parallel::{for_each_chunk, scratch};
+use crate::parallel::{unset, for_each_chunk, scratch};
 use crate::record::Pullback;
 use burn::backend::Dispatch;
 use burn::tensor::TensorData;
@@ -246,14 +246,14 @@ pub(crate) fn host_resample(x: &Host, how: Resample, factor: f32) -> Host {
         Resample::Up2Nearest => {
             let x = contiguous(x);
             let x = values(&x);
-            let mut y = vec![0.0; 4 * x.len()];
+            let mut y = unset(4 * x.len());
             for_each_chunk(&mut y, 4 * w * h, |i, y| double(&x[i * h * w..][..h * w], w, factor, y));
             host(y, [n, c, 2 * h, 2 * w])
         }
         Resample::Down2Mean => {
             let x = contiguous(x);
             let x = values(&x);
-            let mut y = vec![0.0; x.len() / 4];
+            let mut y = unset(x.len() / 4);
             for_each_chunk(&mut y, h * w / 4, |i, y| halve(&x[i * h * w..][..h * w], w, 0.25 * factor, y));
             host(y, [n, c, h / 2, w / 2])
         }

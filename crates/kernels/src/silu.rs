@@ -3,7 +3,7 @@
 use crate::extension::KernelOps;
 use crate::host::{Host, contiguous, fast, host, values};
 use crate::math::{silu_gradient_into, silu_into};
-use crate::parallel::for_each_chunk;
+use crate::parallel::{for_each_chunk, unset};
 use crate::record::Pullback;
 use burn::backend::Dispatch;
 use scorefield_tensor::Tensor;
@@ -28,7 +28,7 @@ pub(crate) fn portable<const D: usize>(x: Tensor<D>) -> Tensor<D> {
 pub(crate) fn host_forward(x: &Host) -> Host {
     let x = contiguous(x);
     let from = values(&x);
-    let mut y = vec![0.0; from.len()];
+    let mut y = unset(from.len());
     for_each_chunk(&mut y, CHUNK, |i, y| silu_into(&from[i * CHUNK..][..y.len()], y));
     with_shape_of(y, &x)
 }
@@ -48,7 +48,7 @@ impl Pullback<1> for SiluPullback {
         let (x, dy) = (contiguous(&self.0), contiguous(&dy));
         drop(self.0);
         let (from, slope) = (values(&x), values(&dy));
-        let mut dx = vec![0.0; from.len()];
+        let mut dx = unset(from.len());
         for_each_chunk(&mut dx, CHUNK, |i, dx| {
             let range = i * CHUNK..i * CHUNK + dx.len();
             silu_gradient_into(&from[range.clone()], &slope[range], dx);

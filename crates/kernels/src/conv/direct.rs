@@ -4,20 +4,20 @@ use super::geometry::{Correlation, Shape};
 use super::patches::{ByPoint, ByWeight, Patches};
 use crate::gemm::{BLOCK, Left, Matrix, Sink, blocks, product};
 use crate::micro::HALF;
-use crate::parallel::{for_each_chunk, map_jobs, scratch};
+use crate::parallel::{for_each_chunk, map_jobs, scratch, unset};
 
 /// `y = w * x + b`: `x` `[n, c, h, w]`, `w` `[k, c, kh, kw]`, the result `[n, k, oh, ow]`.
 pub(crate) fn forward(s: &Shape, x: &[f32], w: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
     let correlation = s.forward();
     let size = correlation.grid;
-    let mut y = vec![0.0; s.n * s.k * size[0] * size[1]];
+    let mut y = unset(s.n * s.k * size[0] * size[1]);
     correlate(&correlation, x, w, &Grid { m: s.k, grid: size, size, origin: [0, 0], stride: 1, bias }, &mut y);
     y
 }
 
 /// `dx[c, s o + i - p] += w[k, c, i] dy[k, o]`, gathered: one correlation with turned weights for each phase of the stride.
 pub(crate) fn input_gradient(s: &Shape, dy: &[f32], w: &[f32]) -> Vec<f32> {
-    let mut dx = vec![0.0; s.n * s.c * s.size[0] * s.size[1]];
+    let mut dx = unset(s.n * s.c * s.size[0] * s.size[1]);
     for phase in s.input_gradient() {
         let grid = phase.correlation.grid;
         let sink = Grid { m: s.c, grid, size: s.size, origin: phase.origin, stride: s.stride, bias: None };
@@ -76,12 +76,12 @@ fn weight_products(s: &Shape, of: &Correlation, x: &[f32], a: &[f32], distance: 
     // Few elements: share out the sum, in a fixed number of shares added in order.
     let shares = if n * s.k >= 1 << 14 { 1 } else { parts.len().div_ceil(4).clamp(1, 8) };
     let per_share = parts.len().div_ceil(shares).max(1);
-    let mut dw = vec![0.0; s.k * n];
+    let mut dw = unset(s.k * n);
     scratch(s.k * n, |sum| {
         product_of(&parts[..per_share.min(parts.len())], sum);
         let rest: Vec<_> = parts.chunks(per_share).skip(1).collect();
         let others = map_jobs(rest.len(), false, |i| {
-            let mut out = vec![0.0; s.k * n];
+            let mut out = unset(s.k * n);
             product_of(rest[i], &mut out);
             out
         });

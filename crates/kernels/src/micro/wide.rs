@@ -14,8 +14,9 @@ pub(crate) unsafe trait Wide: Copy {
     /// `self * factor + other`, fused where the tiles of the product are.
     unsafe fn fma(self, factor: Self, other: Self) -> Self;
 
-    /// Columns 0 to 5 of sixteen rows of eight numbers; bits of `masks` that are not set read as zero and are not touched.
-    unsafe fn columns(rows: &[*const f32; 16], masks: &[u8; 16]) -> [Self; 6];
+    /// Columns 0 to 5 of sixteen rows of eight numbers; where bit `l` of `masks[j]` is not set, number `j` of row `l` becomes zero. All
+    /// eight numbers of every row are touched.
+    unsafe fn columns(rows: &[*const f32; 16], masks: &[u16; 6]) -> [Self; 6];
 
     /// Writes row `l` of sixteen rows of four numbers, given by columns, behind `to[l]`, where the bits of `masks[l]` are set.
     unsafe fn store_rows(columns: [Self; 4], to: &[*mut f32; 16], masks: &[u8; 16]);
@@ -66,9 +67,9 @@ unsafe impl Wide for Plain {
         Self(std::array::from_fn(product))
     }
     #[inline(always)]
-    unsafe fn columns(rows: &[*const f32; 16], masks: &[u8; 16]) -> [Self; 6] {
-        // SAFETY: only numbers whose bits are set are read.
-        let at = |l: usize, j: usize| if masks[l] >> j & 1 == 1 { unsafe { rows[l].wrapping_add(j).read() } } else { 0.0 };
+    unsafe fn columns(rows: &[*const f32; 16], masks: &[u16; 6]) -> [Self; 6] {
+        // SAFETY: eight numbers are readable in every row.
+        let at = |l: usize, j: usize| if masks[j] >> l & 1 == 1 { unsafe { rows[l].add(j).read() } } else { 0.0 };
         std::array::from_fn(|j| Self(std::array::from_fn(|l| at(l, j))))
     }
     #[inline(always)]
@@ -126,24 +127,24 @@ mod x86 {
         }
 
         #[inline(always)]
-        unsafe fn columns(rows: &[*const f32; 16], masks: &[u8; 16]) -> [Self; 6] {
-            // SAFETY: numbers whose bits are not set are not read.
+        unsafe fn columns(rows: &[*const f32; 16], masks: &[u16; 6]) -> [Self; 6] {
+            // SAFETY: eight numbers are readable in every row.
             unsafe {
                 // Rows 0-3 and 4-7 share a vector each, as 8-11 and 12-15: the last step brings the columns into order.
                 let mut r = [_mm512_setzero_ps(); 8];
                 for l in 0..8 {
                     let (a, b) = (8 * (l / 4) + l % 4, 8 * (l / 4) + l % 4 + 4);
-                    let (low, high) = (_mm256_maskz_loadu_ps(masks[a], rows[a]), _mm256_maskz_loadu_ps(masks[b], rows[b]));
-                    r[l] = _mm512_insertf32x8::<1>(_mm512_castps256_ps512(low), high);
+                    let low = _mm512_castps256_ps512(_mm256_loadu_ps(rows[a]));
+                    r[l] = _mm512_insertf32x8::<1>(low, _mm256_loadu_ps(rows[b]));
                 }
                 let (a, b) = (quarters([r[0], r[1], r[2], r[3]]), quarters([r[4], r[5], r[6], r[7]]));
                 [
-                    _mm512_shuffle_f32x4::<0x88>(a[0], b[0]),
-                    _mm512_shuffle_f32x4::<0x88>(a[1], b[1]),
-                    _mm512_shuffle_f32x4::<0x88>(a[2], b[2]),
-                    _mm512_shuffle_f32x4::<0x88>(a[3], b[3]),
-                    _mm512_shuffle_f32x4::<0xDD>(a[0], b[0]),
-                    _mm512_shuffle_f32x4::<0xDD>(a[1], b[1]),
+                    _mm512_maskz_shuffle_f32x4::<0x88>(masks[0], a[0], b[0]),
+                    _mm512_maskz_shuffle_f32x4::<0x88>(masks[1], a[1], b[1]),
+                    _mm512_maskz_shuffle_f32x4::<0x88>(masks[2], a[2], b[2]),
+                    _mm512_maskz_shuffle_f32x4::<0x88>(masks[3], a[3], b[3]),
+                    _mm512_maskz_shuffle_f32x4::<0xDD>(masks[4], a[0], b[0]),
+                    _mm512_maskz_shuffle_f32x4::<0xDD>(masks[5], a[1], b[1]),
                 ]
             }
         }
@@ -228,7 +229,7 @@ mod x86 {
             unsafe { Self(_mm256_fmadd_ps(self.0, factor.0, other.0), _mm256_fmadd_ps(self.1, factor.1, other.1)) }
         }
         #[inline(always)]
-        unsafe fn columns(rows: &[*const f32; 16], masks: &[u8; 16]) -> [Self; 6] {
+        unsafe fn columns(rows: &[*const f32; 16], masks: &[u16; 6]) -> [Self; 6] {
             // SAFETY: passed on.
             unsafe { Plain::columns(rows, masks).map(|c| Self::load(c.0.as_ptr())) }
         }

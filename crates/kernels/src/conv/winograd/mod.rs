@@ -17,8 +17,8 @@ pub(crate) use weight_gradient::weight_gradient;
 use super::geometry::Shape;
 use crate::gemm::BLOCK;
 use crate::micro::disjoint::Disjoint;
-use crate::micro::{HALF, Isa, PANEL, ROWS, Tile, tile};
-use crate::parallel::{for_each_job, scratch, threads};
+use crate::micro::{HALF, Isa, PANEL, ROWS, Tile, tile, transpose};
+use crate::parallel::{for_each_job, scratch, threads, unset};
 use tiles::GROUP;
 use transform::{POINTS, Patches, Places, read_filters, read_patches, write_tiles};
 
@@ -60,13 +60,21 @@ impl<'a> Filters<'a> {
         for_each_job(rows, rows * sums < 1 << 12, |row| {
             // SAFETY: jobs write different rows of the matrices.
             let at = |p: usize, s: usize, len: usize| unsafe { out.slice(p * step + row * sums + s, len) };
-            let (mut g, mut u) = ([0.0; 9 * 16], [0.0; POINTS * 16]);
+            let (mut square, mut g, mut u) = ([0.0; 16 * 16], [0.0; 9 * 16], [0.0; POINTS * 16]);
             for first in (0..sums).step_by(16) {
                 let count = (sums - first).min(16);
-                for l in 0..count {
-                    let filter = if turned { (first + l) * c + row } else { row * c + first + l };
-                    for (t, value) in w[filter * 9..filter * 9 + 9].iter().enumerate() {
-                        g[if turned { 8 - t } else { t } * 16 + l] = *value;
+                let (from, apart) = if turned { ((first * c + row) * 9, c * 9) } else { ((row * c + first) * 9, 9) };
+                if count == 16 && from + 15 * apart + 16 <= w.len() {
+                    // Sixteen numbers of each filter, of which nine are its own.
+                    transpose(isa, &w[from..], apart, &mut square, 16, 16, 16);
+                    for t in 0..9 {
+                        g[if turned { 8 - t } else { t } * 16..][..16].copy_from_slice(&square[t * 16..][..16]);
+                    }
+                } else {
+                    for l in 0..count {
+                        for t in 0..9 {
+                            g[if turned { 8 - t } else { t } * 16 + l] = w[from + l * apart + t];
+                        }
                     }
                 }
                 // SAFETY: 9 and 36 vectors of 16.
@@ -150,6 +158,18 @@ impl Cut {
     }
 }
 
+/// Calls `work` with a plane of the source and patches all of whose rows of eight can be read there, or with copies of both.
+///
+/// Patches that are not exposed stay within the source in its first and in its last plane, and so in all.
+fn read_plane(patches: &Patches, src: &[f32], plane: usize, work: impl FnOnce(*const f32, &Patches)) {
+    if patches.exposed {
+        let (copy, local) = patches.sheltered(src, plane);
+        work(copy.as_ptr(), &local);
+    } else {
+        work(src[plane..].as_ptr(), patches);
+    }
+}
+
 /// `V[p][panel][c][32]` of some groups of tiles, points `step` apart.
 fn read_all(isa: Isa, t: &Tiling, src: &[f32], groups: std::ops::Range<usize>, panels: usize, v: &mut [f32], step: usize) {
     let (channels, area) = (t.source.channels, t.source.area());
@@ -165,9 +185,12 @@ fn read_all(isa: Isa, t: &Tiling, src: &[f32], groups: std::ops::Range<usize>, p
         }
         let patches: Patches = t.patches(groups.start + g);
         for c in 0..channels {
-            // SAFETY: the masks keep a patch in its plane, and every picture has `channels` planes of `area` numbers in `src`
-            // (checked by the caller); 36 vectors `step` apart begin inside `v`, whose points are at least so long.
-            unsafe { read_patches(isa, src.as_ptr().add(c * area), t.source.size[1], &patches, to.as_mut_ptr().add(c * PANEL), step) };
+            let to = &mut to[c * PANEL..];
+            assert!(to.len() >= (POINTS - 1) * step + HALF);
+            read_plane(&patches, src, c * area, |src, patches| {
+                // SAFETY: the rows are readable (see `read_plane`), and 36 vectors fit, as asserted.
+                unsafe { read_patches(isa, src, patches, to.as_mut_ptr(), step) }
+            });
         }
     }
 }
@@ -204,7 +227,7 @@ fn multiply(
 /// `y = w * x + b`, as [`direct::forward`](super::direct::forward).
 pub(crate) fn forward(s: &Shape, x: &[f32], w: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
     let t = Tiling::forward(s);
-    let mut y = vec![0.0; s.n * s.k * t.target.area()];
+    let mut y = unset(s.n * s.k * t.target.area());
     scratch(Filters::room(s.k, s.c), |room| correlate(&t, x, &Filters::new(w, [s.k, s.c], false, room), bias, &mut y));
     y
 }
@@ -212,7 +235,7 @@ pub(crate) fn forward(s: &Shape, x: &[f32], w: &[f32], bias: Option<&[f32]>) -> 
 /// The gradient with respect to the input, as [`direct::input_gradient`](super::direct::input_gradient).
 pub(crate) fn input_gradient(s: &Shape, dy: &[f32], w: &[f32]) -> Vec<f32> {
     let t = Tiling::backward(s);
-    let mut dx = vec![0.0; s.n * s.c * t.target.area()];
+    let mut dx = unset(s.n * s.c * t.target.area());
     scratch(Filters::room(s.c, s.k), |room| correlate(&t, dy, &Filters::new(w, [s.k, s.c], true, room), None, &mut dx));
     dx
 }

@@ -76,15 +76,23 @@ impl Tiling {
     }
 
     fn read(&self, group: usize, planes: &Planes, before: [usize; 2], side: usize) -> Patches {
-        let mut out = Patches { at: [0; GROUP], masks: [[0; GROUP]; IN] };
+        let [height, width] = planes.size.map(|size| size as isize);
+        let mut out = Patches { at: [[0; GROUP]; IN], masks: [[0; 6]; IN], exposed: false };
+        // Channel 0 of a picture and the last channel of the last one are as near to the ends of the source as can be.
+        let last = (self.pictures * planes.channels * planes.area()) as isize - ((planes.channels - 1) * planes.area()) as isize - 8;
         for l in 0..GROUP {
-            let Some((picture, first)) = self.place(group * GROUP + l) else { continue };
+            // Lanes without a tile read the first tile of all and drop it.
+            let tile = self.place(group * GROUP + l);
+            let (picture, first) = tile.unwrap_or((0, [0, 0]));
             let [y, x] = [0, 1].map(|d| first[d] as isize - before[d] as isize);
-            out.at[l] = (picture * planes.channels * planes.area()) as isize + y * planes.size[1] as isize + x;
-            let inside = |at: isize, size: usize| at >= 0 && at < size as isize;
-            let columns = (0..side).filter(|&j| inside(x + j as isize, planes.size[1])).fold(0, |bits, j| bits | 1 << j);
-            for r in (0..side).filter(|&r| inside(y + r as isize, planes.size[0])) {
-                out.masks[r][l] = columns;
+            let start = (picture * planes.channels * planes.area()) as isize + x;
+            for r in 0..IN {
+                let inside = (0..height).contains(&(y + r as isize)) && r < side && tile.is_some();
+                out.at[r][l] = start + (y + r as isize).clamp(0, height - 1) * width;
+                out.exposed |= !(0..=last).contains(&out.at[r][l]);
+                for j in (0..side).filter(|&j| inside && (0..width).contains(&(x + j as isize))) {
+                    out.masks[r][j] |= 1 << l;
+                }
             }
         }
         out

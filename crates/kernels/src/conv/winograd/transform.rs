@@ -82,12 +82,31 @@ unsafe fn filter_transposed<W: Wide>(u: [W; 6]) -> [W; 3] {
     }
 }
 
-/// Where sixteen patches of 6 x 6 are read from: lane `l` begins at `at[l]` (which may lie outside the picture), row `r` of it reads the
-/// numbers whose bits are set in `masks[r][l]`.
+/// Where sixteen patches of 6 x 6 are read: row `r` of lane `l` is eight numbers from `at[r][l]` on, of which number `j` counts if bit `l`
+/// of `masks[r][j]` is set.
 #[derive(Clone, Debug)]
 pub(crate) struct Patches {
-    pub at: [isize; 16],
-    pub masks: [[u8; 16]; IN],
+    pub at: [[isize; 16]; IN],
+    pub masks: [[u16; 6]; IN],
+    /// Whether a row of eight leaves the source in its first or its last plane.
+    pub exposed: bool,
+}
+
+impl Patches {
+    /// The rows copied out of the plane that begins at `plane` of the source, and how to read the copy: for exposed patches.
+    pub(crate) fn sheltered(&self, src: &[f32], plane: usize) -> ([f32; IN * 16 * 8], Self) {
+        let (mut room, mut local) = ([0.0; IN * 16 * 8], self.clone());
+        for r in 0..IN {
+            for l in 0..16 {
+                let first = (r * 16 + l) * 8;
+                local.at[r][l] = first as isize;
+                for j in (0..6).filter(|&j| self.masks[r][j] >> l & 1 == 1) {
+                    room[first + j] = src[(plane as isize + self.at[r][l]) as usize + j];
+                }
+            }
+        }
+        (room, local)
+    }
 }
 
 /// Where sixteen tiles of 4 x 4 lie, and which of their numbers exist.
@@ -98,11 +117,11 @@ pub(crate) struct Places {
 }
 
 for_isa! {
-    /// `v[p] = B^T d B` of the patches of the plane at `src`, rows `width` apart, `v` being `step` numbers apart.
+    /// `v[p] = B^T d B` of the patches of the plane at `src`, `v` being `step` numbers apart.
     ///
     /// # Safety
-    /// What the masks let through lies in the plane; `v` has room for 36 vectors of 16.
-    pub(crate) unsafe fn read_patches / read_patches_of(src: *const f32, width: usize, from: &Patches, v: *mut f32, step: usize);
+    /// Eight numbers are readable at every place of the patches; `v` has room for 36 vectors of 16.
+    pub(crate) unsafe fn read_patches / read_patches_of(src: *const f32, from: &Patches, v: *mut f32, step: usize);
 
     /// `Y = A^T m A + bias`, the numbers of `m` being `step` apart, to the places of the plane at `to`, rows `width` apart.
     ///
@@ -114,7 +133,7 @@ for_isa! {
     ///
     /// # Safety
     /// As [`read_patches`].
-    pub(crate) unsafe fn read_tiles / read_tiles_of(src: *const f32, width: usize, from: &Patches, v: *mut f32, step: usize);
+    pub(crate) unsafe fn read_tiles / read_tiles_of(src: *const f32, from: &Patches, v: *mut f32, step: usize);
 
     /// `u[p] = G g G^T` of sixteen filters, number `t` of each at `g + 16 t`, `u` being `step` numbers apart.
     ///
@@ -132,10 +151,10 @@ for_isa! {
 /// Columns 0 to 5 of row `r` of the patches of a plane.
 #[inline(always)]
 // SAFETY: the contract of `read_patches`, and the instruction set of `W`.
-unsafe fn row<W: Wide>(src: *const f32, width: usize, from: &Patches, r: usize) -> [W; 6] {
+unsafe fn row<W: Wide>(src: *const f32, from: &Patches, r: usize) -> [W; 6] {
     let mut rows = [src; 16];
     for l in 0..16 {
-        rows[l] = src.wrapping_offset(from.at[l] + (r * width) as isize);
+        rows[l] = src.wrapping_offset(from.at[r][l]);
     }
     // SAFETY: as promised.
     unsafe { W::columns(&rows, &from.masks[r]) }
@@ -143,12 +162,12 @@ unsafe fn row<W: Wide>(src: *const f32, width: usize, from: &Patches, r: usize) 
 
 #[inline(always)]
 // SAFETY: the contract of `read_patches`, and the instruction set of `W`.
-unsafe fn read_patches_of<W: Wide>(src: *const f32, width: usize, from: &Patches, v: *mut f32, step: usize) {
+unsafe fn read_patches_of<W: Wide>(src: *const f32, from: &Patches, v: *mut f32, step: usize) {
     // SAFETY: as promised.
     unsafe {
         let mut d: [[W; 6]; 6] = [[W::splat(0.0); 6]; 6];
         for r in 0..6 {
-            d[r] = row(src, width, from, r);
+            d[r] = row(src, from, r);
         }
         let mut t = d;
         for j in 0..6 {
@@ -213,12 +232,12 @@ unsafe fn write_tiles_of<W: Wide>(m: *const f32, step: usize, bias: f32, to: *mu
 
 #[inline(always)]
 // SAFETY: the contract of `read_tiles`, and the instruction set of `W`.
-unsafe fn read_tiles_of<W: Wide>(src: *const f32, width: usize, from: &Patches, v: *mut f32, step: usize) {
+unsafe fn read_tiles_of<W: Wide>(src: *const f32, from: &Patches, v: *mut f32, step: usize) {
     // SAFETY: as promised.
     unsafe {
         let mut y: [[W; 6]; 4] = [[W::splat(0.0); 6]; 4];
         for r in 0..4 {
-            y[r] = row(src, width, from, r);
+            y[r] = row(src, from, r);
         }
         let mut t: [[W; 4]; 6] = [[W::splat(0.0); 4]; 6];
         for j in 0..4 {

@@ -3,9 +3,9 @@
 
 use super::tiles::{GROUP, Tiling};
 use super::transform::{POINTS, read_patches, read_tiles, write_filters};
-use super::{SKEW, Shape};
+use super::{SKEW, Shape, read_plane};
 use crate::micro::{Isa, PANEL, ROWS, Tile, tile, transpose};
-use crate::parallel::{for_each_chunk, map_jobs, scratch};
+use crate::parallel::{for_each_chunk, map_jobs, scratch, unset};
 use std::ops::Range;
 
 /// Channels out and in of a job: its sums stay in the second-level cache.
@@ -73,7 +73,7 @@ fn part(t: &Tiling, x: &[f32], dy: &[f32], outputs: Range<usize>, inputs: Range<
             }
         }
         // Back to 3 x 3.
-        let mut dw = vec![0.0; rows * inputs.len() * 9];
+        let mut dw = unset(rows * inputs.len() * 9);
         let mut g = [0.0; 9 * GROUP];
         for (row, to) in dw.chunks_exact_mut(inputs.len() * 9).enumerate() {
             for (i, to) in to.chunks_mut(GROUP * 9).enumerate() {
@@ -97,8 +97,10 @@ fn gradients(isa: Isa, t: &Tiling, dy: &[f32], outputs: Range<usize>, group: usi
     for (row, k) in outputs.enumerate() {
         let to = &mut m[row * TILES..];
         assert!(to.len() >= (POINTS - 1) * step + GROUP);
-        // SAFETY: the masks keep a tile in its plane; 36 vectors `step` apart fit, as asserted.
-        unsafe { read_tiles(isa, dy.as_ptr().add(k * area), t.target.size[1], &from, to.as_mut_ptr(), step) };
+        read_plane(&from, dy, k * area, |dy, from| {
+            // SAFETY: the rows are readable (see `read_plane`), and 36 vectors fit, as asserted.
+            unsafe { read_tiles(isa, dy, from, to.as_mut_ptr(), step) }
+        });
     }
 }
 
@@ -115,11 +117,10 @@ fn patches(isa: Isa, t: &Tiling, x: &[f32], inputs: Range<usize>, group: usize, 
         for l in 0..count {
             let to = &mut stage[l * GROUP..];
             assert!(to.len() >= (POINTS - 1) * GROUP * GROUP + GROUP);
-            // SAFETY: the masks keep a patch in its plane; 36 vectors fit, as asserted.
-            unsafe {
-                let plane = x.as_ptr().add((inputs.start + first + l) * area);
-                read_patches(isa, plane, t.source.size[1], &from, to.as_mut_ptr(), GROUP * GROUP);
-            }
+            read_plane(&from, x, (inputs.start + first + l) * area, |x, from| {
+                // SAFETY: the rows are readable (see `read_plane`), and 36 vectors fit, as asserted.
+                unsafe { read_patches(isa, x, from, to.as_mut_ptr(), GROUP * GROUP) }
+            });
         }
         let to = first / PANEL * TILES * PANEL + first % PANEL;
         for (p, from) in stage.chunks_exact(GROUP * GROUP).enumerate() {
