@@ -5,7 +5,7 @@
 
 use crate::ops::{self, Act, Padding};
 use crate::{Init, Mode, ParamSpec, Params};
-use scorefield_tensor::{DType, Streams, Tensor, TensorData};
+use scorefield_tensor::{DType, fill_survivors, Streams, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
 
@@ -262,14 +262,10 @@ impl<'a> Pass<'a> {
         let streams = self.dropout.as_ref().filter(|_| rate > 0.0)?;
         let mut streams = streams.borrow_mut();
         let width: usize = dims[1..].iter().product();
-        let (limit, kept) = ((rate * 4_294_967_296.0) as u64, (1.0 / (1.0 - rate)) as f32);
         let mut mask = vec![0.0f32; dims[0] * width];
-        for (i, row) in mask.chunks_mut(width.max(1)).enumerate() {
-            let stream = streams.stream(i);
-            for (b, chunk) in row.chunks_mut(4).enumerate() {
-                let keep = |word: u32| if u64::from(word) >= limit { kept } else { 0.0 };
-                chunk.iter_mut().zip(stream.block(b as u32)).for_each(|(m, word)| *m = keep(word));
-            }
+        if width > 0 {
+            let rows: Vec<_> = (0..dims[0]).map(|i| streams.stream(i)).collect();
+            fill_survivors(&mut mask, width, rate, |i| rows[i]);
         }
         streams.advance();
         Some(self.constant(mask, dims))

@@ -53,6 +53,23 @@ pub fn fill_normals<T: Real>(out: &mut [T], d: usize, stream: impl Fn(usize) -> 
     }
 }
 
+/// Factors of inverted dropout for every row of `out`, `[n, d]`: 0 with probability `rate`, `1 / (1 - rate)` otherwise, by the words of
+/// row `i`'s stream, `stream(i)`.
+///
+/// # Panics
+/// When `d` is zero or does not divide the length of `out`.
+pub fn fill_survivors(out: &mut [f32], d: usize, rate: f64, stream: impl Fn(usize) -> Stream + Sync) {
+    assert!(d > 0 && out.len().is_multiple_of(d), "{} numbers in rows of {d}", out.len());
+    let (limit, kept) = ((rate * 4_294_967_296.0) as u64, (1.0 / (1.0 - rate)) as f32);
+    let keep = |word: u32| if u64::from(word) >= limit { kept } else { 0.0 };
+    out.par_chunks_mut(d).with_min_len((MANY / d).max(1)).enumerate().for_each(|(i, row)| {
+        let stream = stream(i);
+        for (b, chunk) in row.chunks_mut(4).enumerate() {
+            chunk.iter_mut().zip(stream.block(b as u32)).for_each(|(m, word)| *m = keep(word));
+        }
+    });
+}
+
 /// Runs `work` compiled for the widest vectors that the machine has.
 ///
 /// The levels of x86 are asked for one by one: `pulp`'s own choice skips AVX2 unless a feature is on with which all matrix products of Burn

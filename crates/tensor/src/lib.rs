@@ -17,7 +17,7 @@ pub use burn::tensor::{DType, Device, Gradients, Int, Tensor, TensorData};
 pub use column::{Coefficient, Column};
 pub use device::{DeviceError, device_named};
 pub use dual::Dual;
-pub use lanes::{NullaryFnOnce, Real, fill_normals, vectorized};
+pub use lanes::{NullaryFnOnce, Real, fill_normals, fill_survivors, vectorized};
 pub use noise::{Noise, Purpose, Streams};
 pub use rows::{batch, batch_f64, rows, rows_f64};
 

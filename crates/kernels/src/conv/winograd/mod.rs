@@ -159,14 +159,12 @@ impl Cut {
 }
 
 /// Calls `work` with a plane of the source and patches all of whose rows of eight can be read there, or with copies of both.
-///
-/// Patches that are not exposed stay within the source in its first and in its last plane, and so in all.
 fn read_plane(patches: &Patches, src: &[f32], plane: usize, work: impl FnOnce(*const f32, &Patches)) {
-    if patches.exposed {
+    if patches.within(src.len(), plane) {
+        work(src[plane..].as_ptr(), patches);
+    } else {
         let (copy, local) = patches.sheltered(src, plane);
         work(copy.as_ptr(), &local);
-    } else {
-        work(src[plane..].as_ptr(), patches);
     }
 }
 

@@ -77,9 +77,7 @@ impl Tiling {
 
     fn read(&self, group: usize, planes: &Planes, before: [usize; 2], side: usize) -> Patches {
         let [height, width] = planes.size.map(|size| size as isize);
-        let mut out = Patches { at: [[0; GROUP]; IN], masks: [[0; 6]; IN], exposed: false };
-        // Channel 0 of a picture and the last channel of the last one are as near to the ends of the source as can be.
-        let last = (self.pictures * planes.channels * planes.area()) as isize - ((planes.channels - 1) * planes.area()) as isize - 8;
+        let mut out = Patches { at: [[0; GROUP]; IN], masks: [[0; 6]; IN], reach: [isize::MAX, isize::MIN] };
         for l in 0..GROUP {
             // Lanes without a tile read the first tile of all and drop it.
             let tile = self.place(group * GROUP + l);
@@ -89,7 +87,7 @@ impl Tiling {
             for r in 0..IN {
                 let inside = (0..height).contains(&(y + r as isize)) && r < side && tile.is_some();
                 out.at[r][l] = start + (y + r as isize).clamp(0, height - 1) * width;
-                out.exposed |= !(0..=last).contains(&out.at[r][l]);
+                out.reach = [out.reach[0].min(out.at[r][l]), out.reach[1].max(out.at[r][l] + 8)];
                 for j in (0..side).filter(|&j| inside && (0..width).contains(&(x + j as isize))) {
                     out.masks[r][j] |= 1 << l;
                 }

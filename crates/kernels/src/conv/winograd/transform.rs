@@ -88,12 +88,17 @@ unsafe fn filter_transposed<W: Wide>(u: [W; 6]) -> [W; 3] {
 pub(crate) struct Patches {
     pub at: [[isize; 16]; IN],
     pub masks: [[u16; 6]; IN],
-    /// Whether a row of eight leaves the source in its first or its last plane.
-    pub exposed: bool,
+    /// The first place of all, and the one behind the last of the eight numbers of the last.
+    pub reach: [isize; 2],
 }
 
 impl Patches {
-    /// The rows copied out of the plane that begins at `plane` of the source, and how to read the copy: for exposed patches.
+    /// Whether all rows of eight lie within a source of `len` numbers, in the plane that begins at `plane`.
+    pub(crate) fn within(&self, len: usize, plane: usize) -> bool {
+        self.reach[0] + plane as isize >= 0 && self.reach[1] + plane as isize <= len as isize
+    }
+
+    /// The rows copied out of the plane that begins at `plane` of the source, and how to read the copy: where they are not within it.
     pub(crate) fn sheltered(&self, src: &[f32], plane: usize) -> ([f32; IN * 16 * 8], Self) {
         let (mut room, mut local) = ([0.0; IN * 16 * 8], self.clone());
         for r in 0..IN {
