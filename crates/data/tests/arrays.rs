@@ -279,7 +279,8 @@ fn a_data_set_written_is_the_one_read() {
     let back = opened(&path).unwrap();
     assert_eq!((back.value(), back.shape(), back.len()), (Value::Byte, some.shape(), 11));
     assert_eq!(rows(&back), rows(&some));
-    let classes = |d: &Dataset| -> Vec<String> { (0..d.len()).map(|i| d.classes()[d.label(i).unwrap() as usize].clone()).collect() };
+    let classes =
+        |d: &Dataset| -> Vec<String> { (0..d.len()).map(|i| d.classes()[d.label(i).unwrap() as usize].clone()).collect() };
     assert_eq!(classes(&back), classes(&some));
 
     let points = open("toy:moons", &OpenOptions::default()).unwrap();

@@ -11,7 +11,7 @@ use crate::gemm::{BLOCK, Columns, Left, Matrix, Packed, Rows, blocks, product};
 use crate::host::{Host, contiguous, dims, fast, host, values};
 use crate::math::{dot, exp_in_place, max, sum};
 use crate::micro::lanes;
-use crate::parallel::{unset, for_each_chunk, for_each_pair, scratch};
+use crate::parallel::{for_each_chunk, for_each_pair, scratch, unset};
 use crate::record::Pullback;
 use burn::backend::Dispatch;
 use scorefield_tensor::Tensor;

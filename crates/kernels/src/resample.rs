@@ -14,7 +14,7 @@
 use crate::extension::KernelOps;
 use crate::host::{Host, contiguous, dims, fast, host, values};
 use crate::micro::lanes;
-use crate::parallel::{unset, for_each_chunk, scratch};
+use crate::parallel::{for_each_chunk, scratch, unset};
 use crate::record::Pullback;
 use burn::backend::Dispatch;
 use burn::tensor::TensorData;

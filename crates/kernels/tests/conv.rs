@@ -32,7 +32,14 @@ const CASES: &[Case] = &[
     (1, 1, 40, 9, 2, 3, 1, 1, pad(1, 0, 1, 0)),
     (35, 2, 7, 7, 3, 3, 3, 1, Padding::same(3)),
     (35, 2, 7, 7, 3, 3, 3, 2, Padding::same(3)),
+    (3, 40, 16, 16, 17, 3, 3, 1, Padding::same(3)),
+    (5, 18, 9, 6, 33, 3, 3, 1, pad(0, 2, 1, 0)),
 ];
+
+/// Relative to the largest number: minimal filtering, for many channels, loses a digit.
+fn tolerance(&(_, c, _, _, k, kh, kw, stride, _): &Case) -> f64 {
+    if (kh, kw, stride) == (3, 3, 1) && c.min(k) >= 16 { 2e-5 } else { 2e-6 }
+}
 
 /// `y[n, k, o] = b[k] + sum_{c, i} w[k, c, i] x[n, c, s o + i - p]`, as it stands.
 fn naive(x: &[f64], w: &[f64], b: &[f64], (n, c, h, width, k, kh, kw, s, p): Case) -> Vec<f64> {
@@ -68,9 +75,9 @@ fn forward_is_the_sum() {
             let bias = tensor([k], 3, dtype, &device);
             let want = naive(&values(&x), &values(&weights), &values(&bias), case);
             let got = conv2d(x.clone(), weights.clone(), Some(bias), stride, pad);
-            close(&values(&got), &want, 2e-6, &format!("{case:?}"));
+            close(&values(&got), &want, tolerance(&case), &format!("{case:?}"));
             let without = naive(&values(&x), &values(&weights), &vec![0.0; k], case);
-            close(&values(&conv2d(x, weights, None, stride, pad)), &without, 2e-6, &format!("{case:?} without bias"));
+            close(&values(&conv2d(x, weights, None, stride, pad)), &without, tolerance(&case), &format!("{case:?} without bias"));
         }
     }
 }
@@ -84,7 +91,7 @@ fn gradients_are_the_derivatives() {
             conv2d(x, w, Some(t[2].clone()), stride, pad).flatten(0, 3)
         };
         let probe = Probe { shapes: vec![vec![n, c, h, w], vec![k, c, kh, kw], vec![k]], op: &op };
-        probe.check(5e-6, &format!("{case:?}"));
+        probe.check(2.5 * tolerance(&case), &format!("{case:?}"));
     }
 }
 
@@ -101,7 +108,7 @@ fn weight_gradients_of_all_sizes() {
         };
         let probe = Probe { shapes: vec![vec![n, c, size, size], vec![k, c, 3, 3]], op: &op };
         let what = format!("{n} x {c} x {size}^2 -> {k}");
-        probe.matches_double_precision(5e-6, &what);
+        probe.matches_double_precision(2e-5, &what);
         probe.does_not_depend_on_threads(&what);
     }
 }

@@ -5,7 +5,7 @@
 
 use crate::ops::{self, Act, Padding};
 use crate::{Init, Mode, ParamSpec, Params};
-use scorefield_tensor::{DType, fill_survivors, Streams, Tensor, TensorData};
+use scorefield_tensor::{DType, Streams, Tensor, TensorData, fill_survivors};
 use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
 

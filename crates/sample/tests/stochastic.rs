@@ -1,12 +1,10 @@
-//! The stochastic solvers: strong orders on one Brownian path, the path that refines, equivalences, and a corrector that takes
-//! sub-VP for VP.
+//! The stochastic solvers: strong orders on one Brownian path, the path that refines, and equivalences.
 
 use scorefield_process::oracle::{Gaussian, Mixture};
-use scorefield_process::schedule::{SubVp, VpLinear};
-use scorefield_process::{Denoiser, DenoiserExt, Grid, GridKind, Leg, Process, ProcessConfig, ProcessExt, Span};
+use scorefield_process::{Denoiser, Grid, GridKind, ProcessConfig, ProcessExt, Span};
 use scorefield_sample::check::strong::Fine;
 use scorefield_sample::check::{law_error, middle};
-use scorefield_sample::{Finish, Job, Order, Past, Path, Solver, SolverKind, Trajectory, sample_driven};
+use scorefield_sample::{Finish, Job, Path, Solver, SolverKind, Trajectory, sample_driven};
 use scorefield_tensor::noise::Stream;
 use scorefield_tensor::{Batch, DType, Device, Noise, Purpose, Streams, batch_f64, rows_f64};
 use scorefield_testkit::{Fit, assert_ks, fit_order, largest_difference, normal_cdf};

@@ -142,9 +142,11 @@ impl Brownian {
         let mut value = self.spare.pop().unwrap_or_default();
         value.resize(n * d, 0.0);
         let end = &self.ahead.last().expect("an interval has an end").value;
-        value.par_iter_mut().with_min_len(NUMBERS).zip(&self.here.value).zip(end).zip(&self.normals).for_each(|(((x, a), b), z)| {
-            *x = left * a + right * b + spread * z;
-        });
+        value.par_iter_mut().with_min_len(NUMBERS).zip(&self.here.value).zip(end).zip(&self.normals).for_each(
+            |(((x, a), b), z)| {
+                *x = left * a + right * b + spread * z;
+            },
+        );
         value
     }
 

@@ -17,8 +17,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Name of the preset, samples in a batch, steps of a run.
 const CASES: [(&str, u64, usize); 2] = [("small28", 64, 20), ("ddpm-cifar10", 16, 8)];
-const SOLVERS: [&str; 9] =
-    ["euler", "heun", "dpmpp-2m", "unipc", "deis", "ddpm", "euler-maruyama", "dpmpp-2m-sde", "sra"];
+const SOLVERS: [&str; 9] = ["euler", "heun", "dpmpp-2m", "unipc", "deis", "ddpm", "euler-maruyama", "dpmpp-2m-sde", "sra"];
 const ROUNDS: usize = 5;
 
 /// A denoiser that keeps the time spent in it.

@@ -1,4 +1,5 @@
 //! Sixteen numbers side by side: what the transforms of minimal filtering are written in, once for every instruction set.
+#![allow(clippy::needless_range_loop, reason = "constant indices keep the vectors in registers; closures would not be inlined")]
 
 /// The vector of one instruction set.
 ///
@@ -16,9 +17,11 @@ pub(crate) unsafe trait Wide: Copy {
 
     /// Columns 0 to 5 of sixteen rows of eight numbers; where bit `l` of `masks[j]` is not set, number `j` of row `l` becomes zero. All
     /// eight numbers of every row are touched.
+    // SAFETY: the contract of the trait.
     unsafe fn columns(rows: &[*const f32; 16], masks: &[u16; 6]) -> [Self; 6];
 
     /// Writes row `l` of sixteen rows of four numbers, given by columns, behind `to[l]`, where the bits of `masks[l]` are set.
+    // SAFETY: the contract of the trait.
     unsafe fn store_rows(columns: [Self; 4], to: &[*mut f32; 16], masks: &[u8; 16]);
 }
 
@@ -58,15 +61,18 @@ unsafe impl Wide for Plain {
         self.with(other, |a, b| a - b)
     }
     #[inline(always)]
+    // SAFETY: nothing is asked for.
     unsafe fn mul(self, other: Self) -> Self {
         self.with(other, |a, b| a * b)
     }
     #[inline(always)]
+    // SAFETY: nothing is asked for.
     unsafe fn fma(self, factor: Self, other: Self) -> Self {
         let product = |l: usize| super::portable::multiply_add(self.0[l], factor.0[l], other.0[l]);
         Self(std::array::from_fn(product))
     }
     #[inline(always)]
+    // SAFETY: the contract of the trait.
     unsafe fn columns(rows: &[*const f32; 16], masks: &[u16; 6]) -> [Self; 6] {
         // SAFETY: eight numbers are readable in every row.
         let at = |l: usize, j: usize| if masks[j] >> l & 1 == 1 { unsafe { rows[l].add(j).read() } } else { 0.0 };
@@ -150,6 +156,7 @@ mod x86 {
         }
 
         #[inline(always)]
+        // SAFETY: the contract of the trait.
         unsafe fn store_rows(columns: [Self; 4], to: &[*mut f32; 16], masks: &[u8; 16]) {
             // SAFETY: numbers whose bits are not set are not written.
             unsafe {
@@ -252,9 +259,12 @@ mod x86 {
 pub(crate) use x86::Halves;
 
 /// Defines functions generic over the vector that are compiled for each instruction set and chosen by [`Isa`](super::Isa).
+// SAFETY: what is defined has the contract that its documentation tells.
 macro_rules! for_isa {
+    // SAFETY: as above.
     ($($(#[$meta:meta])* $vis:vis unsafe fn $name:ident / $body:ident ($($arg:ident: $ty:ty),* $(,)?);)*) => {$(
         $(#[$meta])*
+        // SAFETY: the contract in the documentation.
         $vis unsafe fn $name(isa: $crate::micro::Isa, $($arg: $ty),*) {
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx512f,avx512dq,avx512vl")]

@@ -6,8 +6,8 @@ use scorefield_process::oracle::Mixture;
 use scorefield_process::schedule::{Edm, Ve};
 use scorefield_process::{Denoiser, Leg, Process, ProcessExt};
 use scorefield_sample::solver::{
-    Ancestral, Corrector, Dpm2Ancestral, DpmPp2MSde, DpmPpSde, EulerAncestral, Predicts, Second, Norm, Predictor,
-    PredictorCorrector, Variance,
+    Ancestral, Corrector, Dpm2Ancestral, DpmPp2MSde, DpmPpSde, EulerAncestral, Norm, Predictor, PredictorCorrector, Predicts,
+    Second, Variance,
 };
 use scorefield_sample::{Past, Solver};
 use scorefield_tensor::{Batch, rows_f64};

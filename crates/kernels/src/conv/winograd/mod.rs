@@ -126,7 +126,15 @@ pub(crate) fn correlate(t: &Tiling, src: &[f32], filters: &Filters<'_>, bias: Op
                         // and the masks keep it in its plane, which begins at `row * area` and whose pictures `at` counts.
                         unsafe {
                             let plane = out.start().add(row * t.target.area());
-                            write_tiles(isa, from.as_ptr(), m_step, bias.map_or(0.0, |b| b[row]), plane, t.target.size[1], places);
+                            write_tiles(
+                                isa,
+                                from.as_ptr(),
+                                m_step,
+                                bias.map_or(0.0, |b| b[row]),
+                                plane,
+                                t.target.size[1],
+                                places,
+                            );
                         }
                     }
                 }

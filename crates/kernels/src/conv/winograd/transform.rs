@@ -4,6 +4,8 @@
 //! `Y = A^T ((G g G^T) . (B^T d B)) A` for a filter `g` of 3 x 3, a patch `d` of 6 x 6 and outputs `Y` of 4 x 4. Each matrix is a
 //! function of one line of numbers here and is applied to columns, then to rows. The gradients need the transposes of `A` and `G`.
 
+#![allow(clippy::needless_range_loop, reason = "constant indices keep the vectors in registers; closures would not be inlined")]
+
 use crate::micro::wide::{Wide, for_isa};
 
 /// Outputs and inputs of a tile along one side, and products of a tile.
