@@ -7,18 +7,33 @@
 //!
 //! The quadratic through the three looks has the second-order term `d_2 (u / h)^2`, whose exact weight is `-2 p_3`; k-diffusion (and
 //! Lu et al.'s multistep formula) has `-p_3`, as here. That, and the first step of first order, leave order 2 at `eta = 0` and weak
-//! order 2 with noise, as measured. One evaluation a step.
+//! order 2 with noise, as measured. `formula=diffusers` is their sde-dpmsolver++ of order 3: the weight of `d_2` is `-p_2 / g - 1/2`, which
+//! does not vanish with the step (order 1), with one look before `a` has the weight of the midpoint, `(1 - e^-g) / 2`; with
+//! `lower_order_final` the last two legs are of orders 2 and 1. One evaluation a step.
 
 use super::exponential::lambda;
+use super::key::choice;
 use super::{Key, Method, Order, Past, ReverseNoise, Solver};
 use scorefield_process::{Denoiser, GridKind, Leg, ProcessExt};
 use scorefield_tensor::{Batch, Noise};
+
+choice! {
+    /// Whose formula.
+    Formula {
+        KDiffusion = "k-diffusion": "The sign that makes the second-order term vanish with the step.",
+        Diffusers = "diffusers": "As their scheduler computes it.",
+    }
+}
 
 /// The third-order multistep solver on the reverse SDE.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct DpmPp3MSde {
     /// The noise.
     pub noise: ReverseNoise,
+    /// Whose formula.
+    pub formula: Formula,
+    /// Whether the last leg is of first order and the one before it of second.
+    pub lower_order_final: bool,
 }
 
 impl Solver for DpmPp3MSde {
@@ -27,13 +42,15 @@ impl Solver for DpmPp3MSde {
     }
 
     fn order(&self) -> Order {
-        self.noise.order(2)
+        self.noise.order(if self.formula == Formula::Diffusers { 1 } else { 2 })
     }
 
     fn step(&self, d: &dyn Denoiser, x: &Batch, leg: Leg, past: &mut Past, noise: &mut dyn Noise) -> Batch {
         let (at_t, at_s) = (d.process().at(leg.t), d.process().at(leg.s));
         let x0 = d.denoise(x, leg.t);
-        let before = [past.back(0).cloned(), past.back(1).cloned()];
+        // Looks that may be used: two, and at the end fewer.
+        let left = if self.lower_order_final { leg.count - leg.index - 1 } else { 2 };
+        let before = [0, 1].map(|k| past.back(k).filter(|_| k < left).cloned());
         past.push(leg.t, x, x0.clone());
         if at_s.sigma == 0.0 {
             return x0 * at_s.alpha;
@@ -42,20 +59,24 @@ impl Solver for DpmPp3MSde {
         let h = lambda(leg.s) - lambda(leg.t);
         let g = self.noise.rate(h);
         let p_2 = 1.0 + (-g).exp_m1() / g;
-        let p_3 = p_2 / g - 0.5;
+        let whole = -(-g).exp_m1();
+        let (first, second) = match self.formula {
+            Formula::KDiffusion => (p_2, 0.5 - p_2 / g),
+            Formula::Diffusers => (0.5 * whole, -0.5 - p_2 / g),
+        };
 
-        let mut data = x0.clone() * -(-g).exp_m1();
+        let mut data = x0.clone() * whole;
         if let [Some(one), two] = before {
             let r_0 = (lambda(leg.t) - lambda(one.t)) / h;
             let a = (x0 - one.clean.clone()) / r_0;
             data = data
                 + match two {
-                    None => a * p_2,
+                    None => a * first,
                     Some(two) => {
                         let r_1 = (lambda(one.t) - lambda(two.t)) / h;
                         let b = (one.clean - two.clean) / r_1;
                         let bend = (a.clone() - b) / (r_0 + r_1);
-                        a * p_2 + bend * (p_2 * r_0 - p_3)
+                        a * p_2 + bend * (p_2 * r_0 + second)
                     }
                 };
         }
@@ -74,6 +95,11 @@ impl Method for DpmPp3MSde {
     }
 
     fn keys(&mut self) -> Vec<Key<'_>> {
-        self.noise.keys()
+        let mut keys = self.noise.keys();
+        keys.extend([
+            Key::choice("formula", "whose formula of the third order", &mut self.formula),
+            Key::switch("lower_order_final", "second and first order on the last two legs", &mut self.lower_order_final),
+        ]);
+        keys
     }
 }

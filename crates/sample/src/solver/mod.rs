@@ -64,7 +64,7 @@ pub use dpmpp_2m_sde::DpmPp2MSde;
 pub use dpmpp_2s::DpmPp2S;
 pub use dpmpp_2s_ancestral::DpmPp2SAncestral;
 pub use dpmpp_3m::DpmPp3M;
-pub use dpmpp_3m_sde::DpmPp3MSde;
+pub use dpmpp_3m_sde::{DpmPp3MSde, Formula};
 pub use dpmpp_sde::DpmPpSde;
 pub use euler::Euler;
 pub use euler_ancestral::EulerAncestral;

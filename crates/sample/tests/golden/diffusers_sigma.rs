@@ -11,14 +11,17 @@ use scorefield_sample::{Past, Solver};
 use scorefield_tensor::{Batch, rows_f64};
 use scorefield_testkit::{Bank, Table, Target};
 use serde_json::Value;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// The network under a scheduler that works at levels `sigma` with states `y = x / alpha`: it is asked for `F(y / sqrt(1 + sigma^2), t)`
 /// at the listed time of the level, its output converted with the level.
-struct Levelled {
+pub(crate) struct Levelled {
     /// The exact denoiser on variance-preserving states, at times `-k` for the k-th of `asked`.
     network: Mixture<Table>,
-    /// The levels at which it is asked.
+    /// The levels at which it is asked, in this order.
     asked: Vec<f64>,
+    /// The place in `asked` of the last question: a level may stand there twice, with two times.
+    last: AtomicUsize,
     prediction: String,
     process: Edm,
 }
@@ -30,7 +33,7 @@ fn with_signal(config: &Value) -> Vec<f64> {
 
 impl Levelled {
     /// `asked`: levels, each with its time on the table.
-    fn new(target: &Target, config: &Value, asked: &[(f64, f64)]) -> Self {
+    pub(crate) fn new(target: &Target, config: &Value, asked: &[(f64, f64)]) -> Self {
         let table: Vec<f64> = levels_of(&with_signal(config)).iter().map(|s| s.ln()).collect();
         let knot = |(k, (_, t)): (usize, &(f64, f64))| {
             let low = (t.floor() as usize).min(table.len() - 2);
@@ -41,7 +44,7 @@ impl Levelled {
         let network = target.under(Table::new(asked.iter().enumerate().map(knot).collect()));
         let process = Edm::new(1e-4, 1e4).expect("levels");
         let prediction = text(config, "prediction_type").to_string();
-        Self { network, asked: asked.iter().map(|a| a.0).collect(), prediction, process }
+        Self { network, asked: asked.iter().map(|a| a.0).collect(), last: AtomicUsize::new(usize::MAX), prediction, process }
     }
 }
 
@@ -51,7 +54,11 @@ impl Denoiser for Levelled {
     }
     fn denoise(&self, y: &Batch, sigma: f64) -> Batch {
         let near = |s: &&f64| (*s / sigma - 1.0).abs() < 1e-9;
-        let k = self.asked.iter().position(|s| near(&s)).unwrap_or_else(|| panic!("level {sigma} is not in {:?}", self.asked));
+        let from = self.last.load(Ordering::Relaxed).wrapping_add(1);
+        let after = self.asked.iter().skip(from).position(|s| near(&s)).map(|k| k + from);
+        let first = || self.asked.iter().position(|s| near(&s));
+        let k = after.or_else(first).unwrap_or_else(|| panic!("level {sigma} is not in {:?}", self.asked));
+        self.last.store(k, Ordering::Relaxed);
         let (alpha, t) = ((1.0 + sigma * sigma).sqrt().recip(), -(k as f64));
         let x = y.clone() * alpha;
         let x0 = self.network.denoise(&x, t);

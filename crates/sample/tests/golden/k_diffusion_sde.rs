@@ -28,7 +28,7 @@ fn k_diffusion_sde() {
                     let solver = if heun { Second::Heun } else { Second::Midpoint };
                     Box::new(DpmPp2MSde { noise: ReverseNoise { eta, s_noise }, solver, ..Default::default() })
                 }
-                "sample_dpmpp_3m_sde" => Box::new(DpmPp3MSde { noise: ReverseNoise { eta, s_noise } }),
+                "sample_dpmpp_3m_sde" => Box::new(DpmPp3MSde { noise: ReverseNoise { eta, s_noise }, ..Default::default() }),
                 // The deterministic, churned and adaptive ones have tests of their own.
                 _ => continue,
             };
