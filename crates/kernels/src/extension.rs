@@ -6,6 +6,8 @@
 use crate::attention::{self, AttentionPullback};
 use crate::conv::{self, ConvPullback, Padding};
 use crate::group_norm::{self, GroupNormPullback, Norm};
+use crate::host::dims;
+use crate::join::{self, AddChannelsPullback, AddPullback, ConcatPullback};
 use crate::linear::{self, LinearPullback};
 use crate::record::record;
 use crate::resample::{self, FirPullback, Resample, ResamplePullback};
@@ -38,6 +40,9 @@ pub(crate) trait KernelOps: Backend {
         norm: Norm,
     ) -> FloatTensor<Self>;
     fn attention(q: FloatTensor<Self>, k: FloatTensor<Self>, v: FloatTensor<Self>) -> FloatTensor<Self>;
+    fn add(x: FloatTensor<Self>, h: FloatTensor<Self>, gain: f32) -> FloatTensor<Self>;
+    fn add_channels(x: FloatTensor<Self>, e: FloatTensor<Self>) -> FloatTensor<Self>;
+    fn concat(x: FloatTensor<Self>, h: FloatTensor<Self>) -> FloatTensor<Self>;
     fn resample(x: FloatTensor<Self>, how: Resample) -> FloatTensor<Self>;
     fn fir(x: FloatTensor<Self>, pad: usize) -> FloatTensor<Self>;
 }
@@ -86,6 +91,18 @@ impl KernelOps for Flex {
 
     fn attention(q: FloatTensor<Self>, k: FloatTensor<Self>, v: FloatTensor<Self>) -> FloatTensor<Self> {
         attention::host_forward(&q, &k, &v).0
+    }
+
+    fn add(x: FloatTensor<Self>, h: FloatTensor<Self>, gain: f32) -> FloatTensor<Self> {
+        join::host_add(&x, &h, gain)
+    }
+
+    fn add_channels(x: FloatTensor<Self>, e: FloatTensor<Self>) -> FloatTensor<Self> {
+        join::host_add_channels(&x, &e)
+    }
+
+    fn concat(x: FloatTensor<Self>, h: FloatTensor<Self>) -> FloatTensor<Self> {
+        join::host_concat(&x, &h)
     }
 
     fn resample(x: FloatTensor<Self>, how: Resample) -> FloatTensor<Self> {
@@ -171,6 +188,18 @@ impl<C: CheckpointStrategy> KernelOps for Autodiff<Flex, C> {
             |[q, k, v]| attention::host_forward(q, k, v),
             |inputs, l, o, _| AttentionPullback::new(inputs, o, l),
         )
+    }
+
+    fn add(x: FloatTensor<Self>, h: FloatTensor<Self>, gain: f32) -> FloatTensor<Self> {
+        record::<C, _, _, 2>([x, h], |[x, h]| (join::host_add(x, h, gain), ()), |_, (), _, _| AddPullback(gain))
+    }
+
+    fn add_channels(x: FloatTensor<Self>, e: FloatTensor<Self>) -> FloatTensor<Self> {
+        record::<C, _, _, 2>([x, e], |[x, e]| (join::host_add_channels(x, e), ()), |_, (), _, _| AddChannelsPullback)
+    }
+
+    fn concat(x: FloatTensor<Self>, h: FloatTensor<Self>) -> FloatTensor<Self> {
+        record::<C, _, _, 2>([x, h], |[x, h]| (join::host_concat(x, h), ()), |[x, _], (), _, _| ConcatPullback(dims::<4>(&x)[1]))
     }
 
     fn resample(x: FloatTensor<Self>, how: Resample) -> FloatTensor<Self> {

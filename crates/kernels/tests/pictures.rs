@@ -3,7 +3,7 @@
 mod common;
 
 use common::*;
-use scorefield_kernels::{Act, Resample, fir, group_norm, resample};
+use scorefield_kernels::{Act, Resample, add, add_channels, concat, fir, group_norm, resample};
 use scorefield_tensor::{DType, Device, Tensor};
 
 /// The definition, in double precision.
@@ -155,4 +155,21 @@ fn resampling_gradients_are_the_derivatives() {
 #[should_panic(expected = "this one is 5 x 8: pad it to 6 x 8")]
 fn odd_sizes_are_refused() {
     resample(tensor([1, 1, 5, 8], 1, DType::F32, &Device::flex()), Resample::FirDown);
+}
+
+#[test]
+fn branches_meet() {
+    let pair = |t: &[Tensor<1>]| (t[0].clone().reshape([3, 5, 7, 6]), t[1].clone().reshape([3, 5, 7, 6]));
+    let op = |t: &[Tensor<1>]| add(pair(t).0, pair(t).1, 0.75).flatten(0, 3);
+    let probe = Probe { shapes: vec![vec![3, 5, 7, 6], vec![3, 5, 7, 6]], op: &op };
+    probe.check(1e-6, "sum with a gain");
+    let op = |t: &[Tensor<1>]| add(pair(t).0, pair(t).1, 1.0).flatten(0, 3);
+    Probe { shapes: vec![vec![3, 5, 7, 6], vec![3, 5, 7, 6]], op: &op }.check(1e-6, "sum");
+    let op = |t: &[Tensor<1>]| {
+        let (x, h) = (t[0].clone().reshape([3, 5, 40, 31]), t[1].clone().reshape([3, 4, 40, 31]));
+        concat(x, h).flatten(0, 3)
+    };
+    Probe { shapes: vec![vec![3, 5, 40, 31], vec![3, 4, 40, 31]], op: &op }.check(1e-6, "side by side");
+    let op = |t: &[Tensor<1>]| add_channels(t[0].clone().reshape([3, 5, 40, 31]), t[1].clone().reshape([3, 5])).flatten(0, 3);
+    Probe { shapes: vec![vec![3, 5, 40, 31], vec![3, 5]], op: &op }.check(1e-6, "a number a channel");
 }

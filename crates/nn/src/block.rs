@@ -82,22 +82,15 @@ impl ResBlock {
             let (scale, shift) = (told.clone().narrow(1, 0, c), told.narrow(1, c, c));
             self.norm1.forward(pass, h, Some((scale, shift)), Act::Silu)
         } else {
-            let [n, c] = told.dims();
-            self.norm1.forward(pass, h + told.reshape([n, c, 1, 1]), None, Act::Silu)
+            self.norm1.forward(pass, ops::add_channels(h, told), None, Act::Silu)
         };
         let h = self.conv1.forward(pass, pass.dropout(h, self.style.dropout));
         let x = match &self.skip {
             Some(skip) => skip.forward(pass, x),
             None => x,
         };
-        join(x, h, self.style.gain)
+        ops::add(x, h, self.style.gain)
     }
-}
-
-/// `gain (x + h)`.
-pub(crate) fn join(x: Tensor<4>, h: Tensor<4>, gain: f64) -> Tensor<4> {
-    let sum = x + h;
-    if gain == 1.0 { sum } else { sum.mul_scalar(gain) }
 }
 
 /// `x -> gain (x + P attention(Q N x, K N x, V N x))` over all pixels in row-major order, head after head.
@@ -131,7 +124,7 @@ impl Attention {
         };
         let y = ops::attention(part(0), part(1), part(2));
         let y = y.swap_dims(1, 2).reshape([n, c, h, w]);
-        join(x, self.out.forward(pass, y), self.gain)
+        ops::add(x, self.out.forward(pass, y), self.gain)
     }
 }
 

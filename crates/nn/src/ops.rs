@@ -2,7 +2,9 @@
 
 use scorefield_tensor::Tensor;
 
-pub(crate) use scorefield_kernels::{Act, Padding, Resample, attention, conv2d, fir, group_norm, linear, resample, silu};
+pub(crate) use scorefield_kernels::{
+    Act, Padding, Resample, add, add_channels, attention, concat, conv2d, fir, group_norm, linear, resample, silu,
+};
 
 /// The slope of SiLU, `s (1 + x (1 - s))` with `s` the sigmoid, from operations that can be differentiated again; the hyperbolic
 /// tangent keeps the sigmoid from overflowing.

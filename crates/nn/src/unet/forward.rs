@@ -2,7 +2,6 @@
 
 use super::build::resample;
 use super::{Head, Leave, ProgressiveInput, ResampleFilter, UNet, Unit};
-use crate::block::join;
 use crate::layer::Pass;
 use crate::ops::{self, Act};
 use crate::{Input, Mode, Network, ParamSpec, Params, Stage};
@@ -79,12 +78,12 @@ impl UNet {
         for level in &self.up {
             for unit in &level.units {
                 let skip = skips.pop().expect("one skip for every block on the way up");
-                h = unit.forward(pass, Tensor::cat(vec![h, skip], 1), e);
+                h = unit.forward(pass, ops::concat(h, skip), e);
             }
             if let Some(head) = &level.output {
                 let y = head.forward(pass, h.clone());
                 output = Some(match output {
-                    Some(below) => ops::resample(below, resample(self.config.filter, true)) + y,
+                    Some(below) => ops::add(ops::resample(below, resample(self.config.filter, true)), y, 1.0),
                     None => y,
                 });
             }
@@ -111,14 +110,14 @@ impl UNet {
         match (self.config.progressive_input, self.config.filter) {
             (ProgressiveInput::Skip, _) => {
                 let picture = ops::resample(picture, down);
-                (conv.forward(pass, picture.clone()) + h, picture)
+                (ops::add(conv.forward(pass, picture.clone()), h, 1.0), picture)
             }
             (_, ResampleFilter::Box) => {
-                let joined = join(ops::resample(conv.forward(pass, picture), down), h, self.gain);
+                let joined = ops::add(ops::resample(conv.forward(pass, picture), down), h, self.gain);
                 (joined.clone(), joined)
             }
             (_, ResampleFilter::Fir) => {
-                let joined = join(conv.forward(pass, ops::fir(picture, 2)), h, self.gain);
+                let joined = ops::add(conv.forward(pass, ops::fir(picture, 2)), h, self.gain);
                 (joined.clone(), joined)
             }
         }
