@@ -128,7 +128,7 @@ impl Pullback<2> for AddChannelsPullback {
 }
 
 pub(crate) fn host_concat(x: &Host, h: &Host) -> Host {
-    let ([n, c, height, width], [_, d, ..]) = (dims(x), dims(h));
+    let ([n, c, height, width], [_, d, _, _]) = (dims(x), dims(h));
     let (x, h) = (contiguous(x), contiguous(h));
     let (x, h) = (values(&x), values(&h));
     let plane = height * width;
