@@ -4,7 +4,7 @@
 //! operations, which Burn differentiates itself.
 
 use crate::attention::{self, AttentionPullback};
-use crate::conv::{self, ConvPullback, Padding};
+use crate::conv::{self, ConvPullback, Padding, Ready};
 use crate::group_norm::{self, GroupNormPullback, Norm};
 use crate::host::dims;
 use crate::join::{self, AddChannelsPullback, AddPullback, ConcatPullback};
@@ -26,6 +26,7 @@ pub(crate) trait KernelOps: Backend {
         bias: FloatTensor<Self>,
         stride: usize,
         pad: Padding,
+        ready: Option<Ready>,
     ) -> FloatTensor<Self>;
     fn linear(x: FloatTensor<Self>, w: FloatTensor<Self>) -> FloatTensor<Self>;
     fn linear_bias(x: FloatTensor<Self>, w: FloatTensor<Self>, bias: FloatTensor<Self>) -> FloatTensor<Self>;
@@ -49,7 +50,7 @@ pub(crate) trait KernelOps: Backend {
 
 impl KernelOps for Flex {
     fn conv2d(x: FloatTensor<Self>, w: FloatTensor<Self>, stride: usize, pad: Padding) -> FloatTensor<Self> {
-        conv::host_forward(&x, &w, None, stride, pad)
+        conv::host_forward(&x, &w, None, stride, pad, None)
     }
 
     fn conv2d_bias(
@@ -58,8 +59,9 @@ impl KernelOps for Flex {
         bias: FloatTensor<Self>,
         stride: usize,
         pad: Padding,
+        ready: Option<Ready>,
     ) -> FloatTensor<Self> {
-        conv::host_forward(&x, &w, Some(&bias), stride, pad)
+        conv::host_forward(&x, &w, Some(&bias), stride, pad, ready.as_ref())
     }
 
     fn linear(x: FloatTensor<Self>, w: FloatTensor<Self>) -> FloatTensor<Self> {
@@ -118,7 +120,7 @@ impl<C: CheckpointStrategy> KernelOps for Autodiff<Flex, C> {
     fn conv2d(x: FloatTensor<Self>, w: FloatTensor<Self>, stride: usize, pad: Padding) -> FloatTensor<Self> {
         record::<C, _, _, 2>(
             [x, w],
-            |[x, w]| (conv::host_forward(x, w, None, stride, pad), ()),
+            |[x, w]| (conv::host_forward(x, w, None, stride, pad, None), ()),
             |[x, w], (), _, need| ConvPullback::new(x, w, stride, pad, need[0], need[1]),
         )
     }
@@ -129,10 +131,11 @@ impl<C: CheckpointStrategy> KernelOps for Autodiff<Flex, C> {
         bias: FloatTensor<Self>,
         stride: usize,
         pad: Padding,
+        ready: Option<Ready>,
     ) -> FloatTensor<Self> {
         record::<C, _, _, 3>(
             [x, w, bias],
-            |[x, w, bias]| (conv::host_forward(x, w, Some(bias), stride, pad), ()),
+            |[x, w, bias]| (conv::host_forward(x, w, Some(bias), stride, pad, ready.as_ref()), ()),
             |[x, w, _], (), _, need| ConvPullback::new(x, w, stride, pad, need[0], need[1]),
         )
     }

@@ -31,7 +31,7 @@ mod silu;
 mod testing;
 
 pub use attention::attention;
-pub use conv::{Padding, conv2d};
+pub use conv::{Padding, Ready, conv2d, conv2d_ready};
 pub use group_norm::{Act, group_norm};
 pub use join::{add, add_channels, concat};
 pub use linear::linear;

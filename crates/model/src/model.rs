@@ -59,7 +59,7 @@ impl Model {
         let network = meta.network.build(&meta.codec.shape().dims())?;
         let process = ProcessConfig::build(&meta.process)?;
         assert_eq!(weights.len(), network.params().len(), "weights of another network");
-        Ok(Self { meta, process, network, weights })
+        Ok(Self { meta, process, network, weights: weights.kept() })
     }
 
     /// Reads a model file or the model of a run folder.
@@ -82,7 +82,7 @@ impl Model {
         }
         reader.refuse_others(&network.params().iter().map(|s| s.name.as_str()).collect())?;
         let weights = Params::from_host(network.params(), host, device).map_err(|e| wrong(e.to_string()))?;
-        Ok(Self { meta, process, network, weights })
+        Ok(Self { meta, process, network, weights: weights.kept() })
     }
 
     /// What a model file or run folder says of itself, without loading weights.

@@ -158,7 +158,7 @@ impl Conv {
     pub(crate) fn forward(&self, pass: &Pass<'_>, x: Tensor<4>) -> Tensor<4> {
         let ConvShape { inputs, outputs, kernel, .. } = self.shape;
         let w = pass.tensor(self.weight, [outputs, inputs, kernel, kernel]);
-        ops::conv2d(x, w, Some(pass.tensor(self.bias, [outputs])), self.stride, self.pad)
+        ops::conv2d_ready(x, w, Some(pass.tensor(self.bias, [outputs])), self.stride, self.pad, pass.params.ready(self.weight))
     }
 }
 
@@ -222,7 +222,7 @@ pub(crate) struct Pass<'a> {
 impl<'a> Pass<'a> {
     #[track_caller]
     pub(crate) fn new(params: &'a Params, specs: &[ParamSpec], mode: &Mode) -> Self {
-        assert_eq!(params.values.len(), specs.len(), "parameters given, parameters of the network");
+        assert_eq!(params.len(), specs.len(), "parameters given, parameters of the network");
         let dropout = match mode {
             Mode::Eval => None,
             Mode::Train { noise } => Some(RefCell::new(noise.clone())),
@@ -232,17 +232,17 @@ impl<'a> Pass<'a> {
 
     /// Parameter `index` in its shape.
     pub(crate) fn tensor<const D: usize>(&self, index: usize, shape: [usize; D]) -> Tensor<D> {
-        self.params.values[index].clone().reshape(shape)
+        self.params.values()[index].clone().reshape(shape)
     }
 
     /// The numbers of a parameter that is not trained, on the host.
     pub(crate) fn frozen(&self, index: usize) -> Vec<f32> {
-        scorefield_tensor::rows(self.params.values[index].clone().inner())
+        scorefield_tensor::rows(self.params.values()[index].clone().inner())
     }
 
     /// Host numbers beside the parameters: their device and element type.
     pub(crate) fn constant<const D: usize>(&self, values: Vec<f32>, shape: [usize; D]) -> Tensor<D> {
-        let (device, dtype) = match self.params.values.first() {
+        let (device, dtype) = match self.params.values().first() {
             Some(p) => (p.device(), p.dtype()),
             None => (Default::default(), DType::F32),
         };

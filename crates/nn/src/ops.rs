@@ -3,7 +3,7 @@
 use scorefield_tensor::Tensor;
 
 pub(crate) use scorefield_kernels::{
-    Act, Padding, Resample, add, add_channels, attention, concat, conv2d, fir, group_norm, linear, resample, silu,
+    Act, Padding, Resample, add, add_channels, attention, concat, conv2d_ready, fir, group_norm, linear, resample, silu,
 };
 
 /// The slope of SiLU, `s (1 + x (1 - s))` with `s` the sigmoid, from operations that can be differentiated again; the hyperbolic

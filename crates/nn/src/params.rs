@@ -3,6 +3,7 @@
 //! Each parameter is one rank-1 tensor; a layer reshapes it where it is used, which copies nothing. The order of the list is the
 //! order of [`crate::Network::params`] and never changes for a configuration.
 
+use scorefield_kernels::Ready;
 use scorefield_tensor::noise::Stream;
 use scorefield_tensor::{DType, Device, Gradients, Purpose, Tensor, TensorData, rows};
 use thiserror::Error;
@@ -121,15 +122,44 @@ pub enum ParamsError {
 /// The numbers of a network: one flat tensor a parameter, in the order of [`crate::Network::params`].
 #[derive(Clone, Debug)]
 pub struct Params {
-    /// The parameters.
-    pub values: Vec<Tensor<1>>,
+    values: Vec<Tensor<1>>,
+    /// What operations keep of parameters that stay as they are, by parameter.
+    ready: Option<Vec<Ready>>,
 }
 
 impl Params {
+    fn of(values: Vec<Tensor<1>>) -> Self {
+        Self { values, ready: None }
+    }
+
+    /// The parameters.
+    pub fn values(&self) -> &[Tensor<1>] {
+        &self.values
+    }
+
+    /// The parameters, to be changed: nothing that was kept of them holds any more.
+    pub fn values_mut(&mut self) -> &mut [Tensor<1>] {
+        self.ready = None;
+        &mut self.values
+    }
+
+    /// The same parameters for many evaluations: what operations can work out of weights alone is worked out once, in the first one, at
+    /// the cost of the memory (for convolutions of 3 x 3 up to four times the weights).
+    #[must_use]
+    pub fn kept(self) -> Self {
+        let ready = Some(self.values.iter().map(|_| Ready::default()).collect());
+        Self { ready, ..self }
+    }
+
+    /// What is kept of a parameter.
+    pub(crate) fn ready(&self, index: usize) -> Option<Ready> {
+        self.ready.as_ref().map(|ready| ready[index].clone())
+    }
+
     /// Draws every parameter by its rule: the same numbers for the same seed, whatever the device.
     pub fn init(specs: &[ParamSpec], seed: u64, device: &Device) -> Self {
         let values = specs.iter().enumerate().map(|(i, spec)| flat(spec.draw(seed, i), device)).collect();
-        Self { values }
+        Self::of(values)
     }
 
     /// Parameters from numbers on the host.
@@ -147,7 +177,7 @@ impl Params {
             }
             Ok(flat(v, device))
         };
-        Ok(Self { values: specs.iter().zip(values).map(fit).collect::<Result<_, _>>()? })
+        Ok(Self::of(specs.iter().zip(values).map(fit).collect::<Result<_, _>>()?))
     }
 
     /// The numbers on the host, in single precision.
@@ -168,14 +198,15 @@ impl Params {
             let leaf = v.clone().inner().to_device(&device.clone().inner()).autodiff();
             if spec.trainable { leaf.require_grad() } else { leaf }
         };
-        Self { values: self.values.iter().zip(specs).map(leaf).collect() }
+        Self::of(self.values.iter().zip(specs).map(leaf).collect())
     }
 
     /// The same numbers as constants of a derivative graph on `device`: for derivatives with respect to the input alone.
     #[must_use]
     pub fn constants(&self, device: &Device) -> Self {
         let device = device.clone().inner();
-        Self { values: self.values.iter().map(|v| v.clone().inner().to_device(&device).autodiff()).collect() }
+        let values = self.values.iter().map(|v| v.clone().inner().to_device(&device).autodiff()).collect();
+        Self { values, ready: self.ready.clone() }
     }
 
     /// The gradients of tracked parameters, taken out of `gradients`; none for constants and for what the loss did not use.
@@ -186,13 +217,13 @@ impl Params {
     /// The same numbers in another element type.
     #[must_use]
     pub fn cast(&self, dtype: DType) -> Self {
-        Self { values: self.values.iter().map(|v| v.clone().cast(dtype)).collect() }
+        Self::of(self.values.iter().map(|v| v.clone().cast(dtype)).collect())
     }
 
     /// The same numbers without a derivative graph.
     #[must_use]
     pub fn detached(&self) -> Self {
-        Self { values: self.values.iter().map(|v| v.clone().inner()).collect() }
+        Self { values: self.values.iter().map(|v| v.clone().inner()).collect(), ready: self.ready.clone() }
     }
 
     /// The element type of the parameters (single precision for a network without any).

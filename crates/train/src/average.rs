@@ -40,13 +40,13 @@ impl OptimState {
         for (i, grad) in grads.iter().enumerate() {
             let Some(grad) = grad else { continue };
             // The only handle on the tensor is taken, so the numbers move to the host and back without a copy.
-            let tensor = std::mem::replace(&mut params.values[i], Tensor::zeros([1], &Device::default()));
+            let tensor = std::mem::replace(&mut params.values_mut()[i], Tensor::zeros([1], &Device::default()));
             let device = tensor.device();
             let mut weights = rows(tensor);
             let mut averages = [(slow[i].as_mut_slice(), keep[0]), (fast[i].as_mut_slice(), keep[1])];
             adamw_step(&mut weights, grad, &mut self.first[i], &mut self.second[i], hyper, rates.step, scale, &mut averages);
             let n = weights.len();
-            params.values[i] = Tensor::from_data(TensorData::new(weights, [n]), (&device, DType::F32));
+            params.values_mut()[i] = Tensor::from_data(TensorData::new(weights, [n]), (&device, DType::F32));
         }
     }
 }

@@ -18,6 +18,7 @@ use burn::backend::Dispatch;
 use burn::tensor::ops::{ConvOptions, PadMode};
 use geometry::Shape;
 use scorefield_tensor::Tensor;
+use std::sync::{Arc, OnceLock};
 
 /// Zeros around a picture.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -57,6 +58,26 @@ impl Padding {
 /// stride is zero.
 #[track_caller]
 pub fn conv2d(x: Tensor<4>, w: Tensor<4>, bias: Option<Tensor<1>>, stride: usize, pad: Padding) -> Tensor<4> {
+    conv2d_ready(x, w, bias, stride, pad, None)
+}
+
+/// What a convolution keeps of weights that do not change: filled by the first call that can use it, for these very weights from then on.
+#[derive(Clone, Debug, Default)]
+pub struct Ready(Arc<OnceLock<Vec<f32>>>);
+
+/// [`conv2d`] with weights that are the same at every call with one `ready`: their transforms are made once.
+///
+/// # Panics
+/// As [`conv2d`]. That the weights are the same is not checked.
+#[track_caller]
+pub fn conv2d_ready(
+    x: Tensor<4>,
+    w: Tensor<4>,
+    bias: Option<Tensor<1>>,
+    stride: usize,
+    pad: Padding,
+    ready: Option<Ready>,
+) -> Tensor<4> {
     let ([_, c, height, width], [k, cw, kh, kw]) = (x.dims(), w.dims());
     assert!(stride > 0, "a convolution's stride is at least 1");
     assert_eq!(c, cw, "pictures of {c} channels meet weights for {cw}");
@@ -72,7 +93,7 @@ pub fn conv2d(x: Tensor<4>, w: Tensor<4>, bias: Option<Tensor<1>>, stride: usize
     }
     let (x, w) = (x.into_dispatch(), w.into_dispatch());
     Tensor::from_dispatch(match bias {
-        Some(b) => <Dispatch as KernelOps>::conv2d_bias(x, w, b.into_dispatch(), stride, pad),
+        Some(b) => <Dispatch as KernelOps>::conv2d_bias(x, w, b.into_dispatch(), stride, pad, ready),
         None => <Dispatch as KernelOps>::conv2d(x, w, stride, pad),
     })
 }
@@ -97,11 +118,14 @@ fn winograd_pays(s: &Shape) -> bool {
 }
 
 /// The forward pass on Flex.
-pub(crate) fn host_forward(x: &Host, w: &Host, bias: Option<&Host>, stride: usize, pad: Padding) -> Host {
+pub(crate) fn host_forward(x: &Host, w: &Host, bias: Option<&Host>, stride: usize, pad: Padding, ready: Option<&Ready>) -> Host {
     let s = shape(x, w, stride, pad);
     let (x, w, bias) = (contiguous(x), contiguous(w), bias.map(contiguous));
-    let forward = if winograd_pays(&s) { winograd::forward } else { direct::forward };
-    let y = forward(&s, values(&x), values(&w), bias.as_ref().map(values));
+    let (x, w, bias) = (values(&x), values(&w), bias.as_ref().map(values));
+    let y = match winograd_pays(&s) {
+        true => winograd::forward(&s, x, w, bias, ready.map(|r| &*r.0)),
+        false => direct::forward(&s, x, w, bias),
+    };
     let size = s.output();
     host(y, [s.n, s.k, size[0], size[1]])
 }

@@ -123,13 +123,13 @@ fn gradients_equal_finite_differences() {
                 continue;
             };
             assert!(spec.trainable, "{name}: a gradient for {}", spec.name);
-            let (grad, values) = (rows_f64(grad.clone()), rows_f64(p.values[i].clone()));
+            let (grad, values) = (rows_f64(grad.clone()), rows_f64(p.values()[i].clone()));
             for at in [0, spec.len() / 2] {
                 let moved = |h: f64| {
                     let mut q = p.clone();
                     let mut v = values.clone();
                     v[at] += h;
-                    q.values[i] = Tensor::from_data(TensorData::new(v, [spec.len()]), (&device, DType::F64));
+                    q.values_mut()[i] = Tensor::from_data(TensorData::new(v, [spec.len()]), (&device, DType::F64));
                     rows_f64(loss(&q))[0]
                 };
                 let h = 1e-5;

@@ -19,6 +19,7 @@ use crate::gemm::BLOCK;
 use crate::micro::disjoint::Disjoint;
 use crate::micro::{HALF, Isa, PANEL, ROWS, Tile, tile, transpose};
 use crate::parallel::{for_each_job, scratch, threads, unset};
+use std::sync::OnceLock;
 use tiles::GROUP;
 use transform::{POINTS, Patches, Places, read_filters, read_patches, write_tiles};
 
@@ -49,6 +50,12 @@ impl<'a> Filters<'a> {
 
     fn step(rows: usize, sums: usize) -> usize {
         rows * sums + SKEW
+    }
+
+    /// Filters transformed before, by [`Filters::new`] into `values`.
+    pub(crate) fn of(values: &'a [f32], rows: usize, sums: usize) -> Self {
+        assert!(values.len() >= Self::room(rows, sums), "transformed filters of other channels");
+        Self { values, rows, sums }
     }
 
     /// From weights `[k, c, 3, 3]`; `turned` for the gradient with respect to the input: channels exchanged, places reversed.
@@ -230,11 +237,24 @@ fn multiply(
     }
 }
 
-/// `y = w * x + b`, as [`direct::forward`](super::direct::forward).
-pub(crate) fn forward(s: &Shape, x: &[f32], w: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
+/// `y = w * x + b`, as [`direct::forward`](super::direct::forward); the filters are transformed now, or were at the first call with `ready`.
+pub(crate) fn forward(s: &Shape, x: &[f32], w: &[f32], bias: Option<&[f32]>, ready: Option<&OnceLock<Vec<f32>>>) -> Vec<f32> {
     let t = Tiling::forward(s);
     let mut y = unset(s.n * s.k * t.target.area());
-    scratch(Filters::room(s.k, s.c), |room| correlate(&t, x, &Filters::new(w, [s.k, s.c], false, room), bias, &mut y));
+    let transform = |room: &mut [f32]| drop(Filters::new(w, [s.k, s.c], false, room));
+    if let Some(ready) = ready {
+        let values = ready.get_or_init(|| {
+            let mut room = unset(Filters::room(s.k, s.c));
+            transform(&mut room);
+            room
+        });
+        correlate(&t, x, &Filters::of(values, s.k, s.c), bias, &mut y);
+    } else {
+        scratch(Filters::room(s.k, s.c), |room| {
+            transform(room);
+            correlate(&t, x, &Filters::of(room, s.k, s.c), bias, &mut y);
+        });
+    }
     y
 }
 
@@ -281,7 +301,7 @@ mod tests {
             let (x, w, b) = (numbers(s.n * s.c * s.size[0] * s.size[1], 1), numbers(s.k * s.c * 9, 2), numbers(s.k, 3));
             let size = s.output();
             let dy = numbers(s.n * s.k * size[0] * size[1], 4);
-            assert_near(&forward(&s, &x, &w, Some(&b)), &direct::forward(&s, &x, &w, Some(&b)), &format!("forward {s:?}"));
+            assert_near(&forward(&s, &x, &w, Some(&b), None), &direct::forward(&s, &x, &w, Some(&b)), &format!("forward {s:?}"));
             assert_near(&input_gradient(&s, &dy, &w), &direct::input_gradient(&s, &dy, &w), &format!("input gradient {s:?}"));
             assert_near(&weight_gradient(&s, &x, &dy), &direct::weight_gradient(&s, &x, &dy), &format!("weight gradient {s:?}"));
         }
@@ -294,9 +314,13 @@ mod tests {
             let s = shape(case);
             let plane = s.c * s.size[0] * s.size[1];
             let (x, w) = (numbers(s.n * plane, 1), numbers(s.k * s.c * 9, 2));
-            let all = with_threads(1, || forward(&s, &x, &w, None));
-            assert_eq!(with_threads(3, || forward(&s, &x, &w, None)), all);
-            let one = forward(&Shape { n: 1, ..s }, &x[(s.n - 1) * plane..], &w, None);
+            let all = with_threads(1, || forward(&s, &x, &w, None, None));
+            assert_eq!(with_threads(3, || forward(&s, &x, &w, None, None)), all);
+            let ready = OnceLock::new();
+            for _ in 0..2 {
+                assert_eq!(forward(&s, &x, &w, None, Some(&ready)), all, "transformed once");
+            }
+            let one = forward(&Shape { n: 1, ..s }, &x[(s.n - 1) * plane..], &w, None, None);
             assert_eq!(one, all[all.len() - one.len()..]);
             let dy = numbers(all.len(), 4);
             let dw = with_threads(1, || weight_gradient(&s, &x, &dy));
