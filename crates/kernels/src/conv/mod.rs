@@ -111,8 +111,8 @@ fn shape(x: &Host, w: &Host, stride: usize, pad: Padding) -> Shape {
 
 /// Whether fewer multiplications are worth the transforms: a rule on the layer alone, because the batch must not change a sample's bits.
 ///
-/// On pictures of 8 x 8 and less the transformed weights, four times the weights, take longer to make and read than a small batch saves (the
-/// network of DDPM's CIFAR-10, one picture: 53 ms without, 56 so, 80 with all sizes; sixteen: 690, 447, 437).
+/// On pictures of 8 x 8 and less the transformed weights, four times the weights, take longer to read than a small batch saves (the network
+/// of DDPM's CIFAR-10, weights transformed before: one picture 50 ms, 60 with 8 x 8 too; sixteen pictures 415 and 395).
 fn winograd_pays(s: &Shape) -> bool {
     winograd::applies(s) && s.c >= 16 && s.k >= 16 && s.size[0] * s.size[1] > 64
 }
