@@ -18,7 +18,7 @@ use burn::backend::Dispatch;
 use burn::tensor::ops::{ConvOptions, PadMode};
 use geometry::Shape;
 use scorefield_tensor::Tensor;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 /// Zeros around a picture.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -63,7 +63,7 @@ pub fn conv2d(x: Tensor<4>, w: Tensor<4>, bias: Option<Tensor<1>>, stride: usize
 
 /// What a convolution keeps of weights that do not change: filled by the first call that can use it, for these very weights from then on.
 #[derive(Clone, Debug, Default)]
-pub struct Ready(Arc<OnceLock<Vec<f32>>>);
+pub struct Ready(Arc<winograd::Kept>);
 
 /// [`conv2d`] with weights that are the same at every call with one `ready`: their transforms are made once.
 ///

@@ -19,7 +19,7 @@ use crate::gemm::BLOCK;
 use crate::micro::disjoint::Disjoint;
 use crate::micro::{HALF, Isa, PANEL, ROWS, Tile, tile, transpose};
 use crate::parallel::{for_each_job, scratch, threads, unset};
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, PoisonError};
 use tiles::GROUP;
 use transform::{POINTS, Patches, Places, read_filters, read_patches, write_tiles};
 
@@ -29,6 +29,9 @@ const BAND: usize = 64;
 const PANELS: usize = 2;
 /// Numbers between the points of `V`, `M` and `U` beside their own: without them all points would fall into the same lines of the cache.
 const SKEW: usize = 16;
+
+/// Filters that a first call transforms for all that follow.
+pub(crate) type Kept = Mutex<Option<Arc<Vec<f32>>>>;
 
 /// Whether a convolution can be done here.
 pub(crate) fn applies(s: &Shape) -> bool {
@@ -238,22 +241,21 @@ fn multiply(
 }
 
 /// `y = w * x + b`, as [`direct::forward`](super::direct::forward); the filters are transformed now, or were at the first call with `ready`.
-pub(crate) fn forward(s: &Shape, x: &[f32], w: &[f32], bias: Option<&[f32]>, ready: Option<&OnceLock<Vec<f32>>>) -> Vec<f32> {
+pub(crate) fn forward(s: &Shape, x: &[f32], w: &[f32], bias: Option<&[f32]>, ready: Option<&Kept>) -> Vec<f32> {
     let t = Tiling::forward(s);
     let mut y = unset(s.n * s.k * t.target.area());
-    let transform = |room: &mut [f32]| drop(Filters::new(w, [s.k, s.c], false, room));
+    let (k, c) = (s.k, s.c);
     if let Some(ready) = ready {
-        let values = ready.get_or_init(|| {
-            let mut room = unset(Filters::room(s.k, s.c));
-            transform(&mut room);
-            room
-        });
-        correlate(&t, x, &Filters::of(values, s.k, s.c), bias, &mut y);
+        let mut kept = ready.lock().unwrap_or_else(PoisonError::into_inner);
+        let values = Arc::clone(kept.get_or_insert_with(|| {
+            let mut room = unset(Filters::room(k, c));
+            Filters::new(w, [k, c], false, &mut room);
+            Arc::new(room)
+        }));
+        drop(kept);
+        correlate(&t, x, &Filters::of(&values, k, c), bias, &mut y);
     } else {
-        scratch(Filters::room(s.k, s.c), |room| {
-            transform(room);
-            correlate(&t, x, &Filters::of(room, s.k, s.c), bias, &mut y);
-        });
+        scratch(Filters::room(k, c), |room| correlate(&t, x, &Filters::new(w, [k, c], false, room), bias, &mut y));
     }
     y
 }
@@ -316,7 +318,7 @@ mod tests {
             let (x, w) = (numbers(s.n * plane, 1), numbers(s.k * s.c * 9, 2));
             let all = with_threads(1, || forward(&s, &x, &w, None, None));
             assert_eq!(with_threads(3, || forward(&s, &x, &w, None, None)), all);
-            let ready = OnceLock::new();
+            let ready = Kept::default();
             for _ in 0..2 {
                 assert_eq!(forward(&s, &x, &w, None, Some(&ready)), all, "transformed once");
             }
