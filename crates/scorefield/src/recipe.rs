@@ -312,6 +312,8 @@ fn wrong(place: &str, error: &toml::de::Error) -> RecipeError {
 
 #[cfg(test)]
 mod tests {
+    mod objectives;
+
     use super::*;
     use scorefield_data::open;
     use scorefield_train::Length;

@@ -1,17 +1,6 @@
 //! Every objective is reached from a recipe.
 
-use scorefield::data::open;
-use scorefield::{Choices, Draft, Recipe, RecipeError};
-
-fn resolve(choices: &Choices, spec: &str) -> Result<Recipe, RecipeError> {
-    let draft = Draft::new(choices)?;
-    let data = open(spec, &draft.data)?;
-    draft.resolve(&data)
-}
-
-fn set(keys: &[&str]) -> Choices {
-    Choices { set: keys.iter().map(|&k| k.to_owned()).collect(), ..Choices::default() }
-}
+use super::*;
 
 /// Every loss, weight, law and coupling by its key, as docs/objectives.md has them; a text of it is itself.
 #[test]
@@ -34,7 +23,7 @@ fn every_objective_has_its_keys() {
         let set: Vec<String> = keys.replace(", ", ",").split(' ').map(str::to_owned).collect();
         let recipe = resolve(&Choices { set, ..Choices::default() }, "toy:moons").unwrap_or_else(|e| panic!("{keys}: {e}"));
         recipe.train.validate().unwrap_or_else(|e| panic!("{keys}: {e}"));
-        let text: scorefield::train::Objective = toml::Value::try_from(recipe.train.objective).unwrap().try_into().unwrap();
+        let text: crate::train::Objective = toml::Value::try_from(recipe.train.objective).unwrap().try_into().unwrap();
         assert_eq!(text, recipe.train.objective, "{keys}");
     }
     let refused = |keys: &[&str]| resolve(&set(keys), "toy:moons").unwrap().train.validate().unwrap_err().to_string();
