@@ -11,9 +11,9 @@
 //! where `sigma = 0` is the denoising step alone.
 
 use super::key::choice;
-use super::langevin::visit;
+use super::langevin::{steps, visit};
 use super::{Key, Method, Order, Past, Solver};
-use scorefield_process::{Denoiser, DenoiserExt, GridKind, Leg, ProcessExt};
+use scorefield_process::{Denoiser, GridKind, Leg, ProcessExt};
 use scorefield_tensor::{Batch, Noise};
 
 choice! {
@@ -49,11 +49,7 @@ impl AnnealedLangevin {
             StepRule::NcsnV2 => self.step,
             StepRule::Ncsn => 0.5 * self.step,
         } * d.process().at(t).sigma.powi(2);
-        (0..self.n_steps_each).fold(x, |x, _| {
-            let score = d.score(&x, t);
-            let w = noise.normal(&x);
-            x + score * a + w * (2.0 * a).sqrt()
-        })
+        steps(d, x, t, a, self.n_steps_each, noise)
     }
 }
 

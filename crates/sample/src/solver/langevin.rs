@@ -53,6 +53,15 @@ pub(super) fn visit(
     chain(x.clone() * (alpha / at_t.alpha), t) * (at_s.alpha / alpha)
 }
 
+/// `n` times `x + e score + sqrt(2 e) w` at time `t`.
+pub(super) fn steps(d: &dyn Denoiser, x: Batch, t: f64, e: f64, n: usize, noise: &mut dyn Noise) -> Batch {
+    (0..n).fold(x, |x, _| {
+        let score = d.score(&x, t);
+        let w = noise.normal(&x);
+        x + score * e + w * (2.0 * e).sqrt()
+    })
+}
+
 impl Solver for Langevin {
     fn name(&self) -> &'static str {
         "langevin"
@@ -69,12 +78,7 @@ impl Solver for Langevin {
     fn step(&self, d: &dyn Denoiser, x: &Batch, leg: Leg, past: &mut Past, noise: &mut dyn Noise) -> Batch {
         visit(self.level, d, x, leg, past, |x, t| {
             // In x: alpha^2 l^2 = sigma^2.
-            let e = self.step * d.process().at(t).sigma.powi(2);
-            (0..self.n_steps).fold(x, |x, _| {
-                let score = d.score(&x, t);
-                let w = noise.normal(&x);
-                x + score * e + w * (2.0 * e).sqrt()
-            })
+            steps(d, x, t, self.step * d.process().at(t).sigma.powi(2), self.n_steps, noise)
         })
     }
 }
