@@ -54,6 +54,9 @@ pub(crate) fn run(arguments: Arguments) -> Result<Ended> {
         return Err(unknown(words));
     }
     let context = Context::new(&arguments.global)?;
+    if !matches!(arguments.verb, Verb::Sample(_) | Verb::Predict(_) | Verb::Bench(_)) {
+        context.in_single_precision("this verb")?;
+    }
     match arguments.verb {
         Verb::Demo(verb) => verb.run(&context),
         Verb::Train(verb) => verb.run(&context),

@@ -4,6 +4,7 @@ use crate::failure::misuse;
 use crate::signals;
 use anyhow::{Context as _, Result};
 use clap::{Args, ValueEnum};
+use scorefield::nn::Precision;
 use scorefield::tensor::{Device, device_named};
 use serde_json::Value;
 use std::io::{IsTerminal, Write};
@@ -19,9 +20,9 @@ pub(crate) struct Global {
     /// Threads to use; as many as there are cores if left out
     #[arg(long, global = true, help_heading = "Everywhere", value_name = "N")]
     threads: Option<usize>,
-    /// Precision in which networks run
+    /// Numbers that a network's products are made of; bf16 for sample, predict and bench
     #[arg(long, global = true, help_heading = "Everywhere", value_enum, default_value = "f32")]
-    precision: Precision,
+    precision: Choice,
     /// Print one JSON object and nothing else on stdout
     #[arg(long, global = true, help_heading = "Everywhere")]
     json: bool,
@@ -31,7 +32,7 @@ pub(crate) struct Global {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Precision {
+enum Choice {
     F32,
     Bf16,
     F64,
@@ -45,6 +46,8 @@ const MOST_THREADS: usize = 1024;
 pub(crate) struct Context {
     /// Where networks run.
     pub device: Device,
+    /// What the products of networks are made of.
+    pub precision: Precision,
     /// One JSON object on stdout instead of text.
     pub json: bool,
     /// No progress.
@@ -58,12 +61,11 @@ impl Context {
     pub(crate) fn new(global: &Global) -> Result<Self> {
         signals::outlive_file_limits()?;
         let device = device_named(&global.device).map_err(|e| misuse(format!("--{e}")))?;
-        match global.precision {
-            Precision::F32 => {}
-            Precision::F64 | Precision::Bf16 => {
-                return Err(misuse("--precision: networks run in f32 only in this version; leave the flag out"));
-            }
-        }
+        let precision = match global.precision {
+            Choice::F32 => Precision::Single,
+            Choice::Bf16 => Precision::Bf16,
+            Choice::F64 => return Err(misuse("--precision f64: this version runs networks in f32 and bf16 only")),
+        };
         let mut pool = rayon::ThreadPoolBuilder::new();
         if let Some(n) = global.threads {
             if !(1..=MOST_THREADS).contains(&n) {
@@ -72,7 +74,17 @@ impl Context {
             pool = pool.num_threads(n);
         }
         pool.build_global().context("the threads cannot be started")?;
-        Ok(Self { device, json: global.json, quiet: global.quiet, stop: Arc::default() })
+        Ok(Self { device, precision, json: global.json, quiet: global.quiet, stop: Arc::default() })
+    }
+
+    /// Refuses a precision that the verb does not compute in.
+    pub(crate) fn in_single_precision(&self, what: &str) -> Result<()> {
+        match self.precision {
+            Precision::Single => Ok(()),
+            Precision::Bf16 => {
+                Err(misuse(format!("--precision bf16: {what} runs in f32 only; sample, predict and bench take bf16")))
+            }
+        }
     }
 
     /// Asks for signals: from here on Ctrl-C and SIGTERM raise the flag `stop`, and the verb saves and ends by itself. Verbs that have

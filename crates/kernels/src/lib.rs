@@ -13,6 +13,7 @@
 //! The crate knows tensors and arithmetic. It does not know what a network or a diffusion process is.
 
 mod attention;
+mod bf16;
 mod conv;
 mod extension;
 mod gemm;
@@ -31,7 +32,7 @@ mod silu;
 mod testing;
 
 pub use attention::attention;
-pub use conv::{Padding, Ready, conv2d, conv2d_ready};
+pub use conv::{Padding, Precision, Ready, conv2d, conv2d_ready};
 pub use group_norm::{Act, group_norm};
 pub use join::{add, add_channels, concat};
 pub use linear::linear;

@@ -92,3 +92,14 @@ pub(crate) fn scratch<R>(len: usize, work: impl FnOnce(&mut [f32]) -> R) -> R {
     }
     result
 }
+
+/// [`scratch`] for words, the first of which begins a line of the cache.
+pub(crate) fn scratch_words<R>(len: usize, work: impl FnOnce(&mut [u32]) -> R) -> R {
+    const LINE: usize = 16;
+    scratch(len + LINE, |room| {
+        let skip = room.as_ptr().align_offset(64).min(LINE);
+        let room = &mut room[skip..][..len];
+        // SAFETY: numbers and words are four bytes with the same alignment, and every pattern is valid for both.
+        work(unsafe { std::slice::from_raw_parts_mut(room.as_mut_ptr().cast::<u32>(), len) })
+    })
+}

@@ -2,7 +2,7 @@
 
 use crate::file::{TensorFile, write_tensors};
 use crate::{Inspection, ModelDenoiser, ModelError, ModelMeta};
-use scorefield_nn::{Network, Params};
+use scorefield_nn::{Network, Params, Precision};
 use scorefield_process::{Process, ProcessConfig};
 use scorefield_tensor::Device;
 use std::path::{Path, PathBuf};
@@ -59,7 +59,13 @@ impl Model {
         let network = meta.network.build(&meta.codec.shape().dims())?;
         let process = ProcessConfig::build(&meta.process)?;
         assert_eq!(weights.len(), network.params().len(), "weights of another network");
-        Ok(Self { meta, process, network, weights: weights.kept() })
+        Ok(Self { meta, process, network, weights: weights.kept(Precision::Single) })
+    }
+
+    /// The same model, its products made of other numbers (bfloat16 for speed: about three digits a product, sums in single precision).
+    #[must_use]
+    pub fn in_precision(self, precision: Precision) -> Self {
+        Self { weights: self.weights.kept(precision), ..self }
     }
 
     /// Reads a model file or the model of a run folder.
@@ -82,7 +88,7 @@ impl Model {
         }
         reader.refuse_others(&network.params().iter().map(|s| s.name.as_str()).collect())?;
         let weights = Params::from_host(network.params(), host, device).map_err(|e| wrong(e.to_string()))?;
-        Ok(Self { meta, process, network, weights: weights.kept() })
+        Ok(Self { meta, process, network, weights: weights.kept(Precision::Single) })
     }
 
     /// What a model file or run folder says of itself, without loading weights.

@@ -42,6 +42,7 @@ pub use network::{Network, Stage, difference_jvp};
 pub use packing::QkvPacking;
 pub use params::{Init, ParamSpec, Params, ParamsError};
 pub use preset::{Preset, preset, presets};
+pub use scorefield_kernels::Precision;
 pub use unet::{
     AttentionPlacement, DownPadding, ProgressiveInput, ProgressiveOutput, ResampleFilter, Resampling, UNet, UNetConfig,
 };

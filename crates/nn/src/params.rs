@@ -3,7 +3,7 @@
 //! Each parameter is one rank-1 tensor; a layer reshapes it where it is used, which copies nothing. The order of the list is the
 //! order of [`crate::Network::params`] and never changes for a configuration.
 
-use scorefield_kernels::Ready;
+use scorefield_kernels::{Precision, Ready};
 use scorefield_tensor::noise::Stream;
 use scorefield_tensor::{DType, Device, Gradients, Purpose, Tensor, TensorData, rows};
 use thiserror::Error;
@@ -144,10 +144,10 @@ impl Params {
     }
 
     /// The same parameters for many evaluations: what operations can work out of weights alone is worked out once, in the first one, at
-    /// the cost of the memory (for convolutions of 3 x 3 up to four times the weights).
+    /// the cost of the memory (for convolutions of 3 x 3 up to four times the weights in single precision, half of them in bfloat16).
     #[must_use]
-    pub fn kept(self) -> Self {
-        let ready = Some(self.values.iter().map(|_| Ready::default()).collect());
+    pub fn kept(self, precision: Precision) -> Self {
+        let ready = Some(self.values.iter().map(|_| Ready::new(precision)).collect());
         Self { ready, ..self }
     }
 

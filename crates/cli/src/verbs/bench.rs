@@ -51,13 +51,15 @@ impl Bench {
         let data = untrained::noise(&dims, self.batch);
         let mut times = match self.what {
             What::Forward => {
-                let model = untrained::model(&config, Codec::fit(&data, &CodecOptions::default())?, &context.device)?;
+                let model = untrained::model(&config, Codec::fit(&data, &CodecOptions::default())?, &context.device)?
+                    .in_precision(context.precision);
                 let x = batch(vec![0.5; self.batch * model.dim()], self.batch, &context.device);
                 let denoiser = model.denoiser((config.classes() > 0).then(|| vec![Some(0); self.batch]));
                 // Reading the result is what makes a lazy device do the work.
                 self.time(context, || drop(rows(denoiser.denoise(&x, 1.0))))
             }
             What::Train => {
+                context.in_single_precision("training")?;
                 let folder = tempfile::tempdir().context("a temporary folder for the run")?;
                 let config = untrained::config(config.with_classes(0), self.batch);
                 let mut trainer = Trainer::create(folder.path(), config, "", &data, &context.device)?;

@@ -244,7 +244,7 @@ pub(crate) fn load(context: &Context, path: &Path, weights: Weights) -> Result<M
     if !path.exists() {
         return Err(misuse(format!("{}: no such file or folder; expected a model file or a run folder", path.display())));
     }
-    Ok(Model::load(path, weights, &context.device)?)
+    Ok(Model::load(path, weights, &context.device)?.in_precision(context.precision))
 }
 
 /// A process by name with its options.

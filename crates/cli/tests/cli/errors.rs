@@ -81,7 +81,7 @@ fn names_that_do_not_exist_are_told_with_the_nearest() {
     refused(path, 2, &["sample", "run", "--nmber", "3"], &["--number"]);
     refused(path, 2, &["sample", "run", "-n", "0"], &["at least one"]);
     refused(path, 2, &["sample", "run", "--device", "cuda"], &["--features cuda"]);
-    refused(path, 2, &["sample", "run", "--precision", "f64"], &["f32"]);
+    refused(path, 2, &["sample", "run", "--precision", "f64"], &["f32", "bf16"]);
     refused(path, 2, &["sample", "run", "--class", "3", "--guidance", "nan"], &["guidance", "finite"]);
     refused(path, 2, &["sample", "run", "--first", "18446744073709551615", "-n", "4"], &["--first"]);
     refused(path, 2, &["sample", "run", "--steps", "100000000000"], &["--steps"]);

@@ -11,6 +11,7 @@ pub(crate) mod geometry;
 mod patches;
 mod winograd;
 
+use crate::bf16;
 use crate::extension::KernelOps;
 use crate::host::{Host, contiguous, dims, fast, host, values};
 use crate::record::Pullback;
@@ -18,7 +19,11 @@ use burn::backend::Dispatch;
 use burn::tensor::ops::{ConvOptions, PadMode};
 use geometry::Shape;
 use scorefield_tensor::Tensor;
-use std::sync::Arc;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+#[cfg(test)]
+pub(crate) use direct::forward as direct_forward;
 
 /// Zeros around a picture.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -61,9 +66,47 @@ pub fn conv2d(x: Tensor<4>, w: Tensor<4>, bias: Option<Tensor<1>>, stride: usize
     conv2d_ready(x, w, bias, stride, pad, None)
 }
 
+/// The numbers that products are made of; sums are in single precision either way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Precision {
+    /// Single precision.
+    #[default]
+    Single,
+    /// bfloat16: eight bits of significand, the range of single precision. For evaluations: gradients stay in single precision.
+    Bf16,
+}
+
 /// What a convolution keeps of weights that do not change: filled by the first call that can use it, for these very weights from then on.
 #[derive(Clone, Debug, Default)]
-pub struct Ready(Arc<winograd::Kept>);
+pub struct Ready(Arc<Kept>);
+
+#[derive(Default)]
+struct Kept {
+    precision: Precision,
+    filters: winograd::Kept,
+    halves: Mutex<Option<Arc<bf16::Weights>>>,
+}
+
+impl fmt::Debug for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Kept").field("precision", &self.precision).finish_non_exhaustive()
+    }
+}
+
+impl Ready {
+    /// Nothing yet, for products in some precision.
+    pub fn new(precision: Precision) -> Self {
+        Self(Arc::new(Kept { precision, ..Kept::default() }))
+    }
+
+    /// The weights `[rows, channels, taps]` in bfloat16, if that is the precision.
+    fn halves(&self, w: &[f32], [rows, channels, taps]: [usize; 3]) -> Option<Arc<bf16::Weights>> {
+        (self.0.precision == Precision::Bf16).then(|| {
+            let mut kept = self.0.halves.lock().unwrap_or_else(PoisonError::into_inner);
+            kept.get_or_insert_with(|| Arc::new(bf16::Weights::new(w, rows, channels, taps))).clone()
+        })
+    }
+}
 
 /// [`conv2d`] with weights that are the same at every call with one `ready`: their transforms are made once.
 ///
@@ -122,9 +165,11 @@ pub(crate) fn host_forward(x: &Host, w: &Host, bias: Option<&Host>, stride: usiz
     let s = shape(x, w, stride, pad);
     let (x, w, bias) = (contiguous(x), contiguous(w), bias.map(contiguous));
     let (x, w, bias) = (values(&x), values(&w), bias.as_ref().map(values));
-    let y = match winograd_pays(&s) {
-        true => winograd::forward(&s, x, w, bias, ready.map(|r| &*r.0)),
-        false => direct::forward(&s, x, w, bias),
+    let halves = ready.and_then(|r| r.halves(w, [s.k, s.c, s.kernel[0] * s.kernel[1]]));
+    let y = match (halves, winograd_pays(&s)) {
+        (Some(halves), _) => bf16::forward(&s, x, &halves, bias),
+        (None, true) => winograd::forward(&s, x, w, bias, ready.map(|r| &r.0.filters)),
+        (None, false) => direct::forward(&s, x, w, bias),
     };
     let size = s.output();
     host(y, [s.n, s.k, size[0], size[1]])

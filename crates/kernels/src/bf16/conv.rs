@@ -1,0 +1,113 @@
+//! Convolution with operands in bfloat16.
+
+use super::strip::Plan;
+use super::unit::{BLOCK, Block};
+use super::weights::Weights;
+use crate::conv::geometry::Shape;
+use crate::micro::disjoint::Disjoint;
+use crate::parallel::{for_each_job, scratch_words, threads, unset};
+
+/// `y = w * x + b` as [`crate::conv::conv2d`], products in bfloat16 and sums in single precision.
+pub(crate) fn forward(s: &Shape, x: &[f32], w: &Weights, bias: Option<&[f32]>) -> Vec<f32> {
+    assert_eq!((w.rows, w.channels, w.taps), (s.k, s.c, s.kernel[0] * s.kernel[1]), "weights of another convolution");
+    let plan = Plan::new(s);
+    let size = s.output();
+    let (points, picture) = (size[0] * size[1], s.c * s.size[0] * s.size[1]);
+    let mut y = unset(s.n * s.k * points);
+    let out = Disjoint::new(&mut y);
+    // Strips of pictures, and where these are few, ranges of blocks of channels; each output is one sum in one order either way.
+    let (pieces, blocks) = (s.n * plan.strips, s.k.div_ceil(BLOCK));
+    let serial = threads() == 1 || y_small(s, points);
+    let splits = if serial { 1 } else { (2 * threads()).div_ceil(pieces).min(blocks) };
+    for_each_job(pieces * splits, serial, |job| {
+        let (piece, split) = (job / splits, job % splits);
+        let (n, strip) = (piece / plan.strips, piece % plan.strips);
+        let (first, count) = plan.outputs(strip);
+        scratch_words(plan.words(), |operand| {
+            plan.read(&x[n * picture..][..picture], strip, operand);
+            w.unit.blocks(|unit| {
+                let mut c = Block::ZERO;
+                for block in split * blocks / splits..(split + 1) * blocks / splits {
+                    let squares = w.block(block);
+                    for at in (0..count).step_by(BLOCK) {
+                        unit.product(&plan.steps, squares, operand, at, count - at > BLOCK / 2, &mut c);
+                        let width = (count - at).min(BLOCK);
+                        for (row, sums) in (block * BLOCK..s.k).zip(&c.0) {
+                            // SAFETY: a job has its own outputs of its own channels.
+                            let to = unsafe { out.slice((n * s.k + row) * points + first + at, width) };
+                            let bias = bias.map_or(0.0, |b| b[row]);
+                            match to.as_chunks_mut::<BLOCK>().0 {
+                                [to] => (0..BLOCK).for_each(|l| to[l] = sums[l] + bias),
+                                _ => to.iter_mut().zip(sums).for_each(|(to, sum)| *to = sum + bias),
+                            }
+                        }
+                    }
+                }
+            });
+        });
+    });
+    y
+}
+
+/// Whether a convolution is too small to be shared out.
+fn y_small(s: &Shape, points: usize) -> bool {
+    s.n * s.k * points * s.c * s.kernel[0] * s.kernel[1] < 1 << 16
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conv::Padding;
+    use crate::testing::{numbers, with_threads};
+
+    /// Channels in, out, size, kernel, stride, padding.
+    const SHAPES: [(usize, usize, usize, [usize; 2], usize, usize, Padding); 9] = [
+        (1, 1, 1, [4, 4], 3, 1, Padding::all(1)),
+        (2, 3, 5, [8, 8], 3, 1, Padding::all(1)),
+        (3, 33, 50, [7, 9], 3, 1, Padding::all(1)),
+        (2, 70, 33, [32, 32], 3, 1, Padding::all(1)),
+        (1, 40, 130, [33, 16], 3, 1, Padding { top: 0, left: 1, bottom: 2, right: 1 }),
+        (2, 64, 24, [8, 8], 1, 1, Padding::NONE),
+        (2, 31, 24, [7, 7], 1, 1, Padding::NONE),
+        (2, 20, 18, [16, 16], 3, 2, Padding { top: 0, left: 0, bottom: 1, right: 1 }),
+        (1, 4, 40, [64, 48], 5, 1, Padding::all(2)),
+    ];
+
+    fn rounded(x: &[f32]) -> Vec<f32> {
+        x.iter().map(|&x| f32::from_bits(super::super::round(x) << 16)).collect()
+    }
+
+    /// Equals the direct algorithm in single precision on operands that were rounded first.
+    #[test]
+    fn the_same_as_direct_on_rounded_operands() {
+        for (n, c, k, size, kernel, stride, pad) in SHAPES {
+            let s = Shape { n, c, size, k, kernel: [kernel; 2], stride, pad };
+            let (x, w, b) = (numbers(n * c * size[0] * size[1], 1), numbers(k * c * kernel * kernel, 2), numbers(k, 3));
+            let want = crate::conv::direct_forward(&s, &rounded(&x), &rounded(&w), Some(&b));
+            let mut weights = Weights::new(&w, k, c, kernel * kernel);
+            for unit in super::super::unit::Unit::all() {
+                weights.unit = unit;
+                let ours = forward(&s, &x, &weights, Some(&b));
+                assert_eq!(ours.len(), want.len());
+                for (i, (a, b)) in ours.iter().zip(&want).enumerate() {
+                    assert!((a - b).abs() < 2e-5 * (c as f32), "{unit:?} {s:?} [{i}]: {a} {b}");
+                }
+            }
+        }
+    }
+
+    /// The bits of a picture's outputs depend neither on the other pictures nor on the number of threads.
+    #[test]
+    fn pictures_do_not_know_each_other() {
+        for (n, c, k, size, kernel, stride, pad) in SHAPES {
+            let s = Shape { n, c, size, k, kernel: [kernel; 2], stride, pad };
+            let plane = c * size[0] * size[1];
+            let x = numbers(n * plane, 1);
+            let w = Weights::new(&numbers(k * c * kernel * kernel, 2), k, c, kernel * kernel);
+            let all = with_threads(1, || forward(&s, &x, &w, None));
+            assert_eq!(with_threads(3, || forward(&s, &x, &w, None)), all);
+            let one = forward(&Shape { n: 1, ..s }, &x[(n - 1) * plane..], &w, None);
+            assert_eq!(one, all[all.len() - one.len()..]);
+        }
+    }
+}

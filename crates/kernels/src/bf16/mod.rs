@@ -1,0 +1,64 @@
+//! Matrix products of numbers in bfloat16, summed in single precision.
+//!
+//! A number is cut to the eight leading bits of its significand, to the nearest and to the even one of two ([`round`]); a product of
+//! two such numbers is exact in single precision. Operands are stored as pairs of consecutive terms of the sum in a word, the earlier one
+//! in the low half, which is what the matrix units of x86 processors (AMX) and their AVX-512 instruction for bfloat16 read: see [`unit`].
+//!
+//! Which of the two, or the plain body, does the work is the processor's; they add in different orders, so that bits differ between
+//! machines, and on one machine depend on nothing but a picture's own numbers.
+
+mod conv;
+mod strip;
+mod unit;
+mod weights;
+
+pub(crate) use conv::forward;
+pub(crate) use weights::Weights;
+
+use crate::micro::lanes;
+
+/// The bits of a number in bfloat16: rounded to nearest, ties to even; NaN stays NaN.
+#[inline(always)]
+pub(crate) fn round(x: f32) -> u32 {
+    let bits = x.to_bits();
+    let up = bits.wrapping_add(0x7fff + (bits >> 16 & 1)) >> 16;
+    // A NaN whose low bits carry would turn into an infinity.
+    if bits & 0x7fff_ffff > 0x7f80_0000 { bits >> 16 | 0x40 } else { up }
+}
+
+lanes! {
+    /// `to[i] = (low[i], high[i])`.
+    pub(crate) fn pairs(low: &[f32], high: &[f32], to: &mut [u32]) {
+        for ((to, &low), &high) in to.iter_mut().zip(low).zip(high) {
+            *to = round(low) | round(high) << 16;
+        }
+    }
+
+    /// `to[i] = (low[i], 0)`.
+    pub(crate) fn singles(low: &[f32], to: &mut [u32]) {
+        for (to, &low) in to.iter_mut().zip(low) {
+            *to = round(low);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_round_to_nearest_even() {
+        let value = |x: f32| f32::from_bits(round(x) << 16);
+        let ulp = 2f32.powi(-7);
+        assert_eq!([value(1.0), value(1.0 + ulp / 2.0), value(1.0 + 1.5 * ulp)], [1.0, 1.0, 1.0 + 2.0 * ulp]);
+        assert_eq!(value(1.0 + 0.5001 * ulp), 1.0 + ulp);
+        assert_eq!([value(f32::MAX), value(f32::NEG_INFINITY)], [f32::INFINITY, f32::NEG_INFINITY]);
+        assert!(value(f32::from_bits(0x7f80_0001)).is_nan() && value(f32::NAN).is_nan());
+        let (low, high) = ([1.0f32, -2.0, 0.5], [3.0f32, 0.25, -0.0]);
+        let mut to = [0; 3];
+        pairs(&low, &high, &mut to);
+        assert_eq!(to, [0x4040_3f80, 0x3e80_c000, 0x8000_3f00]);
+        singles(&low, &mut to);
+        assert_eq!(to, [0x3f80, 0xc000, 0x3f00]);
+    }
+}

@@ -1,0 +1,178 @@
+//! The register block `C[32, 32] = A B` in bfloat16, on what the processor has for it.
+
+#[cfg(target_arch = "x86_64")]
+mod amx;
+#[cfg(target_arch = "x86_64")]
+mod dot;
+mod plain;
+
+/// Rows of a square, its columns, and the pairs of a row of A.
+pub(crate) const EDGE: usize = 16;
+/// Terms of the sum in a step.
+pub(crate) const TERMS: usize = 2 * EDGE;
+/// Rows and columns of a block.
+pub(crate) const BLOCK: usize = 2 * EDGE;
+
+/// Sixteen rows of A and 32 terms of the sum: `[row][pair]`.
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+pub(crate) struct Square(pub(crate) [[u32; EDGE]; EDGE]);
+
+/// A block of C.
+#[repr(C, align(64))]
+pub(crate) struct Block(pub(crate) [[f32; BLOCK]; BLOCK]);
+
+impl Block {
+    pub(crate) const ZERO: Self = Self([[0.0; BLOCK]; BLOCK]);
+}
+
+/// Where the steps of a sum stand in B: sixteen rows of pairs a step, `stride` words apart, from `offsets[step]` on.
+#[derive(Debug)]
+pub(crate) struct Steps {
+    offsets: Vec<usize>,
+    stride: usize,
+    /// Words that the steps reach over, without columns.
+    reach: usize,
+}
+
+impl Steps {
+    pub(crate) fn new(offsets: Vec<usize>, stride: usize) -> Self {
+        let reach = offsets.iter().max().map_or(0, |last| last + (EDGE - 1) * stride);
+        Self { offsets, stride, reach }
+    }
+}
+
+/// What computes a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unit {
+    /// The matrix unit of x86 processors (AMX-BF16).
+    #[cfg(target_arch = "x86_64")]
+    Matrix,
+    /// The dot products of AVX-512 (AVX512-BF16).
+    #[cfg(target_arch = "x86_64")]
+    Dot,
+    /// Plain Rust.
+    Plain,
+}
+
+impl Unit {
+    /// The fastest there is. The matrix unit takes the operating system's leave, which is asked for here.
+    pub(crate) fn detect() -> Self {
+        #[cfg(target_arch = "x86_64")]
+        {
+            if amx::usable() {
+                return Self::Matrix;
+            }
+            if dot::usable() {
+                return Self::Dot;
+            }
+        }
+        Self::Plain
+    }
+
+    /// All there are, for tests that compare them.
+    #[cfg(test)]
+    pub(crate) fn all() -> Vec<Self> {
+        #[cfg_attr(not(target_arch = "x86_64"), allow(unused_mut))]
+        let mut all = vec![Self::Plain];
+        #[cfg(target_arch = "x86_64")]
+        {
+            all.extend(dot::usable().then_some(Self::Dot));
+            all.extend(amx::usable().then_some(Self::Matrix));
+        }
+        all
+    }
+
+    /// Runs `work`, which may call [`Blocks::product`] on this thread.
+    pub(crate) fn blocks<R>(self, work: impl FnOnce(Blocks) -> R) -> R {
+        #[cfg(target_arch = "x86_64")]
+        if self == Self::Matrix {
+            // SAFETY: only `detect` and `all` make this case, after they found the unit and the leave to use it.
+            let _tiles = unsafe { amx::Tiles::new() };
+            return work(Blocks(self));
+        }
+        work(Blocks(self))
+    }
+}
+
+/// The leave to compute blocks on this thread.
+pub(crate) struct Blocks(Unit);
+
+impl Blocks {
+    /// `c = A B`: `a` holds one or two squares a step (rows 0 to 15 and 16 to 31), `b` is read at columns `at..at + 16` or, if `wide`,
+    /// `at..at + 32`. Other rows and columns of `c` hold anything afterwards.
+    #[inline]
+    pub(crate) fn product(&self, steps: &Steps, a: &[Square], b: &[u32], at: usize, wide: bool, c: &mut Block) {
+        let count = steps.offsets.len();
+        let squares = if a.len() == 2 * count { 2 } else { 1 };
+        assert!(count > 0 && a.len() == squares * count, "{} squares for {count} steps", a.len());
+        assert!(steps.reach + at + if wide { BLOCK } else { EDGE } <= b.len(), "columns outside the operand");
+        let b = &b[at..];
+        macro_rules! body {
+            ($unit:ident) => {
+                match (squares, wide) {
+                    (2, true) => $unit::product::<2, 2>(steps, a, b, c),
+                    (2, false) => $unit::product::<2, 1>(steps, a, b, c),
+                    (_, true) => $unit::product::<1, 2>(steps, a, b, c),
+                    (_, false) => $unit::product::<1, 1>(steps, a, b, c),
+                }
+            };
+        }
+        match self.0 {
+            // SAFETY: the tiles are configured as long as `self` lives, and the bounds of A and B were checked.
+            #[cfg(target_arch = "x86_64")]
+            Unit::Matrix => unsafe { body!(amx) },
+            // SAFETY: the processor has the instructions, and the bounds of A and B were checked.
+            #[cfg(target_arch = "x86_64")]
+            Unit::Dot => unsafe { body!(dot) },
+            Unit::Plain => body!(plain),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::round;
+    use super::*;
+    use crate::testing::numbers;
+
+    /// Every form of a block equals the sum in double precision on every unit.
+    #[test]
+    fn blocks_equal_the_sum() {
+        let (count, stride) = (5, 48);
+        for squares in [1, 2] {
+            for wide in [false, true] {
+                let raw = numbers(count * squares * 512, 1);
+                let a: Vec<Square> = raw
+                    .chunks_exact(512)
+                    .map(|square| {
+                        let word = |r: usize, p: usize| round(square[r * 32 + 2 * p]) | round(square[r * 32 + 2 * p + 1]) << 16;
+                        Square(std::array::from_fn(|r| std::array::from_fn(|p| word(r, p))))
+                    })
+                    .collect();
+                let b: Vec<u32> =
+                    numbers(count * 16 * stride * 2, 2).chunks_exact(2).map(|v| round(v[0]) | round(v[1]) << 16).collect();
+                let steps = Steps::new((0..count).map(|s| s * 16 * stride).collect(), stride);
+                let half = |word: u32, i: usize| f64::from(f32::from_bits(if i == 0 { word << 16 } else { word & 0xffff_0000 }));
+                for unit in Unit::all() {
+                    let mut c = Block::ZERO;
+                    unit.blocks(|blocks| blocks.product(&steps, &a, &b, 16, wide, &mut c));
+                    for row in 0..16 * squares {
+                        for column in 0..if wide { 32 } else { 16 } {
+                            let mut sum = 0.0;
+                            for step in 0..count {
+                                for pair in 0..16 {
+                                    let left = a[step * squares + row / 16].0[row % 16][pair];
+                                    let right = b[step * 16 * stride + pair * stride + 16 + column];
+                                    sum += half(left, 0) * half(right, 0) + half(left, 1) * half(right, 1);
+                                }
+                            }
+                            let ours = f64::from(c.0[row][column]);
+                            assert!((ours - sum).abs() < 1e-5, "{unit:?} {squares} {wide} [{row}, {column}]: {ours} {sum}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

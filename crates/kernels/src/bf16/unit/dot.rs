@@ -1,0 +1,50 @@
+//! AVX512-BF16: sixteen sums of two products an instruction.
+
+use super::{BLOCK, Block, EDGE, Square, Steps};
+use std::arch::x86_64::*;
+
+/// Rows whose sums are in registers at once.
+const ROWS: usize = 8;
+
+/// Whether the processor has the instructions.
+pub(crate) fn usable() -> bool {
+    is_x86_feature_detected!("avx512bf16") && is_x86_feature_detected!("avx512f")
+}
+
+/// See [`super::Blocks::product`].
+///
+/// # Safety
+/// [`usable`], and A and B hold what the steps ask for.
+#[target_feature(enable = "avx512f,avx512bf16")]
+#[allow(clippy::needless_range_loop)] // constant indices keep the sums in registers
+pub(crate) unsafe fn product<const M: usize, const N: usize>(steps: &Steps, a: &[Square], b: &[u32], c: &mut Block) {
+    for first in (0..M * EDGE).step_by(ROWS) {
+        let mut sums = [[_mm512_setzero_ps(); N]; ROWS];
+        for (step, &offset) in steps.offsets.iter().enumerate() {
+            let rows = &a[step * M + first / EDGE].0[first % EDGE..][..ROWS];
+            for pair in 0..EDGE {
+                let mut columns = [_mm512_setzero_ps(); N];
+                for (v, column) in columns.iter_mut().enumerate() {
+                    // SAFETY: columns 16 v to 16 v + 15 of a row of the step.
+                    *column = unsafe { _mm512_loadu_ps(b.as_ptr().add(offset + pair * steps.stride + v * EDGE).cast()) };
+                }
+                for r in 0..ROWS {
+                    let left = _mm512_set1_epi32(rows[r][pair] as i32);
+                    for v in 0..N {
+                        // SAFETY: sixteen words are 32 numbers of two bytes.
+                        let (left, right) = unsafe {
+                            (std::mem::transmute::<__m512i, __m512bh>(left), std::mem::transmute::<__m512, __m512bh>(columns[v]))
+                        };
+                        sums[r][v] = _mm512_dpbf16_ps(sums[r][v], left, right);
+                    }
+                }
+            }
+        }
+        for r in 0..ROWS {
+            for v in 0..N {
+                // SAFETY: sixteen numbers of row `first + r` of the block.
+                unsafe { _mm512_storeu_ps(c.0.as_mut_ptr().cast::<f32>().add((first + r) * BLOCK + v * EDGE), sums[r][v]) };
+            }
+        }
+    }
+}
