@@ -57,20 +57,25 @@ pub(crate) fn run(arguments: Arguments) -> Result<Ended> {
     if !matches!(arguments.verb, Verb::Sample(_) | Verb::Predict(_) | Verb::Bench(_)) {
         context.in_single_precision("this verb")?;
     }
-    match arguments.verb {
-        Verb::Demo(verb) => verb.run(&context),
-        Verb::Train(verb) => verb.run(&context),
-        Verb::Sample(verb) => verb.run(&context),
-        Verb::Nll(verb) => verb.run(&context),
-        Verb::Encode(verb) => verb.run(&context),
-        Verb::Decode(verb) => verb.run(&context),
-        Verb::Interpolate(verb) => verb.run(&context),
-        Verb::Eval(verb) => verb.run(&context),
-        Verb::Info(verb) => verb.run(&context),
-        Verb::Check(verb) => verb.run(&context),
-        Verb::Predict(verb) => verb.run(&context),
-        Verb::Bench(verb) => verb.run(&context),
-        Verb::Plot(verb) => verb.run(&context),
+    // On a thread of the pool: from outside, each of the hundreds of operations of a step would wake the pool and wait to be woken.
+    rayon::scope(|_| dispatch(arguments.verb, &context))
+}
+
+fn dispatch(verb: Verb, context: &Context) -> Result<Ended> {
+    match verb {
+        Verb::Demo(verb) => verb.run(context),
+        Verb::Train(verb) => verb.run(context),
+        Verb::Sample(verb) => verb.run(context),
+        Verb::Nll(verb) => verb.run(context),
+        Verb::Encode(verb) => verb.run(context),
+        Verb::Decode(verb) => verb.run(context),
+        Verb::Interpolate(verb) => verb.run(context),
+        Verb::Eval(verb) => verb.run(context),
+        Verb::Info(verb) => verb.run(context),
+        Verb::Check(verb) => verb.run(context),
+        Verb::Predict(verb) => verb.run(context),
+        Verb::Bench(verb) => verb.run(context),
+        Verb::Plot(verb) => verb.run(context),
         Verb::Other(words) => Err(unknown(&words)),
     }
 }

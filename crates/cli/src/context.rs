@@ -41,6 +41,9 @@ enum Choice {
 /// More threads than any machine has use for.
 const MOST_THREADS: usize = 1024;
 
+/// Stack of a thread: the verb itself runs on one, with what a main thread has.
+const STACK: usize = 8 << 20;
+
 /// The surroundings of a verb.
 #[derive(Debug)]
 pub(crate) struct Context {
@@ -66,7 +69,7 @@ impl Context {
             Choice::Bf16 => Precision::Bf16,
             Choice::F64 => return Err(misuse("--precision f64: this version runs networks in f32 and bf16 only")),
         };
-        let mut pool = rayon::ThreadPoolBuilder::new();
+        let mut pool = rayon::ThreadPoolBuilder::new().stack_size(STACK);
         if let Some(n) = global.threads {
             if !(1..=MOST_THREADS).contains(&n) {
                 return Err(misuse(format!("--threads {n}: expected 1 to {MOST_THREADS}")));

@@ -1,5 +1,6 @@
 //! The scorefield command line: reads the arguments, runs one verb, and turns its end into an exit status.
 
+mod allocator;
 mod app;
 mod brush;
 mod canvas;
@@ -14,12 +15,8 @@ use clap::Parser;
 use failure::Ended;
 use std::process::ExitCode;
 
-// A training step takes and returns hundreds of megabytes; the system's allocator gives them back to the kernel each time, and the
-// page faults cost more than the arithmetic.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
+    allocator::keep_pages();
     // Misuse ends in here with status 2, help and version with 0.
     let arguments = app::Arguments::parse();
     match app::run(arguments) {
