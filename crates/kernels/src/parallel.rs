@@ -1,5 +1,6 @@
 //! Jobs on the threads of the current Rayon pool, and scratch memory that threads keep.
 
+use crate::bf16::Square;
 use rayon::prelude::*;
 use std::cell::RefCell;
 
@@ -93,13 +94,12 @@ pub(crate) fn scratch<R>(len: usize, work: impl FnOnce(&mut [f32]) -> R) -> R {
     result
 }
 
-/// [`scratch`] for words, the first of which begins a line of the cache.
-pub(crate) fn scratch_words<R>(len: usize, work: impl FnOnce(&mut [u32]) -> R) -> R {
-    const LINE: usize = 16;
-    scratch(len + LINE, |room| {
-        let skip = room.as_ptr().align_offset(64).min(LINE);
-        let room = &mut room[skip..][..len];
-        // SAFETY: numbers and words are four bytes with the same alignment, and every pattern is valid for both.
-        work(unsafe { std::slice::from_raw_parts_mut(room.as_mut_ptr().cast::<u32>(), len) })
+/// [`scratch`] for squares of the matrix unit.
+pub(crate) fn scratch_squares<R>(len: usize, work: impl FnOnce(&mut [Square]) -> R) -> R {
+    const WORDS: usize = size_of::<Square>() / size_of::<f32>();
+    scratch((len + 1) * WORDS, |room| {
+        // SAFETY: a square is an array of words, numbers are words too, and every pattern is valid for both.
+        let (_, squares, _) = unsafe { room.align_to_mut::<Square>() };
+        work(&mut squares[..len])
     })
 }

@@ -1,11 +1,11 @@
 //! Convolution with operands in bfloat16.
 
 use super::strip::Plan;
-use super::unit::{BLOCK, Block};
+use super::unit::{BLOCK, Block, EDGE};
 use super::weights::Weights;
 use crate::conv::geometry::Shape;
 use crate::micro::disjoint::Disjoint;
-use crate::parallel::{for_each_job, scratch_words, threads, unset};
+use crate::parallel::{for_each_job, scratch_squares, threads, unset};
 
 /// `y = w * x + b` as [`crate::conv::conv2d`], products in bfloat16 and sums in single precision.
 pub(crate) fn forward(s: &Shape, x: &[f32], w: &Weights, bias: Option<&[f32]>) -> Vec<f32> {
@@ -22,23 +22,34 @@ pub(crate) fn forward(s: &Shape, x: &[f32], w: &Weights, bias: Option<&[f32]>) -
     for_each_job(pieces * splits, serial, |job| {
         let (piece, split) = (job / splits, job % splits);
         let (n, strip) = (piece / plan.strips, piece % plan.strips);
-        let (first, count) = plan.outputs(strip);
-        scratch_words(plan.words(), |operand| {
-            plan.read(&x[n * picture..][..picture], strip, operand);
+        let (first, rows) = plan.outputs(strip);
+        let (first, pitch, width) = (first * plan.grid[1], plan.pitch, plan.grid[1]);
+        let count = rows * pitch;
+        scratch_squares(plan.squares(), |operand| {
+            plan.read(w.unit, &x[n * picture..][..picture], strip, operand);
             w.unit.blocks(|unit| {
                 let mut c = Block::ZERO;
                 for block in split * blocks / splits..(split + 1) * blocks / splits {
                     let squares = w.block(block);
                     for at in (0..count).step_by(BLOCK) {
-                        unit.product(&plan.steps, squares, operand, at, count - at > BLOCK / 2, &mut c);
-                        let width = (count - at).min(BLOCK);
+                        unit.product(&plan.steps, squares, operand, at / EDGE, count - at > EDGE, &mut c);
                         for (row, sums) in (block * BLOCK..s.k).zip(&c.0) {
-                            // SAFETY: a job has its own outputs of its own channels.
-                            let to = unsafe { out.slice((n * s.k + row) * points + first + at, width) };
                             let bias = bias.map_or(0.0, |b| b[row]);
-                            match to.as_chunks_mut::<BLOCK>().0 {
-                                [to] => (0..BLOCK).for_each(|l| to[l] = sums[l] + bias),
-                                _ => to.iter_mut().zip(sums).for_each(|(to, sum)| *to = sum + bias),
+                            let start = (n * s.k + row) * points + first;
+                            // The block's part of each row of outputs; numbers behind a row's end belong to nobody.
+                            let mut column = at;
+                            while column < count.min(at + BLOCK) {
+                                let (line, x) = (column / pitch, column % pitch);
+                                let numbers = (pitch - x).min(count.min(at + BLOCK) - column);
+                                let real = numbers.min(width.saturating_sub(x));
+                                // SAFETY: a job has its own outputs of its own channels.
+                                let to = unsafe { out.slice(start + line * width + x, real) };
+                                let sums = &sums[column - at..][..real];
+                                match (to.as_chunks_mut::<BLOCK>().0, sums.as_chunks::<BLOCK>().0) {
+                                    ([to], [sums]) => (0..BLOCK).for_each(|l| to[l] = sums[l] + bias),
+                                    _ => to.iter_mut().zip(sums).for_each(|(to, sum)| *to = sum + bias),
+                                }
+                                column += numbers;
                             }
                         }
                     }
@@ -61,7 +72,11 @@ mod tests {
     use crate::testing::{numbers, with_threads};
 
     /// Channels in, out, size, kernel, stride, padding.
-    const SHAPES: [(usize, usize, usize, [usize; 2], usize, usize, Padding); 9] = [
+    const SHAPES: [(usize, usize, usize, [usize; 2], usize, usize, Padding); 13] = [
+        (2, 34, 20, [28, 28], 3, 1, Padding::all(1)),
+        (2, 31, 20, [14, 15], 3, 1, Padding::all(1)),
+        (2, 66, 20, [7, 7], 3, 1, Padding::all(1)),
+        (1, 10, 20, [9, 30], 3, 1, Padding::all(1)),
         (1, 1, 1, [4, 4], 3, 1, Padding::all(1)),
         (2, 3, 5, [8, 8], 3, 1, Padding::all(1)),
         (3, 33, 50, [7, 9], 3, 1, Padding::all(1)),

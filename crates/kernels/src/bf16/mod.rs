@@ -8,11 +8,13 @@
 //! machines, and on one machine depend on nothing but a picture's own numbers.
 
 mod conv;
+mod pack;
 mod strip;
 mod unit;
 mod weights;
 
 pub(crate) use conv::forward;
+pub(crate) use unit::Square;
 pub(crate) use weights::Weights;
 
 use crate::micro::lanes;

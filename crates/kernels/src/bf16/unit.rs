@@ -13,7 +13,8 @@ pub(crate) const TERMS: usize = 2 * EDGE;
 /// Rows and columns of a block.
 pub(crate) const BLOCK: usize = 2 * EDGE;
 
-/// Sixteen rows of A and 32 terms of the sum: `[row][pair]`.
+/// Sixteen rows of A and 32 terms of the sum, `[row][pair]`, or as many terms and sixteen columns of B, `[pair][column]`: one kilobyte
+/// without gaps, so that no row crosses a line of the cache (which would cost six times as much) and few pages are touched.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
 pub(crate) struct Square(pub(crate) [[u32; EDGE]; EDGE]);
@@ -26,19 +27,18 @@ impl Block {
     pub(crate) const ZERO: Self = Self([[0.0; BLOCK]; BLOCK]);
 }
 
-/// Where the steps of a sum stand in B: sixteen rows of pairs a step, `stride` words apart, from `offsets[step]` on.
+/// Where the steps of a sum stand in B: the squares `[pair][column]` of their columns follow each other from `offsets[step]` on.
 #[derive(Debug)]
 pub(crate) struct Steps {
     offsets: Vec<usize>,
-    stride: usize,
-    /// Words that the steps reach over, without columns.
-    reach: usize,
+    last: usize,
 }
 
 impl Steps {
-    pub(crate) fn new(offsets: Vec<usize>, stride: usize) -> Self {
-        let reach = offsets.iter().max().map_or(0, |last| last + (EDGE - 1) * stride);
-        Self { offsets, stride, reach }
+    /// Offsets in squares.
+    pub(crate) fn new(offsets: Vec<usize>) -> Self {
+        let last = offsets.iter().copied().max().unwrap_or(0);
+        Self { offsets, last }
     }
 }
 
@@ -99,14 +99,14 @@ impl Unit {
 pub(crate) struct Blocks(Unit);
 
 impl Blocks {
-    /// `c = A B`: `a` holds one or two squares a step (rows 0 to 15 and 16 to 31), `b` is read at columns `at..at + 16` or, if `wide`,
-    /// `at..at + 32`. Other rows and columns of `c` hold anything afterwards.
+    /// `c = A B`: `a` holds one or two squares a step (rows 0 to 15 and 16 to 31), `b` is read at square `at` of the step's
+    /// columns and, if `wide`, at the next. Other rows and columns of `c` hold anything afterwards.
     #[inline]
-    pub(crate) fn product(&self, steps: &Steps, a: &[Square], b: &[u32], at: usize, wide: bool, c: &mut Block) {
+    pub(crate) fn product(&self, steps: &Steps, a: &[Square], b: &[Square], at: usize, wide: bool, c: &mut Block) {
         let count = steps.offsets.len();
         let squares = if a.len() == 2 * count { 2 } else { 1 };
         assert!(count > 0 && a.len() == squares * count, "{} squares for {count} steps", a.len());
-        assert!(steps.reach + at + if wide { BLOCK } else { EDGE } <= b.len(), "columns outside the operand");
+        assert!(steps.last + at + usize::from(wide) < b.len(), "columns outside the operand");
         let b = &b[at..];
         macro_rules! body {
             ($unit:ident) => {
@@ -136,40 +136,34 @@ mod tests {
     use super::*;
     use crate::testing::numbers;
 
+    fn squares(count: usize, seed: u64) -> Vec<Square> {
+        let words: Vec<u32> = numbers(count * 512, seed).chunks_exact(2).map(|v| round(v[0]) | round(v[1]) << 16).collect();
+        words.chunks_exact(256).map(|s| Square(std::array::from_fn(|r| std::array::from_fn(|p| s[r * 16 + p])))).collect()
+    }
+
     /// Every form of a block equals the sum in double precision on every unit.
     #[test]
     fn blocks_equal_the_sum() {
-        let (count, stride) = (5, 48);
-        for squares in [1, 2] {
-            for wide in [false, true] {
-                let raw = numbers(count * squares * 512, 1);
-                let a: Vec<Square> = raw
-                    .chunks_exact(512)
-                    .map(|square| {
-                        let word = |r: usize, p: usize| round(square[r * 32 + 2 * p]) | round(square[r * 32 + 2 * p + 1]) << 16;
-                        Square(std::array::from_fn(|r| std::array::from_fn(|p| word(r, p))))
-                    })
-                    .collect();
-                let b: Vec<u32> =
-                    numbers(count * 16 * stride * 2, 2).chunks_exact(2).map(|v| round(v[0]) | round(v[1]) << 16).collect();
-                let steps = Steps::new((0..count).map(|s| s * 16 * stride).collect(), stride);
-                let half = |word: u32, i: usize| f64::from(f32::from_bits(if i == 0 { word << 16 } else { word & 0xffff_0000 }));
-                for unit in Unit::all() {
-                    let mut c = Block::ZERO;
-                    unit.blocks(|blocks| blocks.product(&steps, &a, &b, 16, wide, &mut c));
-                    for row in 0..16 * squares {
-                        for column in 0..if wide { 32 } else { 16 } {
-                            let mut sum = 0.0;
-                            for step in 0..count {
-                                for pair in 0..16 {
-                                    let left = a[step * squares + row / 16].0[row % 16][pair];
-                                    let right = b[step * 16 * stride + pair * stride + 16 + column];
-                                    sum += half(left, 0) * half(right, 0) + half(left, 1) * half(right, 1);
-                                }
+        let (count, columns) = (5, 3);
+        let steps = Steps::new((0..count).map(|s| s * columns).collect());
+        let half = |word: u32, i: usize| f64::from(f32::from_bits(if i == 0 { word << 16 } else { word & 0xffff_0000 }));
+        for (tall, wide) in [(1, false), (1, true), (2, false), (2, true)] {
+            let (a, b) = (squares(count * tall, 1), squares(count * columns, 2));
+            for unit in Unit::all() {
+                let mut c = Block::ZERO;
+                unit.blocks(|blocks| blocks.product(&steps, &a, &b, 1, wide, &mut c));
+                for row in 0..16 * tall {
+                    for column in 0..if wide { 32 } else { 16 } {
+                        let mut sum = 0.0;
+                        for step in 0..count {
+                            for pair in 0..16 {
+                                let left = a[step * tall + row / EDGE].0[row % EDGE][pair];
+                                let right = b[step * columns + 1 + column / EDGE].0[pair][column % EDGE];
+                                sum += half(left, 0) * half(right, 0) + half(left, 1) * half(right, 1);
                             }
-                            let ours = f64::from(c.0[row][column]);
-                            assert!((ours - sum).abs() < 1e-5, "{unit:?} {squares} {wide} [{row}, {column}]: {ours} {sum}");
                         }
+                        let ours = f64::from(c.0[row][column]);
+                        assert!((ours - sum).abs() < 1e-5, "{unit:?} {tall} {wide} [{row}, {column}]: {ours} {sum}");
                     }
                 }
             }

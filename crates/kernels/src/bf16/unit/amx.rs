@@ -66,48 +66,47 @@ impl Drop for Tiles {
 ///
 /// # Safety
 /// The tiles are shaped, and A and B hold what the steps ask for.
-pub(crate) unsafe fn product<const M: usize, const N: usize>(steps: &Steps, a: &[Square], b: &[u32], c: &mut Block) {
-    let stride = 4 * steps.stride;
+pub(crate) unsafe fn product<const M: usize, const N: usize>(steps: &Steps, a: &[Square], b: &[Square], c: &mut Block) {
     let (mut a, b) = (a.as_ptr(), b.as_ptr());
     // SAFETY: writes tile registers only.
     unsafe { asm!("tilezero tmm0", "tilezero tmm1", "tilezero tmm2", "tilezero tmm3", options(nostack, nomem)) };
     for &offset in &steps.offsets {
-        // SAFETY: M squares of A from `a` on, N columns of sixteen words a row from `b + offset` on.
+        // SAFETY: M squares of A from `a` on, N of B from `b + offset` on.
         unsafe {
             let b = b.add(offset);
             match (M, N) {
                 (2, 2) => asm!(
                     "tileloadd tmm4, [{a} + {row} * 1]",
-                    "tileloadd tmm6, [{b} + {stride} * 1]",
+                    "tileloadd tmm6, [{b} + {row} * 1]",
                     "tdpbf16ps tmm0, tmm4, tmm6",
                     "tileloadd tmm5, [{a} + {row} * 1 + 1024]",
                     "tdpbf16ps tmm2, tmm5, tmm6",
-                    "tileloadd tmm7, [{b} + {stride} * 1 + 64]",
+                    "tileloadd tmm7, [{b} + {row} * 1 + 1024]",
                     "tdpbf16ps tmm1, tmm4, tmm7",
                     "tdpbf16ps tmm3, tmm5, tmm7",
-                    a = in(reg) a, b = in(reg) b, row = in(reg) 64usize, stride = in(reg) stride, options(nostack, readonly)
+                    a = in(reg) a, b = in(reg) b, row = in(reg) 64usize, options(nostack, readonly)
                 ),
                 (2, _) => asm!(
                     "tileloadd tmm4, [{a} + {row} * 1]",
-                    "tileloadd tmm6, [{b} + {stride} * 1]",
+                    "tileloadd tmm6, [{b} + {row} * 1]",
                     "tdpbf16ps tmm0, tmm4, tmm6",
                     "tileloadd tmm5, [{a} + {row} * 1 + 1024]",
                     "tdpbf16ps tmm2, tmm5, tmm6",
-                    a = in(reg) a, b = in(reg) b, row = in(reg) 64usize, stride = in(reg) stride, options(nostack, readonly)
+                    a = in(reg) a, b = in(reg) b, row = in(reg) 64usize, options(nostack, readonly)
                 ),
                 (_, 2) => asm!(
                     "tileloadd tmm4, [{a} + {row} * 1]",
-                    "tileloadd tmm6, [{b} + {stride} * 1]",
+                    "tileloadd tmm6, [{b} + {row} * 1]",
                     "tdpbf16ps tmm0, tmm4, tmm6",
-                    "tileloadd tmm7, [{b} + {stride} * 1 + 64]",
+                    "tileloadd tmm7, [{b} + {row} * 1 + 1024]",
                     "tdpbf16ps tmm1, tmm4, tmm7",
-                    a = in(reg) a, b = in(reg) b, row = in(reg) 64usize, stride = in(reg) stride, options(nostack, readonly)
+                    a = in(reg) a, b = in(reg) b, row = in(reg) 64usize, options(nostack, readonly)
                 ),
                 _ => asm!(
                     "tileloadd tmm4, [{a} + {row} * 1]",
-                    "tileloadd tmm6, [{b} + {stride} * 1]",
+                    "tileloadd tmm6, [{b} + {row} * 1]",
                     "tdpbf16ps tmm0, tmm4, tmm6",
-                    a = in(reg) a, b = in(reg) b, row = in(reg) 64usize, stride = in(reg) stride, options(nostack, readonly)
+                    a = in(reg) a, b = in(reg) b, row = in(reg) 64usize, options(nostack, readonly)
                 ),
             }
             a = a.add(M);

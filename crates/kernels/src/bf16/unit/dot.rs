@@ -17,7 +17,7 @@ pub(crate) fn usable() -> bool {
 /// [`usable`], and A and B hold what the steps ask for.
 #[target_feature(enable = "avx512f,avx512bf16")]
 #[allow(clippy::needless_range_loop)] // constant indices keep the sums in registers
-pub(crate) unsafe fn product<const M: usize, const N: usize>(steps: &Steps, a: &[Square], b: &[u32], c: &mut Block) {
+pub(crate) unsafe fn product<const M: usize, const N: usize>(steps: &Steps, a: &[Square], b: &[Square], c: &mut Block) {
     for first in (0..M * EDGE).step_by(ROWS) {
         let mut sums = [[_mm512_setzero_ps(); N]; ROWS];
         for (step, &offset) in steps.offsets.iter().enumerate() {
@@ -25,8 +25,8 @@ pub(crate) unsafe fn product<const M: usize, const N: usize>(steps: &Steps, a: &
             for pair in 0..EDGE {
                 let mut columns = [_mm512_setzero_ps(); N];
                 for (v, column) in columns.iter_mut().enumerate() {
-                    // SAFETY: columns 16 v to 16 v + 15 of a row of the step.
-                    *column = unsafe { _mm512_loadu_ps(b.as_ptr().add(offset + pair * steps.stride + v * EDGE).cast()) };
+                    // SAFETY: sixteen words of a square.
+                    *column = unsafe { _mm512_loadu_ps(b[offset + v].0[pair].as_ptr().cast()) };
                 }
                 for r in 0..ROWS {
                     let left = _mm512_set1_epi32(rows[r][pair] as i32);
