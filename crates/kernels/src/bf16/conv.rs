@@ -5,7 +5,14 @@ use super::unit::{BLOCK, Block, EDGE};
 use super::weights::Weights;
 use crate::conv::geometry::Shape;
 use crate::micro::disjoint::Disjoint;
+use std::ops::Range;
+
 use crate::parallel::{for_each_job, scratch_squares, threads, unset};
+
+/// Blocks of columns whose sums wait in the second cache while the steps go on.
+const GROUP: usize = 8;
+/// Steps between which they wait: 18 KiB of weights.
+const STEPS: usize = 9;
 
 /// `y = w * x + b` as [`crate::conv::conv2d`], products in bfloat16 and sums in single precision.
 pub(crate) fn forward(s: &Shape, x: &[f32], w: &Weights, bias: Option<&[f32]>) -> Vec<f32> {
@@ -23,34 +30,26 @@ pub(crate) fn forward(s: &Shape, x: &[f32], w: &Weights, bias: Option<&[f32]>) -
         let (piece, split) = (job / splits, job % splits);
         let (n, strip) = (piece / plan.strips, piece % plan.strips);
         let (first, rows) = plan.outputs(strip);
-        let (first, pitch, width) = (first * plan.grid[1], plan.pitch, plan.grid[1]);
-        let count = rows * pitch;
+        let count = rows * plan.pitch;
         scratch_squares(plan.squares(), |operand| {
             plan.read(w.unit, &x[n * picture..][..picture], strip, operand);
+            let start = n * s.k * points + first * plan.grid[1];
+            let strip = Outputs { out, start, points, count, pitch: plan.pitch, width: plan.grid[1] };
             w.unit.blocks(|unit| {
-                let mut c = Block::ZERO;
+                let mut sums = [const { Block::ZERO }; GROUP];
                 for block in split * blocks / splits..(split + 1) * blocks / splits {
                     let squares = w.block(block);
-                    for at in (0..count).step_by(BLOCK) {
-                        unit.product(&plan.steps, squares, operand, at / EDGE, count - at > EDGE, &mut c);
-                        for (row, sums) in (block * BLOCK..s.k).zip(&c.0) {
-                            let bias = bias.map_or(0.0, |b| b[row]);
-                            let start = (n * s.k + row) * points + first;
-                            // The block's part of each row of outputs; numbers behind a row's end belong to nobody.
-                            let mut column = at;
-                            while column < count.min(at + BLOCK) {
-                                let (line, x) = (column / pitch, column % pitch);
-                                let numbers = (pitch - x).min(count.min(at + BLOCK) - column);
-                                let real = numbers.min(width.saturating_sub(x));
-                                // SAFETY: a job has its own outputs of its own channels.
-                                let to = unsafe { out.slice(start + line * width + x, real) };
-                                let sums = &sums[column - at..][..real];
-                                match (to.as_chunks_mut::<BLOCK>().0, sums.as_chunks::<BLOCK>().0) {
-                                    ([to], [sums]) => (0..BLOCK).for_each(|l| to[l] = sums[l] + bias),
-                                    _ => to.iter_mut().zip(sums).for_each(|(to, sum)| *to = sum + bias),
-                                }
-                                column += numbers;
+                    for start in (0..count).step_by(GROUP * BLOCK) {
+                        let columns = (start..count.min(start + GROUP * BLOCK)).step_by(BLOCK);
+                        // The weights of some steps stay in the first cache for all columns.
+                        for first in (0..plan.steps.len()).step_by(STEPS) {
+                            let range = first..plan.steps.len().min(first + STEPS);
+                            for (at, c) in columns.clone().zip(&mut sums) {
+                                unit.product(&plan.steps, range.clone(), squares, operand, (at / EDGE, count - at > EDGE), c);
                             }
+                        }
+                        for (at, c) in columns.zip(&sums) {
+                            strip.store(c, at, block * BLOCK..s.k.min((block + 1) * BLOCK), bias);
                         }
                     }
                 }
@@ -58,6 +57,44 @@ pub(crate) fn forward(s: &Shape, x: &[f32], w: &Weights, bias: Option<&[f32]>) -
         });
     });
     y
+}
+
+/// The outputs of a strip.
+struct Outputs<'a> {
+    out: Disjoint<'a>,
+    /// Where the first stands, of the first channel.
+    start: usize,
+    /// Outputs of a channel.
+    points: usize,
+    /// Numbers of the strip, `pitch` a row, of which `width` are outputs.
+    count: usize,
+    pitch: usize,
+    width: usize,
+}
+
+impl Outputs<'_> {
+    /// Writes a block of sums from number `at` on for some channels.
+    fn store(&self, c: &Block, at: usize, channels: Range<usize>, bias: Option<&[f32]>) {
+        let end = self.count.min(at + BLOCK);
+        for (channel, sums) in channels.zip(&c.0) {
+            let bias = bias.map_or(0.0, |b| b[channel]);
+            // The block's part of each row; numbers behind a row's end belong to nobody.
+            let mut column = at;
+            while column < end {
+                let (line, x) = (column / self.pitch, column % self.pitch);
+                let numbers = (self.pitch - x).min(end - column);
+                let real = numbers.min(self.width.saturating_sub(x));
+                // SAFETY: a job has its own outputs of its own channels.
+                let to = unsafe { self.out.slice(self.start + channel * self.points + line * self.width + x, real) };
+                let sums = &sums[column - at..][..real];
+                match (to.as_chunks_mut::<BLOCK>().0, sums.as_chunks::<BLOCK>().0) {
+                    ([to], [sums]) => (0..BLOCK).for_each(|l| to[l] = sums[l] + bias),
+                    _ => to.iter_mut().zip(sums).for_each(|(to, sum)| *to = sum + bias),
+                }
+                column += numbers;
+            }
+        }
+    }
 }
 
 /// Whether a convolution is too small to be shared out.

@@ -119,7 +119,12 @@ mod x86 {
                     while j < 3 {
                         let at = (j * chunks + chunk) * l.apart + line * row + v;
                         // SAFETY: a row of a square, of those that the caller counted.
-                        unsafe { _mm512_store_si512(to.get_unchecked_mut(at).0.get_unchecked_mut(within).as_mut_ptr().cast(), shifts[j]) };
+                        unsafe {
+                            _mm512_store_si512(
+                                to.get_unchecked_mut(at).0.get_unchecked_mut(within).as_mut_ptr().cast(),
+                                shifts[j],
+                            )
+                        };
                         j += 1;
                     }
                     (before, here) = (here, after);
@@ -168,8 +173,11 @@ mod x86 {
                     continue;
                 }
                 let r = r - 1;
-                let shifts =
-                    [_mm512_maskz_permutexvar_epi32(0xfefe, left, here), here, _mm512_maskz_permutexvar_epi32(0x7f7f, right, here)];
+                let shifts = [
+                    _mm512_maskz_permutexvar_epi32(0xfefe, left, here),
+                    here,
+                    _mm512_maskz_permutexvar_epi32(0x7f7f, right, here),
+                ];
                 let mut i = r % 2;
                 while i < 3 {
                     if r >= i && (r - i) / 2 < squares {
@@ -178,7 +186,10 @@ mod x86 {
                             let at = ((chunk * 3 + i) * 3 + j) * squares + (r - i) / 2;
                             // SAFETY: a row of a square, of those that the caller counted.
                             unsafe {
-                                _mm512_store_si512(to.get_unchecked_mut(at).0.get_unchecked_mut(within).as_mut_ptr().cast(), shifts[j]);
+                                _mm512_store_si512(
+                                    to.get_unchecked_mut(at).0.get_unchecked_mut(within).as_mut_ptr().cast(),
+                                    shifts[j],
+                                );
                             }
                             j += 1;
                         }

@@ -1,5 +1,7 @@
 //! The register block `C[32, 32] = A B` in bfloat16, on what the processor has for it.
 
+use std::ops::Range;
+
 #[cfg(target_arch = "x86_64")]
 mod amx;
 #[cfg(target_arch = "x86_64")]
@@ -28,7 +30,7 @@ impl Block {
 }
 
 /// Where the steps of a sum stand in B: the squares `[pair][column]` of their columns follow each other from `offsets[step]` on.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Steps {
     offsets: Vec<usize>,
     last: usize,
@@ -39,6 +41,11 @@ impl Steps {
     pub(crate) fn new(offsets: Vec<usize>) -> Self {
         let last = offsets.iter().copied().max().unwrap_or(0);
         Self { offsets, last }
+    }
+
+    /// How many.
+    pub(crate) fn len(&self) -> usize {
+        self.offsets.len()
     }
 }
 
@@ -99,22 +106,32 @@ impl Unit {
 pub(crate) struct Blocks(Unit);
 
 impl Blocks {
-    /// `c = A B`: `a` holds one or two squares a step (rows 0 to 15 and 16 to 31), `b` is read at square `at` of the step's
-    /// columns and, if `wide`, at the next. Other rows and columns of `c` hold anything afterwards.
+    /// `c = A B`, or `c += A B` over the steps of `range` behind the first: `a` holds one or two squares a step of the whole sum (rows 0 to
+    /// 15 and 16 to 31), `b` is read at square `at` of the step's columns and, if `wide`, at the next. Other rows and columns of `c` hold
+    /// anything afterwards.
     #[inline]
-    pub(crate) fn product(&self, steps: &Steps, a: &[Square], b: &[Square], at: usize, wide: bool, c: &mut Block) {
+    pub(crate) fn product(
+        &self,
+        steps: &Steps,
+        range: Range<usize>,
+        a: &[Square],
+        b: &[Square],
+        (at, wide): (usize, bool),
+        c: &mut Block,
+    ) {
         let count = steps.offsets.len();
         let squares = if a.len() == 2 * count { 2 } else { 1 };
-        assert!(count > 0 && a.len() == squares * count, "{} squares for {count} steps", a.len());
+        assert!(!range.is_empty() && a.len() == squares * count, "{} squares for {count} steps", a.len());
         assert!(steps.last + at + usize::from(wide) < b.len(), "columns outside the operand");
-        let b = &b[at..];
+        let (add, a, b) = (range.start > 0, &a[range.start * squares..], &b[at..]);
+        let steps = &steps.offsets[range];
         macro_rules! body {
             ($unit:ident) => {
                 match (squares, wide) {
-                    (2, true) => $unit::product::<2, 2>(steps, a, b, c),
-                    (2, false) => $unit::product::<2, 1>(steps, a, b, c),
-                    (_, true) => $unit::product::<1, 2>(steps, a, b, c),
-                    (_, false) => $unit::product::<1, 1>(steps, a, b, c),
+                    (2, true) => $unit::product::<2, 2>(steps, add, a, b, c),
+                    (2, false) => $unit::product::<2, 1>(steps, add, a, b, c),
+                    (_, true) => $unit::product::<1, 2>(steps, add, a, b, c),
+                    (_, false) => $unit::product::<1, 1>(steps, add, a, b, c),
                 }
             };
         }
@@ -151,7 +168,10 @@ mod tests {
             let (a, b) = (squares(count * tall, 1), squares(count * columns, 2));
             for unit in Unit::all() {
                 let mut c = Block::ZERO;
-                unit.blocks(|blocks| blocks.product(&steps, &a, &b, 1, wide, &mut c));
+                unit.blocks(|blocks| {
+                    blocks.product(&steps, 0..3, &a, &b, (1, wide), &mut c);
+                    blocks.product(&steps, 3..count, &a, &b, (1, wide), &mut c);
+                });
                 for row in 0..16 * tall {
                     for column in 0..if wide { 32 } else { 16 } {
                         let mut sum = 0.0;

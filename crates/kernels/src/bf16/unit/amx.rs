@@ -2,7 +2,7 @@
 //!
 //! Its instructions have no stable intrinsics yet; they are written in assembly.
 
-use super::{Block, Square, Steps};
+use super::{Block, Square};
 use std::arch::asm;
 
 /// Rows of a block in bytes.
@@ -66,11 +66,30 @@ impl Drop for Tiles {
 ///
 /// # Safety
 /// The tiles are shaped, and A and B hold what the steps ask for.
-pub(crate) unsafe fn product<const M: usize, const N: usize>(steps: &Steps, a: &[Square], b: &[Square], c: &mut Block) {
+pub(crate) unsafe fn product<const M: usize, const N: usize>(
+    steps: &[usize],
+    add: bool,
+    a: &[Square],
+    b: &[Square],
+    c: &mut Block,
+) {
     let (mut a, b) = (a.as_ptr(), b.as_ptr());
-    // SAFETY: writes tile registers only.
-    unsafe { asm!("tilezero tmm0", "tilezero tmm1", "tilezero tmm2", "tilezero tmm3", options(nostack, nomem)) };
-    for &offset in &steps.offsets {
+    if add {
+        // SAFETY: the quarters of C, as below.
+        unsafe {
+            asm!(
+                "tileloadd tmm0, [{c} + {row} * 1]",
+                "tileloadd tmm1, [{c} + {row} * 1 + 64]",
+                "tileloadd tmm2, [{c} + {row} * 1 + 2048]",
+                "tileloadd tmm3, [{c} + {row} * 1 + 2112]",
+                c = in(reg) c.0.as_ptr(), row = in(reg) ROW, options(nostack, readonly)
+            );
+        }
+    } else {
+        // SAFETY: writes tile registers only.
+        unsafe { asm!("tilezero tmm0", "tilezero tmm1", "tilezero tmm2", "tilezero tmm3", options(nostack, nomem)) };
+    }
+    for &offset in steps {
         // SAFETY: M squares of A from `a` on, N of B from `b + offset` on.
         unsafe {
             let b = b.add(offset);

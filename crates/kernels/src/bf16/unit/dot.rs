@@ -1,6 +1,6 @@
 //! AVX512-BF16: sixteen sums of two products an instruction.
 
-use super::{BLOCK, Block, EDGE, Square, Steps};
+use super::{BLOCK, Block, EDGE, Square};
 use std::arch::x86_64::*;
 
 /// Rows whose sums are in registers at once.
@@ -17,10 +17,24 @@ pub(crate) fn usable() -> bool {
 /// [`usable`], and A and B hold what the steps ask for.
 #[target_feature(enable = "avx512f,avx512bf16")]
 #[allow(clippy::needless_range_loop)] // constant indices keep the sums in registers
-pub(crate) unsafe fn product<const M: usize, const N: usize>(steps: &Steps, a: &[Square], b: &[Square], c: &mut Block) {
+pub(crate) unsafe fn product<const M: usize, const N: usize>(
+    steps: &[usize],
+    add: bool,
+    a: &[Square],
+    b: &[Square],
+    c: &mut Block,
+) {
     for first in (0..M * EDGE).step_by(ROWS) {
         let mut sums = [[_mm512_setzero_ps(); N]; ROWS];
-        for (step, &offset) in steps.offsets.iter().enumerate() {
+        if add {
+            for r in 0..ROWS {
+                for v in 0..N {
+                    // SAFETY: sixteen numbers of row `first + r` of the block.
+                    sums[r][v] = unsafe { _mm512_loadu_ps(c.0.as_ptr().cast::<f32>().add((first + r) * BLOCK + v * EDGE)) };
+                }
+            }
+        }
+        for (step, &offset) in steps.iter().enumerate() {
             let rows = &a[step * M + first / EDGE].0[first % EDGE..][..ROWS];
             for pair in 0..EDGE {
                 let mut columns = [_mm512_setzero_ps(); N];

@@ -1,12 +1,12 @@
 //! The block in plain Rust.
 
-use super::{Block, EDGE, Square, Steps};
+use super::{Block, EDGE, Square};
 use crate::micro::lanes;
 
 lanes! {
     /// Sixteen columns of one row: `sum over steps and pairs of a.low b.low + a.high b.high`, in order.
-    fn row(offsets: &[usize], a: &[Square], tall: usize, row: usize, b: &[Square], to: &mut [f32; EDGE]) {
-        let mut sums = [0.0f32; EDGE];
+    fn row(offsets: &[usize], add: bool, a: &[Square], tall: usize, row: usize, b: &[Square], to: &mut [f32; EDGE]) {
+        let mut sums = if add { *to } else { [0.0f32; EDGE] };
         for (step, &offset) in offsets.iter().enumerate() {
             for (pair, &left) in a[step * tall + row / EDGE].0[row % EDGE].iter().enumerate() {
                 let (low, high) = (f32::from_bits(left << 16), f32::from_bits(left & 0xffff_0000));
@@ -21,10 +21,10 @@ lanes! {
 }
 
 /// See [`super::Blocks::product`].
-pub(crate) fn product<const M: usize, const N: usize>(steps: &Steps, a: &[Square], b: &[Square], c: &mut Block) {
+pub(crate) fn product<const M: usize, const N: usize>(steps: &[usize], add: bool, a: &[Square], b: &[Square], c: &mut Block) {
     for (r, to) in c.0[..M * EDGE].iter_mut().enumerate() {
         for (v, to) in to.as_chunks_mut().0[..N].iter_mut().enumerate() {
-            row(&steps.offsets, a, M, r, &b[v..], to);
+            row(steps, add, a, M, r, &b[v..], to);
         }
     }
 }
