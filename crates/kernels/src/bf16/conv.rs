@@ -1,13 +1,12 @@
 //! Convolution with operands in bfloat16.
 
-use super::strip::Plan;
-use super::unit::{BLOCK, Block, EDGE};
+use super::strip::{Plan, Target};
+use super::unit::{BLOCK, Block, Blocks, Square, Steps};
 use super::weights::Weights;
 use crate::conv::geometry::Shape;
 use crate::micro::disjoint::Disjoint;
-use std::ops::Range;
-
 use crate::parallel::{for_each_job, scratch_squares, threads, unset};
+use std::ops::Range;
 
 /// Blocks of columns whose sums wait in the second cache while the steps go on.
 const GROUP: usize = 8;
@@ -22,83 +21,70 @@ pub(crate) fn forward(s: &Shape, x: &[f32], w: &Weights, bias: Option<&[f32]>) -
     let (points, picture) = (size[0] * size[1], s.c * s.size[0] * s.size[1]);
     let mut y = unset(s.n * s.k * points);
     let out = Disjoint::new(&mut y);
-    // Strips of pictures, and where these are few, ranges of blocks of channels; each output is one sum in one order either way.
-    let (pieces, blocks) = (s.n * plan.strips, s.k.div_ceil(BLOCK));
-    let serial = threads() == 1 || y_small(s, points);
+    // Strips of pictures, or several pictures; where these are few, ranges of blocks of channels. Each output is one sum in one order
+    // either way.
+    let (pieces, blocks) = (s.n.div_ceil(plan.pictures) * plan.strips, s.k.div_ceil(BLOCK));
+    let serial = threads() == 1 || small(s, points);
     let splits = if serial { 1 } else { (2 * threads()).div_ceil(pieces).min(blocks) };
     for_each_job(pieces * splits, serial, |job| {
         let (piece, split) = (job / splits, job % splits);
-        let (n, strip) = (piece / plan.strips, piece % plan.strips);
-        let (first, rows) = plan.outputs(strip);
-        let count = rows * plan.pitch;
-        scratch_squares(plan.squares(), |operand| {
-            plan.read(w.unit, &x[n * picture..][..picture], strip, operand);
-            let start = n * s.k * points + first * plan.grid[1];
-            let strip = Outputs { out, start, points, count, pitch: plan.pitch, width: plan.grid[1] };
-            w.unit.blocks(|unit| {
-                let mut sums = [const { Block::ZERO }; GROUP];
-                for block in split * blocks / splits..(split + 1) * blocks / splits {
-                    let squares = w.block(block);
-                    for start in (0..count).step_by(GROUP * BLOCK) {
-                        let columns = (start..count.min(start + GROUP * BLOCK)).step_by(BLOCK);
-                        // The weights of some steps stay in the first cache for all columns.
-                        for first in (0..plan.steps.len()).step_by(STEPS) {
-                            let range = first..plan.steps.len().min(first + STEPS);
-                            for (at, c) in columns.clone().zip(&mut sums) {
-                                unit.product(&plan.steps, range.clone(), squares, operand, (at / EDGE, count - at > EDGE), c);
-                            }
-                        }
-                        for (at, c) in columns.zip(&sums) {
-                            strip.store(c, at, block * BLOCK..s.k.min((block + 1) * BLOCK), bias);
-                        }
-                    }
-                }
-            });
+        let (first, strip) = (piece / plan.strips * plan.pictures, piece % plan.strips);
+        let pictures = first..s.n.min(first + plan.pictures);
+        let blocks = split * blocks / splits..(split + 1) * blocks / splits;
+        scratch_squares(plan.room(), |operand| {
+            for (place, n) in pictures.clone().enumerate() {
+                plan.read(w.unit, &x[n * picture..][..picture], strip, place, operand);
+            }
+            let targets = plan.targets(strip, pictures, s.k * points);
+            w.unit.blocks(|unit| multiply(&unit, w, blocks, &plan.steps, operand, &targets, &out, points, bias));
         });
     });
     y
 }
 
-/// The outputs of a strip.
-struct Outputs<'a> {
-    out: Disjoint<'a>,
-    /// Where the first stands, of the first channel.
-    start: usize,
-    /// Outputs of a channel.
+/// The products of some blocks of channels with an operand.
+fn multiply(
+    unit: &Blocks,
+    w: &Weights,
+    blocks: Range<usize>,
+    steps: &Steps,
+    operand: &[Square],
+    targets: &[Target],
+    out: &Disjoint<'_>,
     points: usize,
-    /// Numbers of the strip, `pitch` a row, of which `width` are outputs.
-    count: usize,
-    pitch: usize,
-    width: usize,
-}
-
-impl Outputs<'_> {
-    /// Writes a block of sums from number `at` on for some channels.
-    fn store(&self, c: &Block, at: usize, channels: Range<usize>, bias: Option<&[f32]>) {
-        let end = self.count.min(at + BLOCK);
-        for (channel, sums) in channels.zip(&c.0) {
-            let bias = bias.map_or(0.0, |b| b[channel]);
-            // The block's part of each row; numbers behind a row's end belong to nobody.
-            let mut column = at;
-            while column < end {
-                let (line, x) = (column / self.pitch, column % self.pitch);
-                let numbers = (self.pitch - x).min(end - column);
-                let real = numbers.min(self.width.saturating_sub(x));
-                // SAFETY: a job has its own outputs of its own channels.
-                let to = unsafe { self.out.slice(self.start + channel * self.points + line * self.width + x, real) };
-                let sums = &sums[column - at..][..real];
-                match (to.as_chunks_mut::<BLOCK>().0, sums.as_chunks::<BLOCK>().0) {
-                    ([to], [sums]) => (0..BLOCK).for_each(|l| to[l] = sums[l] + bias),
-                    _ => to.iter_mut().zip(sums).for_each(|(to, sum)| *to = sum + bias),
+    bias: Option<&[f32]>,
+) {
+    let mut sums = [const { Block::ZERO }; GROUP];
+    for block in blocks {
+        let squares = w.block(block);
+        for targets in targets.chunks(GROUP) {
+            // The weights of some steps stay in the first cache for all columns.
+            for first in (0..steps.len()).step_by(STEPS) {
+                let range = first..steps.len().min(first + STEPS);
+                for (target, c) in targets.iter().zip(&mut sums) {
+                    unit.product(steps, range.clone(), squares, operand, (target.square, target.wide), c);
                 }
-                column += numbers;
+            }
+            for (target, c) in targets.iter().zip(&sums) {
+                for (channel, sums) in (block * BLOCK..w.rows).zip(&c.0) {
+                    let bias = bias.map_or(0.0, |b| b[channel]);
+                    for &(from, to, len) in &target.runs {
+                        // SAFETY: a job has its own outputs of its own channels.
+                        let to = unsafe { out.slice(to + channel * points, len) };
+                        let sums = &sums[from..][..len];
+                        match (to.as_chunks_mut::<BLOCK>().0, sums.as_chunks::<BLOCK>().0) {
+                            ([to], [sums]) => (0..BLOCK).for_each(|l| to[l] = sums[l] + bias),
+                            _ => to.iter_mut().zip(sums).for_each(|(to, sum)| *to = sum + bias),
+                        }
+                    }
+                }
             }
         }
     }
 }
 
 /// Whether a convolution is too small to be shared out.
-fn y_small(s: &Shape, points: usize) -> bool {
+fn small(s: &Shape, points: usize) -> bool {
     s.n * s.k * points * s.c * s.kernel[0] * s.kernel[1] < 1 << 16
 }
 
@@ -109,13 +95,14 @@ mod tests {
     use crate::testing::{numbers, with_threads};
 
     /// Channels in, out, size, kernel, stride, padding.
-    const SHAPES: [(usize, usize, usize, [usize; 2], usize, usize, Padding); 13] = [
+    const SHAPES: [(usize, usize, usize, [usize; 2], usize, usize, Padding); 14] = [
+        (19, 20, 40, [4, 4], 3, 1, Padding::all(1)),
         (2, 34, 20, [28, 28], 3, 1, Padding::all(1)),
         (2, 31, 20, [14, 15], 3, 1, Padding::all(1)),
-        (2, 66, 20, [7, 7], 3, 1, Padding::all(1)),
+        (11, 66, 20, [7, 7], 3, 1, Padding::all(1)),
         (1, 10, 20, [9, 30], 3, 1, Padding::all(1)),
         (1, 1, 1, [4, 4], 3, 1, Padding::all(1)),
-        (2, 3, 5, [8, 8], 3, 1, Padding::all(1)),
+        (9, 3, 5, [8, 8], 3, 1, Padding::all(1)),
         (3, 33, 50, [7, 9], 3, 1, Padding::all(1)),
         (2, 70, 33, [32, 32], 3, 1, Padding::all(1)),
         (1, 40, 130, [33, 16], 3, 1, Padding { top: 0, left: 1, bottom: 2, right: 1 }),

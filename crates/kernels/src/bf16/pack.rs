@@ -12,7 +12,8 @@ pub(crate) struct Lines {
     pub(crate) first: isize,
     /// How many lines.
     pub(crate) lines: usize,
-    /// Squares of a copy of 32 channels.
+    /// Squares of the picture in a copy of 32 channels, and the distance of copies.
+    pub(crate) squares: usize,
     pub(crate) apart: usize,
     pub(crate) channels: usize,
 }
@@ -23,7 +24,8 @@ pub(crate) fn three_shifts(unit: Unit, lines: &Lines, picture: &[f32], to: &mut 
     #[cfg(target_arch = "x86_64")]
     if unit != Unit::Plain {
         let chunks = lines.channels.div_ceil(TERMS);
-        assert!(lines.apart >= lines.lines * lines.size[1].div_ceil(EDGE) && to.len() >= 3 * chunks * lines.apart);
+        assert!(lines.squares >= lines.lines * lines.size[1].div_ceil(EDGE));
+        assert!(to.len() >= (3 * chunks - 1) * lines.apart + lines.squares);
         assert!(picture.len() >= lines.channels * lines.size[0] * lines.size[1]);
         // SAFETY: units other than the plain one have AVX512-BF16; pictures and squares were checked.
         unsafe { x86::three_shifts(lines, picture, to) };
@@ -38,10 +40,26 @@ pub(crate) fn halves(unit: Unit, lines: &Lines, picture: &[f32], to: &mut [Squar
     #[cfg(target_arch = "x86_64")]
     if unit != Unit::Plain {
         let chunks = lines.channels.div_ceil(TERMS);
-        assert!(lines.size[1] <= 8 && lines.apart == (lines.lines - 2).div_ceil(2) && to.len() >= 9 * chunks * lines.apart);
+        assert!(lines.size[1] <= 8 && lines.squares == (lines.lines - 2).div_ceil(2));
+        assert!(to.len() >= (9 * chunks - 1) * lines.apart + lines.squares);
         assert!(picture.len() >= lines.channels * lines.size[0] * lines.size[1]);
         // SAFETY: as above.
         unsafe { x86::halves(lines, picture, to) };
+        return true;
+    }
+    let _ = (unit, lines, picture, to);
+    false
+}
+
+/// Each tap's copy of a picture of sixteen pixels, one square. False, and nothing written, as before.
+pub(crate) fn square(unit: Unit, lines: &Lines, picture: &[f32], to: &mut [Square]) -> bool {
+    #[cfg(target_arch = "x86_64")]
+    if unit != Unit::Plain {
+        let chunks = lines.channels.div_ceil(TERMS);
+        assert!(lines.size[0] * lines.size[1] == EDGE && to.len() > (9 * chunks - 1) * lines.apart);
+        assert!(picture.len() >= lines.channels * EDGE);
+        // SAFETY: as above.
+        unsafe { x86::square(lines, picture, to) };
         return true;
     }
     let _ = (unit, lines, picture, to);
@@ -152,7 +170,6 @@ mod x86 {
                 _mm512_loadu_si512(ORDER.as_ptr().cast()),
             ]
         };
-        let squares = l.apart;
         for p in 0..chunks * EDGE {
             let (chunk, within) = (p / EDGE, p % EDGE);
             let exists = [2 * p < l.channels, 2 * p + 1 < l.channels];
@@ -160,7 +177,7 @@ mod x86 {
             let start = picture.as_ptr().wrapping_add(2 * p * height * width);
             // Lines `first + r` and the next side by side: the lines of square q at vertical place i for r = 2 q + i.
             let mut above = _mm512_setzero_si512();
-            for r in 0..2 * squares + 2 {
+            for r in 0..2 * l.squares + 2 {
                 let y = l.first + r as isize;
                 let inside = y >= 0 && y < height as isize;
                 let masks = exists.map(|exists| if exists && inside { one } else { 0 });
@@ -180,10 +197,10 @@ mod x86 {
                 ];
                 let mut i = r % 2;
                 while i < 3 {
-                    if r >= i && (r - i) / 2 < squares {
+                    if r >= i && (r - i) / 2 < l.squares {
                         let mut j = 0;
                         while j < 3 {
-                            let at = ((chunk * 3 + i) * 3 + j) * squares + (r - i) / 2;
+                            let at = ((chunk * 3 + i) * 3 + j) * l.apart + (r - i) / 2;
                             // SAFETY: a row of a square, of those that the caller counted.
                             unsafe {
                                 _mm512_store_si512(
@@ -196,6 +213,43 @@ mod x86 {
                     }
                     i += 2;
                 }
+            }
+        }
+    }
+
+    /// # Safety
+    /// See [`super::square`].
+    #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+    pub(super) unsafe fn square(l: &Lines, picture: &[f32], to: &mut [Square]) {
+        let [height, width] = l.size.map(|size| size as i32);
+        // For each tap, where each pixel comes from, and whether from inside.
+        let (mut from, mut inside) = ([[0i32; 16]; 9], [0u16; 9]);
+        for (t, (from, inside)) in from.iter_mut().zip(&mut inside).enumerate() {
+            for (pixel, from) in from.iter_mut().enumerate() {
+                let (y, x) = (pixel as i32 / width + t as i32 / 3 - 1, pixel as i32 % width + t as i32 % 3 - 1);
+                if (0..height).contains(&y) && (0..width).contains(&x) {
+                    (*from, *inside) = (y * width + x, *inside | 1 << pixel);
+                }
+            }
+        }
+        // SAFETY: 32 words of two bytes.
+        let order = unsafe { _mm512_loadu_si512(ORDER.as_ptr().cast()) };
+        let chunks = l.channels.div_ceil(TERMS);
+        for p in 0..chunks * EDGE {
+            let (chunk, within) = (p / EDGE, p % EDGE);
+            let masks = [2 * p, 2 * p + 1].map(|c| if c < l.channels { u16::MAX } else { 0 });
+            let start = picture.as_ptr().wrapping_add(2 * p * EDGE);
+            // SAFETY: the masks keep the loads in channels that exist.
+            let here = unsafe { load(start, start.wrapping_add(EDGE), masks, order) };
+            let mut t = 0;
+            while t < 9 {
+                // SAFETY: sixteen indices; a row of a square, of those that the caller counted.
+                unsafe {
+                    let words = _mm512_maskz_permutexvar_epi32(inside[t], _mm512_loadu_si512(from[t].as_ptr().cast()), here);
+                    let to = to.get_unchecked_mut((chunk * 9 + t) * l.apart).0.get_unchecked_mut(within);
+                    _mm512_store_si512(to.as_mut_ptr().cast(), words);
+                }
+                t += 1;
             }
         }
     }

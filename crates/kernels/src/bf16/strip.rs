@@ -8,9 +8,13 @@ use super::unit::{EDGE, Square, Steps, TERMS, Unit};
 use super::{pack, pairs, singles};
 use crate::conv::Padding;
 use crate::conv::geometry::Shape;
+use std::ops::Range;
 
 /// Outputs of a strip, about.
 const POINTS: usize = 256;
+
+/// Most squares of an operand that several pictures share, half a megabyte: it should stay in the second cache.
+const ROOM: usize = 512;
 
 /// How the pictures of a convolution become operands.
 pub(crate) struct Plan {
@@ -25,10 +29,23 @@ pub(crate) struct Plan {
     pub(crate) strips: usize,
     /// Whether pictures are stored by horizontal place.
     shifted: bool,
-    /// Squares of a copy for 32 channels.
+    /// Pictures that share an operand: small ones together, so that weights are read once for all.
+    pub(crate) pictures: usize,
+    /// Squares of a picture in a copy, and of all pictures.
+    pub(crate) squares: usize,
     apart: usize,
     /// Where the steps stand.
     pub(crate) steps: Steps,
+}
+
+/// One or two squares of columns, and where their numbers go.
+pub(crate) struct Target {
+    /// The first square.
+    pub(crate) square: usize,
+    /// Whether the next belongs to it.
+    pub(crate) wide: bool,
+    /// First column, place in the outputs of the first channel, length.
+    pub(crate) runs: Vec<(usize, usize, usize)>,
 }
 
 /// Numbers of a row of outputs: whole squares, or half of one, where that adds at most a seventh.
@@ -58,18 +75,21 @@ impl Plan {
         let shifted = s.stride == 1 && pitch.is_multiple_of(EDGE);
         let (kh, kw) = (s.kernel[0], s.kernel[1]);
         let (chunks, row) = (s.c.div_ceil(TERMS), pitch / EDGE);
-        let apart = if shifted { (rows + kh - 1) * row } else { (rows * pitch).div_ceil(EDGE) };
+        let squares = if shifted { (rows + kh - 1) * row } else { (rows * pitch).div_ceil(EDGE) };
+        let most = (POINTS / EDGE).min(ROOM / (kh * kw * chunks).max(1)) / squares;
+        let pictures = if shifted || strips > 1 { 1 } else { most.clamp(1, s.n) };
+        let apart = squares * pictures;
         let taps = || (0..kh).flat_map(|i| (0..kw).map(move |j| (i, j)));
         let offset = |chunk: usize, (i, j): (usize, usize)| match shifted {
             true => (j * chunks + chunk) * apart + i * row,
             false => ((chunk * kh + i) * kw + j) * apart,
         };
         let steps = Steps::new((0..chunks).flat_map(|chunk| taps().map(move |tap| offset(chunk, tap))).collect());
-        Self { shape: s, grid, pitch, rows, strips, shifted, apart, steps }
+        Self { shape: s, grid, pitch, rows, strips, shifted, pictures, squares, apart, steps }
     }
 
     /// Squares of an operand.
-    pub(crate) fn squares(&self) -> usize {
+    pub(crate) fn room(&self) -> usize {
         let copies = if self.shifted { self.shape.kernel[1] } else { self.shape.kernel[0] * self.shape.kernel[1] };
         copies * self.shape.c.div_ceil(TERMS) * self.apart
     }
@@ -80,17 +100,59 @@ impl Plan {
         (first, (self.grid[0] - first).min(self.rows))
     }
 
-    /// Writes the operand of a strip of the picture `[c, h, w]`.
-    pub(crate) fn read(&self, unit: Unit, picture: &[f32], strip: usize, to: &mut [Square]) {
+    /// The blocks of 32 columns of a strip of some pictures, each `distance` numbers of outputs.
+    pub(crate) fn targets(&self, strip: usize, pictures: Range<usize>, distance: usize) -> Vec<Target> {
+        let (first, rows) = self.outputs(strip);
+        let width = self.grid[1];
+        let mut targets: Vec<Target> = Vec::new();
+        for (place, n) in pictures.enumerate() {
+            for row in 0..rows {
+                // Outputs of a row, square by square.
+                let (mut x, from) = (0, place * self.squares * EDGE + row * self.pitch);
+                while x < width {
+                    let (square, at) = ((from + x) / EDGE, (from + x) % EDGE);
+                    let len = (EDGE - at).min(width - x);
+                    let to = n * distance + (first + row) * width + x;
+                    match targets.last_mut() {
+                        Some(last) if square <= last.square + 1 => {
+                            last.wide |= square > last.square;
+                            let at = at + (square - last.square) * EDGE;
+                            match last.runs.last_mut() {
+                                Some(run) if (run.0 + run.2, run.1 + run.2) == (at, to) => run.2 += len,
+                                _ => last.runs.push((at, to, len)),
+                            }
+                        }
+                        _ => targets.push(Target { square, wide: false, runs: vec![(at, to, len)] }),
+                    }
+                    x += len;
+                }
+            }
+        }
+        targets
+    }
+
+    /// Writes a strip of the picture `[c, h, w]` into an operand, as the one of number `place` in it.
+    pub(crate) fn read(&self, unit: Unit, picture: &[f32], strip: usize, place: usize, to: &mut [Square]) {
+        let to = &mut to[place * self.squares..];
         let s = &self.shape;
         let outputs = self.outputs(strip).1;
         let first = (strip * self.rows * s.stride) as isize - s.pad.top as isize;
         let whole = s.kernel == [3, 3] && s.stride == 1 && s.pad == Padding::all(1);
-        let lines = pack::Lines { size: s.size, first, lines: outputs + s.kernel[0] - 1, apart: self.apart, channels: s.c };
+        let lines = pack::Lines {
+            size: s.size,
+            first,
+            lines: outputs + s.kernel[0] - 1,
+            squares: self.squares,
+            apart: self.apart,
+            channels: s.c,
+        };
         if whole && self.shifted && pack::three_shifts(unit, &lines, picture, to) {
             return;
         }
         if whole && self.pitch == 8 && pack::halves(unit, &lines, picture, to) {
+            return;
+        }
+        if whole && s.size[0] * s.size[1] == EDGE && outputs == s.size[0] && pack::square(unit, &lines, picture, to) {
             return;
         }
         if s.kernel == [1, 1] && s.stride == 1 && s.pad == Padding::NONE && s.size[1] == self.pitch {
@@ -104,7 +166,7 @@ impl Plan {
         let (c, width) = (self.shape.c, self.shape.size[1]);
         let count = outputs * width;
         let line = |c: usize| &picture[c * self.shape.size[0] * width + first * width..][..count];
-        for (chunk, squares) in to.chunks_exact_mut(self.apart).enumerate() {
+        for (chunk, squares) in to.chunks_mut(self.apart).enumerate() {
             for within in 0..EDGE {
                 let p = chunk * EDGE + within;
                 for (i, square) in squares.iter_mut().enumerate().take(count.div_ceil(EDGE)) {
@@ -128,7 +190,7 @@ impl Plan {
         // Lines of a pair of channels with their zeros left and right, and the outputs of a tap.
         let padded = (s.pad.left + width + s.pad.right).max((self.pitch - 1) * s.stride + s.kernel[1]);
         let mut pair = vec![0u32; lines * padded];
-        let mut flat = vec![0u32; self.apart * EDGE];
+        let mut flat = vec![0u32; self.squares * EDGE];
         let chunks = s.c.div_ceil(TERMS);
         for p in 0..chunks * EDGE {
             for (line, to) in pair.chunks_exact_mut(padded).enumerate() {
