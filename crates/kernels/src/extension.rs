@@ -4,7 +4,7 @@
 //! operations, which Burn differentiates itself.
 
 use crate::attention::{self, AttentionPullback};
-use crate::conv::{self, ConvPullback, Padding, Ready};
+use crate::conv::{self, ConvPullback, Padding, Precision, Ready};
 use crate::group_norm::{self, GroupNormPullback, Norm};
 use crate::host::dims;
 use crate::join::{self, AddChannelsPullback, AddPullback, ConcatPullback};
@@ -40,7 +40,7 @@ pub(crate) trait KernelOps: Backend {
         shift: FloatTensor<Self>,
         norm: Norm,
     ) -> FloatTensor<Self>;
-    fn attention(q: FloatTensor<Self>, k: FloatTensor<Self>, v: FloatTensor<Self>) -> FloatTensor<Self>;
+    fn attention(qkv: FloatTensor<Self>, heads: usize, precision: Precision) -> FloatTensor<Self>;
     fn add(x: FloatTensor<Self>, h: FloatTensor<Self>, gain: f32) -> FloatTensor<Self>;
     fn add_channels(x: FloatTensor<Self>, e: FloatTensor<Self>) -> FloatTensor<Self>;
     fn concat(x: FloatTensor<Self>, h: FloatTensor<Self>) -> FloatTensor<Self>;
@@ -91,8 +91,8 @@ impl KernelOps for Flex {
         group_norm::host_forward(&x, &gamma, &beta, Some([&scale, &shift]), norm).0
     }
 
-    fn attention(q: FloatTensor<Self>, k: FloatTensor<Self>, v: FloatTensor<Self>) -> FloatTensor<Self> {
-        attention::host_forward(&q, &k, &v).0
+    fn attention(qkv: FloatTensor<Self>, heads: usize, precision: Precision) -> FloatTensor<Self> {
+        attention::host_forward(&qkv, heads, precision).0
     }
 
     fn add(x: FloatTensor<Self>, h: FloatTensor<Self>, gain: f32) -> FloatTensor<Self> {
@@ -185,11 +185,11 @@ impl<C: CheckpointStrategy> KernelOps for Autodiff<Flex, C> {
         )
     }
 
-    fn attention(q: FloatTensor<Self>, k: FloatTensor<Self>, v: FloatTensor<Self>) -> FloatTensor<Self> {
-        record::<C, _, _, 3>(
-            [q, k, v],
-            |[q, k, v]| attention::host_forward(q, k, v),
-            |inputs, l, o, _| AttentionPullback::new(inputs, o, l),
+    fn attention(qkv: FloatTensor<Self>, heads: usize, precision: Precision) -> FloatTensor<Self> {
+        record::<C, _, _, 1>(
+            [qkv],
+            |[qkv]| attention::host_forward(qkv, heads, precision),
+            |[qkv], l, o, _| AttentionPullback::new(qkv, heads, o, l),
         )
     }
 

@@ -66,7 +66,7 @@ lanes! {
         }
     }
 
-    fn shift_into(x: &[f32], shift: f32, y: &mut [f32]) {
+    pub(crate) fn shift_into(x: &[f32], shift: f32, y: &mut [f32]) {
         for (y, x) in y.iter_mut().zip(x) {
             *y = x + shift;
         }

@@ -115,15 +115,8 @@ impl Attention {
     }
 
     pub(crate) fn forward(&self, pass: &Pass<'_>, x: Tensor<4>) -> Tensor<4> {
-        let [n, c, h, w] = x.dims();
-        let (heads, d, pixels) = (self.heads, c / self.heads, h * w);
         let qkv = self.qkv.forward(pass, self.norm.forward(pass, x.clone(), None, Act::Identity)); // [n, 3 c, h, w]
-        let part = |i: usize| {
-            let rows: Tensor<3> = qkv.clone().narrow(1, i * c, c).reshape([n * heads, d, pixels]);
-            rows.swap_dims(1, 2) // [n heads, pixels, d]
-        };
-        let y = ops::attention(part(0), part(1), part(2));
-        let y = y.swap_dims(1, 2).reshape([n, c, h, w]);
+        let y = ops::attention(qkv, self.heads, pass.precision());
         ops::add(x, self.out.forward(pass, y), self.gain)
     }
 }

@@ -4,7 +4,7 @@
 //! indices meet the numbers.
 
 use crate::ops::{self, Act, Padding};
-use crate::{Init, Mode, ParamSpec, Params};
+use crate::{Init, Mode, ParamSpec, Params, Precision};
 use scorefield_tensor::{DType, Streams, Tensor, TensorData, fill_survivors};
 use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
@@ -228,6 +228,11 @@ impl<'a> Pass<'a> {
             Mode::Train { noise } => Some(RefCell::new(noise.clone())),
         };
         Self { params, dropout }
+    }
+
+    /// What products are made of.
+    pub(crate) fn precision(&self) -> Precision {
+        self.params.precision()
     }
 
     /// Parameter `index` in its shape.

@@ -151,6 +151,11 @@ impl Params {
         Self { ready, ..self }
     }
 
+    /// What products with these parameters are made of.
+    pub(crate) fn precision(&self) -> Precision {
+        self.ready.as_ref().and_then(|ready| ready.first()).map_or_else(Precision::default, Ready::precision)
+    }
+
     /// What is kept of a parameter.
     pub(crate) fn ready(&self, index: usize) -> Option<Ready> {
         self.ready.as_ref().map(|ready| ready[index].clone())

@@ -4,6 +4,7 @@ use super::strip::{Plan, Target};
 use super::unit::{BLOCK, Block, Blocks, Square, Steps};
 use super::weights::Weights;
 use crate::conv::geometry::Shape;
+use crate::join::shift_into;
 use crate::micro::disjoint::Disjoint;
 use crate::parallel::{for_each_job, scratch_squares, threads, unset};
 use std::ops::Range;
@@ -71,11 +72,7 @@ fn multiply(
                     for &(from, to, len) in &target.runs {
                         // SAFETY: a job has its own outputs of its own channels.
                         let to = unsafe { out.slice(to + channel * points, len) };
-                        let sums = &sums[from..][..len];
-                        match (to.as_chunks_mut::<BLOCK>().0, sums.as_chunks::<BLOCK>().0) {
-                            ([to], [sums]) => (0..BLOCK).for_each(|l| to[l] = sums[l] + bias),
-                            _ => to.iter_mut().zip(sums).for_each(|(to, sum)| *to = sum + bias),
-                        }
+                        shift_into(&sums[from..][..len], bias, to);
                     }
                 }
             }

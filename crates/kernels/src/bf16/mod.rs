@@ -7,12 +7,14 @@
 //! Which of the two, or the plain body, does the work is the processor's; they add in different orders, so that bits differ between
 //! machines, and on one machine depend on nothing but a picture's own numbers.
 
+mod attention;
 mod conv;
 mod pack;
 mod strip;
 mod unit;
 mod weights;
 
+pub(crate) use attention::attention;
 pub(crate) use conv::forward;
 pub(crate) use unit::Square;
 pub(crate) use weights::Weights;
@@ -33,6 +35,13 @@ lanes! {
     pub(crate) fn pairs(low: &[f32], high: &[f32], to: &mut [u32]) {
         for ((to, &low), &high) in to.iter_mut().zip(low).zip(high) {
             *to = round(low) | round(high) << 16;
+        }
+    }
+
+    /// `to[i] = (x[2 i], x[2 i + 1])`.
+    pub(crate) fn neighbours(x: &[f32], to: &mut [u32]) {
+        for (to, x) in to.iter_mut().zip(x.as_chunks::<2>().0) {
+            *to = round(x[0]) | round(x[1]) << 16;
         }
     }
 
@@ -60,6 +69,8 @@ mod tests {
         let mut to = [0; 3];
         pairs(&low, &high, &mut to);
         assert_eq!(to, [0x4040_3f80, 0x3e80_c000, 0x8000_3f00]);
+        neighbours(&[1.0, 3.0, -2.0, 0.25], &mut to);
+        assert_eq!(to[..2], [0x4040_3f80, 0x3e80_c000]);
         singles(&low, &mut to);
         assert_eq!(to, [0x3f80, 0xc000, 0x3f00]);
     }

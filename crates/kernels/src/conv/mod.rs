@@ -99,6 +99,11 @@ impl Ready {
         Self(Arc::new(Kept { precision, ..Kept::default() }))
     }
 
+    /// What products are made of.
+    pub fn precision(&self) -> Precision {
+        self.0.precision
+    }
+
     /// The weights `[rows, channels, taps]` in bfloat16, if that is the precision.
     fn halves(&self, w: &[f32], [rows, channels, taps]: [usize; 3]) -> Option<Arc<bf16::Weights>> {
         (self.0.precision == Precision::Bf16).then(|| {

@@ -1,0 +1,134 @@
+//! Attention with operands in bfloat16: [`crate::attention()`] block by block of 32 queries.
+
+use super::round;
+use super::unit::{BLOCK, Block, Blocks, EDGE, Square, Steps, TERMS, Unit};
+use crate::attention::{Sizes, share_into, softmax_columns};
+use crate::micro::disjoint::Disjoint;
+use crate::parallel::{for_each_job, scratch, scratch_squares};
+
+/// Output columns of a block are the 32 of a panel.
+const _: () = assert!(BLOCK == crate::micro::PANEL);
+
+/// `[rows, len]` as the left operand of a product over the columns: squares `[32 rows][32 columns][2]`, zero outside.
+fn left(x: &[f32], rows: usize, len: usize, to: &mut [Square]) {
+    let steps = len.div_ceil(TERMS);
+    for (i, square) in to.iter_mut().enumerate() {
+        let (block, step, half) = (i / 2 / steps, i / 2 % steps, i % 2);
+        for (r, to) in square.0.iter_mut().enumerate() {
+            let row = block * BLOCK + half * EDGE + r;
+            let number = |c: usize| if row < rows && c < len { round(x[row * len + c]) } else { 0 };
+            let first = step * TERMS;
+            if row < rows && first + TERMS <= len {
+                super::neighbours(&x[row * len + first..][..TERMS], to);
+            } else {
+                to.iter_mut().enumerate().for_each(|(p, to)| *to = number(first + 2 * p) | number(first + 2 * p + 1) << 16);
+            }
+        }
+    }
+}
+
+/// Columns `first..` of `[rows, len]` as a right operand over the rows: squares `[32 rows][columns / 16]`, zero outside.
+fn right(x: &[f32], rows: usize, len: usize, first: usize, columns: usize, to: &mut [Square]) {
+    let width = columns.min(len - first);
+    for (i, square) in to.iter_mut().enumerate() {
+        let (step, at) = (i / (columns / EDGE), i % (columns / EDGE) * EDGE);
+        let real = width.saturating_sub(at).min(EDGE);
+        for (p, to) in square.0.iter_mut().enumerate() {
+            let row = step * TERMS + 2 * p;
+            let line = |row: usize| &x[row * len + first + at..][..real];
+            if real < EDGE || row >= rows {
+                to.fill(0);
+            }
+            match rows.saturating_sub(row) {
+                _ if real == 0 => {}
+                0 => {}
+                1 => super::singles(line(row), to),
+                _ => super::pairs(line(row), line(row + 1), to),
+            }
+        }
+    }
+}
+
+/// The keys `[d, len]` as a left operand over the channels, their squares turned: `[32 pixels][32 channels][2]`.
+fn turned(k: &[f32], d: usize, len: usize, to: &mut [Square]) {
+    let (steps, whole) = (d.div_ceil(TERMS), len.next_multiple_of(BLOCK));
+    let mut square = [Square([[0; EDGE]; EDGE])];
+    for first in (0..whole).step_by(EDGE) {
+        for step in 0..steps {
+            let rows = &k[step * TERMS * len..];
+            if first < len {
+                right(rows, d - step * TERMS, len, first, EDGE, &mut square);
+            } else {
+                square[0] = Square([[0; EDGE]; EDGE]);
+            }
+            let to = &mut to[(first / BLOCK * steps + step) * 2 + first % BLOCK / EDGE];
+            for (r, to) in to.0.iter_mut().enumerate() {
+                to.iter_mut().zip(&square[0].0).for_each(|(to, from)| *to = from[r]);
+            }
+        }
+    }
+}
+
+/// See [`crate::attention()`]: `x` is queries, keys and values, `o` and `l` the outputs and the logarithms of the sums.
+pub(crate) fn attention(s: &Sizes, x: &[f32], o: &mut [f32], l: &mut [f32]) {
+    let unit = Unit::detect();
+    let (o, l) = (Disjoint::new(o), Disjoint::new(l));
+    // A job is some blocks of queries of a head: keys and values are made ready for all of them.
+    let blocks = s.blocks();
+    let parts = (2 * crate::parallel::threads()).div_ceil(s.jobs).min(blocks);
+    let (by_channel, by_key) = (s.d.div_ceil(TERMS), s.len.div_ceil(TERMS));
+    let (keys, contents) = (2 * by_key * by_channel, 2 * s.d.div_ceil(BLOCK) * by_key);
+    for_each_job(s.jobs * parts, s.jobs * s.head() * s.len < 1 << 14, |job| {
+        let (job, part) = (job / parts, job % parts);
+        let [q, k, v] = s.parts(job).map(|at| &x[at..at + s.head()]);
+        scratch_squares(keys + contents + 2 * by_channel + 2 * by_key, |room| {
+            let (keys, room) = room.split_at_mut(keys);
+            let (contents, room) = room.split_at_mut(contents);
+            let (queries, weights) = room.split_at_mut(2 * by_channel);
+            turned(k, s.d, s.len, keys);
+            left(v, s.d, s.len, contents);
+            scratch(by_key * BLOCK * BLOCK, |scores| {
+                unit.blocks(|unit| {
+                    for block in part * blocks / parts..(part + 1) * blocks / parts {
+                        let first = block * BLOCK;
+                        right(q, s.d, s.len, first, BLOCK, queries);
+                        one_block(&unit, s, job, first, [keys, contents, queries], weights, scores, &o, &l);
+                    }
+                });
+            });
+        });
+    });
+}
+
+fn one_block(
+    unit: &Blocks,
+    s: &Sizes,
+    job: usize,
+    first: usize,
+    [keys, contents, queries]: [&[Square]; 3],
+    weights: &mut [Square],
+    scores: &mut [f32],
+    o: &Disjoint<'_>,
+    l: &Disjoint<'_>,
+) {
+    let (by_channel, by_key) = (s.d.div_ceil(TERMS), s.len.div_ceil(TERMS));
+    let [over_channels, over_keys] = [by_channel, by_key].map(|steps| Steps::new((0..steps).map(|step| 2 * step).collect()));
+    let (width, mut c) = (BLOCK.min(s.len - first), Block::ZERO);
+    for (keys, scores) in keys.chunks_exact(2 * by_channel).zip(scores.chunks_exact_mut(BLOCK * BLOCK)) {
+        unit.product(&over_channels, 0..by_channel, keys, queries, (0, true), &mut c);
+        scores.copy_from_slice(c.0.as_flattened());
+    }
+    let (mut logs, mut shares) = ([0.0; BLOCK], [0.0; BLOCK]);
+    softmax_columns(&mut scores[..s.len * BLOCK], s.scale(), &mut logs, &mut shares);
+    right(&scores[..s.len * BLOCK], s.len, BLOCK, 0, BLOCK, weights);
+    for (block, contents) in contents.chunks_exact(2 * by_key).enumerate() {
+        unit.product(&over_keys, 0..by_key, contents, weights, (0, true), &mut c);
+        for (channel, sums) in (block * BLOCK..s.d).zip(&c.0) {
+            // SAFETY: a block has its own columns of its own head.
+            let to = unsafe { o.slice(job * s.head() + channel * s.len + first, width) };
+            share_into(sums, &shares, to);
+        }
+    }
+    // SAFETY: as above.
+    unsafe { l.slice(job * s.len + first, width) }.copy_from_slice(&logs[..width]);
+}
