@@ -7,7 +7,7 @@
 
 use burn::tensor::{Distribution, activation};
 use scorefield_kernels::optim::{AdamW, adamw_step, sum_squares};
-use scorefield_kernels::{Act, Resample, attention, group_norm, linear, resample, silu};
+use scorefield_kernels::{Act, Precision, Resample, attention, group_norm, linear, resample, silu};
 use scorefield_tensor::{Device, Tensor};
 use std::time::Instant;
 
@@ -67,16 +67,17 @@ fn main() {
             activation::silu(y).flatten(0, 3)
         },
     );
-    for (b, len, d) in [(16, 256, 256), (64, 256, 64), (1, 256, 256)] {
-        let shape = [b, len, d];
-        let s: &[usize] = &[b, len, d];
+    for (n, side, d) in [(16, 16, 256), (64, 16, 64), (1, 16, 256)] {
+        let shape = [n, 3 * d, side, side];
+        let s: &[usize] = &shape;
         compare(
-            &format!("attention {b} x {len} x {d}"),
-            &[s, s, s],
-            |t| attention(t[0].clone().reshape(shape), t[1].clone().reshape(shape), t[2].clone().reshape(shape)).flatten(0, 2),
+            &format!("attention {n} x {side} x {side} x {d}"),
+            &[s],
+            |t| attention(t[0].clone().reshape(shape), 1, Precision::Single).flatten(0, 3),
             |t| {
-                let [q, k, v] = [0, 1, 2].map(|i| t[i].clone().reshape(shape));
-                activation::softmax(q.matmul(k.swap_dims(1, 2)) / (d as f64).sqrt(), 2).matmul(v).flatten(0, 2)
+                let [q, k, v] = [0, 1, 2].map(|i| t[0].clone().reshape([n, 3 * d, side * side]).narrow(1, i * d, d));
+                let p = activation::softmax(q.swap_dims(1, 2).matmul(k) / (d as f64).sqrt(), 2);
+                v.matmul(p.swap_dims(1, 2)).flatten(0, 2)
             },
         );
     }

@@ -82,12 +82,6 @@ lanes! {
         gather(x, |_, x| (x - centre) * (x - centre))
     }
 
-    /// `sum x y`.
-    pub(crate) fn dot(x: &[f32], y: &[f32]) -> f64 {
-        let y = &y[..x.len()];
-        gather(x, |i, x| x * y[i])
-    }
-
     /// `sum (x - centre) y`.
     pub(crate) fn dot_from(x: &[f32], centre: f32, y: &[f32]) -> f64 {
         let y = &y[..x.len()];
@@ -106,25 +100,6 @@ lanes! {
         for ((dx, &x), &dy) in dx.iter_mut().zip(x).zip(dy) {
             *dx = dy * silu_slope(x);
         }
-    }
-
-    /// `x <- e^(scale x - shift)`.
-    pub(crate) fn exp_in_place(x: &mut [f32], scale: f32, shift: f32) {
-        for x in x {
-            *x = exp(*x * scale - shift);
-        }
-    }
-
-    /// The largest number; negative infinity if there is none.
-    pub(crate) fn max(x: &[f32]) -> f32 {
-        let mut lanes = [f32::NEG_INFINITY; LANES];
-        let whole = x.len() / LANES * LANES;
-        for vector in x[..whole].chunks_exact(LANES) {
-            for (lane, &x) in lanes.iter_mut().zip(vector) {
-                *lane = if x > *lane { x } else { *lane };
-            }
-        }
-        lanes.iter().chain(&x[whole..]).copied().fold(f32::NEG_INFINITY, f32::max)
     }
 }
 
@@ -148,13 +123,12 @@ mod tests {
     #[test]
     fn sums_do_not_depend_on_the_vector_width() {
         let (x, y) = (crate::testing::numbers(5003, 1), crate::testing::numbers(5003, 2));
-        let want: f64 = x.iter().zip(&y).map(|(x, y)| f64::from(x * y)).sum();
-        assert!((dot(&x, &y) - want).abs() < 1e-4);
-        assert_eq!(dot(&x, &y), gather(&x, |i, x| x * y[i]));
+        let want: f64 = x.iter().zip(&y).map(|(x, y)| f64::from((x - 0.5) * y)).sum();
+        assert!((dot_from(&x, 0.5, &y) - want).abs() < 1e-4);
+        assert_eq!(dot_from(&x, 0.5, &y), gather(&x, |i, x| (x - 0.5) * y[i]));
         assert_eq!(sum(&x), gather(&x, |_, x| x));
         let mut z = vec![0.0; x.len()];
         silu_into(&x, &mut z);
         assert!(x.iter().zip(&z).all(|(&x, &z)| z == x * sigmoid(x)));
-        assert_eq!(max(&x), x.iter().copied().fold(f32::MIN, f32::max));
     }
 }

@@ -31,7 +31,10 @@ use scorefield_tensor::Tensor;
 #[track_caller]
 pub fn attention(qkv: Tensor<4>, heads: usize, precision: Precision) -> Tensor<4> {
     let [_, channels, ..] = qkv.dims();
-    assert!(heads > 0 && channels.is_multiple_of(3 * heads), "{channels} channels are not queries, keys and values of {heads} heads");
+    assert!(
+        heads > 0 && channels.is_multiple_of(3 * heads),
+        "{channels} channels are not queries, keys and values of {heads} heads"
+    );
     if !fast(&qkv) {
         return portable(qkv, heads);
     }
@@ -147,7 +150,15 @@ pub(crate) fn columns(from: &[f32], len: usize, first: usize, width: usize, to: 
 }
 
 /// `c[i, 32] (+)= sum_k a[i rs + k cs] b[k, 32]` for `m` rows.
-pub(crate) fn times_columns(isa: Isa, m: usize, kc: usize, (a, rs, cs): (&[f32], usize, usize), b: &[f32], c: &mut [f32], add: bool) {
+pub(crate) fn times_columns(
+    isa: Isa,
+    m: usize,
+    kc: usize,
+    (a, rs, cs): (&[f32], usize, usize),
+    b: &[f32],
+    c: &mut [f32],
+    add: bool,
+) {
     for first in (0..kc).step_by(BLOCK) {
         let part = (kc - first).min(BLOCK);
         for i in (0..m).step_by(ROWS) {

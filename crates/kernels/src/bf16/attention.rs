@@ -1,7 +1,7 @@
 //! Attention with operands in bfloat16: [`crate::attention()`] block by block of 32 queries.
 
-use super::round;
 use super::unit::{BLOCK, Block, Blocks, EDGE, Square, Steps, TERMS, Unit};
+use super::{pack, round};
 use crate::attention::{Sizes, share_into, softmax_columns};
 use crate::micro::disjoint::Disjoint;
 use crate::parallel::{for_each_job, scratch, scratch_squares};
@@ -27,37 +27,15 @@ fn left(x: &[f32], rows: usize, len: usize, to: &mut [Square]) {
     }
 }
 
-/// Columns `first..` of `[rows, len]` as a right operand over the rows: squares `[32 rows][columns / 16]`, zero outside.
-fn right(x: &[f32], rows: usize, len: usize, first: usize, columns: usize, to: &mut [Square]) {
-    let width = columns.min(len - first);
-    for (i, square) in to.iter_mut().enumerate() {
-        let (step, at) = (i / (columns / EDGE), i % (columns / EDGE) * EDGE);
-        let real = width.saturating_sub(at).min(EDGE);
-        for (p, to) in square.0.iter_mut().enumerate() {
-            let row = step * TERMS + 2 * p;
-            let line = |row: usize| &x[row * len + first + at..][..real];
-            if real < EDGE || row >= rows {
-                to.fill(0);
-            }
-            match rows.saturating_sub(row) {
-                _ if real == 0 => {}
-                0 => {}
-                1 => super::singles(line(row), to),
-                _ => super::pairs(line(row), line(row + 1), to),
-            }
-        }
-    }
-}
-
 /// The keys `[d, len]` as a left operand over the channels, their squares turned: `[32 pixels][32 channels][2]`.
-fn turned(k: &[f32], d: usize, len: usize, to: &mut [Square]) {
+fn turned(unit: Unit, k: &[f32], d: usize, len: usize, to: &mut [Square]) {
     let (steps, whole) = (d.div_ceil(TERMS), len.next_multiple_of(BLOCK));
     let mut square = [Square([[0; EDGE]; EDGE])];
     for first in (0..whole).step_by(EDGE) {
         for step in 0..steps {
-            let rows = &k[step * TERMS * len..];
             if first < len {
-                right(rows, d - step * TERMS, len, first, EDGE, &mut square);
+                let rows = (d - step * TERMS).min(TERMS);
+                pack::columns(unit, &k[step * TERMS * len..], rows, len, first, EDGE.min(len - first), 1, &mut square);
             } else {
                 square[0] = Square([[0; EDGE]; EDGE]);
             }
@@ -85,14 +63,18 @@ pub(crate) fn attention(s: &Sizes, x: &[f32], o: &mut [f32], l: &mut [f32]) {
             let (keys, room) = room.split_at_mut(keys);
             let (contents, room) = room.split_at_mut(contents);
             let (queries, weights) = room.split_at_mut(2 * by_channel);
-            turned(k, s.d, s.len, keys);
+            turned(unit, k, s.d, s.len, keys);
             left(v, s.d, s.len, contents);
             scratch(by_key * BLOCK * BLOCK, |scores| {
-                unit.blocks(|unit| {
+                unit.blocks(|products| {
                     for block in part * blocks / parts..(part + 1) * blocks / parts {
                         let first = block * BLOCK;
-                        right(q, s.d, s.len, first, BLOCK, queries);
-                        one_block(&unit, s, job, first, [keys, contents, queries], weights, scores, &o, &l);
+                        let width = BLOCK.min(s.len - first);
+                        if width <= EDGE {
+                            queries.fill(Square([[0; EDGE]; EDGE]));
+                        }
+                        pack::columns(unit, q, s.d, s.len, first, width, 2, queries);
+                        one_block(unit, &products, s, job, first, [keys, contents, queries], weights, scores, &o, &l);
                     }
                 });
             });
@@ -101,7 +83,8 @@ pub(crate) fn attention(s: &Sizes, x: &[f32], o: &mut [f32], l: &mut [f32]) {
 }
 
 fn one_block(
-    unit: &Blocks,
+    unit: Unit,
+    products: &Blocks,
     s: &Sizes,
     job: usize,
     first: usize,
@@ -115,14 +98,14 @@ fn one_block(
     let [over_channels, over_keys] = [by_channel, by_key].map(|steps| Steps::new((0..steps).map(|step| 2 * step).collect()));
     let (width, mut c) = (BLOCK.min(s.len - first), Block::ZERO);
     for (keys, scores) in keys.chunks_exact(2 * by_channel).zip(scores.chunks_exact_mut(BLOCK * BLOCK)) {
-        unit.product(&over_channels, 0..by_channel, keys, queries, (0, true), &mut c);
+        products.product(&over_channels, 0..by_channel, keys, queries, (0, true), &mut c);
         scores.copy_from_slice(c.0.as_flattened());
     }
     let (mut logs, mut shares) = ([0.0; BLOCK], [0.0; BLOCK]);
     softmax_columns(&mut scores[..s.len * BLOCK], s.scale(), &mut logs, &mut shares);
-    right(&scores[..s.len * BLOCK], s.len, BLOCK, 0, BLOCK, weights);
+    pack::columns(unit, &scores[..s.len * BLOCK], s.len, BLOCK, 0, BLOCK, 2, weights);
     for (block, contents) in contents.chunks_exact(2 * by_key).enumerate() {
-        unit.product(&over_keys, 0..by_key, contents, weights, (0, true), &mut c);
+        products.product(&over_keys, 0..by_key, contents, weights, (0, true), &mut c);
         for (channel, sums) in (block * BLOCK..s.d).zip(&c.0) {
             // SAFETY: a block has its own columns of its own head.
             let to = unsafe { o.slice(job * s.head() + channel * s.len + first, width) };

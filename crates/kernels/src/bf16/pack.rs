@@ -1,8 +1,7 @@
 //! The operands of 3 x 3 convolutions, written a vector at a time.
 
-#[cfg(target_arch = "x86_64")]
-use super::unit::{EDGE, TERMS};
-use super::unit::{Square, Unit};
+use super::unit::{EDGE, Square, TERMS, Unit};
+use super::{pairs, singles};
 
 /// Lines of a picture `[channels, height, width]`, padded by one pixel.
 pub(crate) struct Lines {
@@ -16,6 +15,43 @@ pub(crate) struct Lines {
     pub(crate) squares: usize,
     pub(crate) apart: usize,
     pub(crate) channels: usize,
+}
+
+/// Columns `first..first + width` of `[rows, len]` as an operand whose sum goes over the rows: `apart` squares for each 32 rows, of which
+/// the first hold the columns. Rows and columns that are not there are zero.
+pub(crate) fn columns(
+    unit: Unit,
+    x: &[f32],
+    rows: usize,
+    len: usize,
+    first: usize,
+    width: usize,
+    apart: usize,
+    to: &mut [Square],
+) {
+    assert!(first + width <= len && x.len() >= rows * len && width.div_ceil(EDGE) <= apart);
+    assert!(to.len() >= (rows.div_ceil(TERMS) - 1) * apart + width.div_ceil(EDGE));
+    #[cfg(target_arch = "x86_64")]
+    if unit != Unit::Plain {
+        // SAFETY: units other than the plain one have AVX512-BF16; columns and squares were checked.
+        return unsafe { x86::columns(x, rows, len, first, width, apart, to) };
+    }
+    let _ = unit;
+    for (step, to) in to.chunks_mut(apart).take(rows.div_ceil(TERMS)).enumerate() {
+        for (at, square) in to.iter_mut().enumerate().take(width.div_ceil(EDGE)) {
+            let real = (width - at * EDGE).min(EDGE);
+            for (p, to) in square.0.iter_mut().enumerate() {
+                let row = step * TERMS + 2 * p;
+                let line = |row: usize| &x[row * len + first + at * EDGE..][..real];
+                to.fill(0);
+                match rows.saturating_sub(row) {
+                    0 => {}
+                    1 => singles(line(row), to),
+                    _ => pairs(line(row), line(row + 1), to),
+                }
+            }
+        }
+    }
 }
 
 /// Each line thrice, shifted to the right by one, not at all, and to the left by one, in whole squares. False, and nothing written, where
@@ -100,6 +136,40 @@ mod x86 {
     unsafe fn load(low: *const f32, high: *const f32, masks: [u16; 2], order: __m512i) -> __m512i {
         // SAFETY: the caller's.
         unsafe { pair(_mm512_maskz_loadu_ps(masks[0], low), _mm512_maskz_loadu_ps(masks[1], high), order) }
+    }
+
+    /// # Safety
+    /// See [`super::columns`].
+    #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+    pub(super) unsafe fn columns(
+        x: &[f32],
+        rows: usize,
+        len: usize,
+        first: usize,
+        width: usize,
+        apart: usize,
+        to: &mut [Square],
+    ) {
+        // SAFETY: 32 words of two bytes.
+        let order = unsafe { _mm512_loadu_si512(ORDER.as_ptr().cast()) };
+        let squares = width.div_ceil(EDGE);
+        let last = ((1u32 << (width - (squares - 1) * EDGE)) - 1) as u16;
+        for p in 0..rows.div_ceil(TERMS) * EDGE {
+            let (step, within) = (p / EDGE, p % EDGE);
+            let exist = [2 * p, 2 * p + 1].map(|row| if row < rows { u16::MAX } else { 0 });
+            let second = if 2 * p + 1 < rows { len } else { 0 };
+            let from = x.as_ptr().wrapping_add(2 * p * len + first);
+            for at in 0..squares {
+                let masks = if at + 1 == squares { [exist[0] & last, exist[1] & last] } else { exist };
+                let from = from.wrapping_add(at * EDGE);
+                // SAFETY: the masks keep the loads in their rows; a row of a square, of those that the caller counted.
+                unsafe {
+                    let words = load(from, from.wrapping_add(second), masks, order);
+                    let to = to.get_unchecked_mut(step * apart + at).0.get_unchecked_mut(within);
+                    _mm512_store_si512(to.as_mut_ptr().cast(), words);
+                }
+            }
+        }
     }
 
     /// # Safety

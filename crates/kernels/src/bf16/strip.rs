@@ -156,30 +156,10 @@ impl Plan {
             return;
         }
         if s.kernel == [1, 1] && s.stride == 1 && s.pad == Padding::NONE && s.size[1] == self.pitch {
-            return self.read_points(picture, first as usize, outputs, to);
+            let (plane, first, count) = (s.size[0] * s.size[1], first as usize * s.size[1], outputs * s.size[1]);
+            return pack::columns(unit, picture, s.c, plane, first, count, self.apart, to);
         }
         self.read_any(picture, first, outputs, to);
-    }
-
-    /// Pixels as they are, of a 1 x 1 kernel.
-    fn read_points(&self, picture: &[f32], first: usize, outputs: usize, to: &mut [Square]) {
-        let (c, width) = (self.shape.c, self.shape.size[1]);
-        let count = outputs * width;
-        let line = |c: usize| &picture[c * self.shape.size[0] * width + first * width..][..count];
-        for (chunk, squares) in to.chunks_mut(self.apart).enumerate() {
-            for within in 0..EDGE {
-                let p = chunk * EDGE + within;
-                for (i, square) in squares.iter_mut().enumerate().take(count.div_ceil(EDGE)) {
-                    let (from, end) = (i * EDGE, count.min((i + 1) * EDGE));
-                    let to = &mut square.0[within][..end - from];
-                    match c.saturating_sub(2 * p) {
-                        0 => to.fill(0),
-                        1 => singles(&line(2 * p)[from..end], to),
-                        _ => pairs(&line(2 * p)[from..end], &line(2 * p + 1)[from..end], to),
-                    }
-                }
-            }
-        }
     }
 
     /// Any kernel, stride and padding.

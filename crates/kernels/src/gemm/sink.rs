@@ -25,20 +25,15 @@ pub(crate) unsafe trait Sink: Sync {
     );
 }
 
-/// A row-major matrix `[m, n]`, with a bias for each column; or added to what is there.
+/// A row-major matrix `[m, n]`, with a bias for each column.
 pub(crate) struct Matrix<'b> {
     n: usize,
     bias: Option<&'b [f32]>,
-    add: bool,
 }
 
 impl<'b> Matrix<'b> {
     pub(crate) fn new(n: usize, bias: Option<&'b [f32]>) -> Self {
-        Self { n, bias, add: false }
-    }
-
-    pub(crate) fn adding(n: usize) -> Self {
-        Self { n, bias: None, add: true }
+        Self { n, bias }
     }
 }
 
@@ -61,12 +56,7 @@ unsafe impl Sink for Matrix<'_> {
         place: impl Fn(usize, usize) -> &'a mut [f32],
     ) {
         for i in 0..rows {
-            let (to, from) = (place((i0 + i) * self.n + j0, cols), &c[i * wide..i * wide + cols]);
-            if self.add {
-                to.iter_mut().zip(from).for_each(|(to, from)| *to += from);
-            } else {
-                to.copy_from_slice(from);
-            }
+            place((i0 + i) * self.n + j0, cols).copy_from_slice(&c[i * wide..i * wide + cols]);
         }
     }
 }
