@@ -2,7 +2,8 @@
 
 use crate::bf16::Square;
 use rayon::prelude::*;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::time::{Duration, Instant};
 
 /// Threads of the pool that the caller runs in.
 pub(crate) fn threads() -> usize {
@@ -14,6 +15,7 @@ pub(crate) fn for_each_job(jobs: usize, serial: bool, job: impl Fn(usize) + Sync
     if serial || jobs <= 1 || threads() == 1 {
         (0..jobs).for_each(job);
     } else {
+        watch();
         (0..jobs).into_par_iter().with_max_len(1).for_each(job);
     }
 }
@@ -26,6 +28,7 @@ pub(crate) fn for_each_chunk(data: &mut [f32], size: usize, work: impl Fn(usize,
     if data.len() <= size || data.len() < SMALL || threads() == 1 {
         data.chunks_mut(size).enumerate().for_each(|(i, chunk)| work(i, chunk));
     } else {
+        watch();
         data.par_chunks_mut(size).enumerate().for_each(|(i, chunk)| work(i, chunk));
     }
 }
@@ -41,6 +44,7 @@ pub(crate) fn for_each_pair<T: Send>(
     if data.len() <= size || data.len() < SMALL || threads() == 1 {
         data.chunks_mut(size).zip(things.chunks_mut(part)).enumerate().for_each(|(i, (a, b))| work(i, a, b));
     } else {
+        watch();
         data.par_chunks_mut(size).zip(things.par_chunks_mut(part)).enumerate().for_each(|(i, (a, b))| work(i, a, b));
     }
 }
@@ -50,6 +54,7 @@ pub(crate) fn map_jobs<T: Send>(jobs: usize, serial: bool, job: impl Fn(usize) -
     if serial || jobs <= 1 || threads() == 1 {
         (0..jobs).map(job).collect()
     } else {
+        watch();
         (0..jobs).into_par_iter().with_max_len(1).map(job).collect()
     }
 }
@@ -68,6 +73,43 @@ pub(crate) fn unset(len: usize) -> Vec<f32> {
         room.fill(f32::NAN);
     }
     room
+}
+
+thread_local! {
+    /// When this thread last asked the others to watch.
+    static ASKED: Cell<Option<Instant>> = const { Cell::new(None) };
+    /// Whether this thread watches.
+    static WATCHING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// How long a thread watches without finding work, and how often it is asked to.
+const WATCH: Duration = Duration::from_micros(2000);
+const ASK: Duration = Duration::from_micros(500);
+/// Threads above which nobody watches: they would be in each other's way.
+const WATCHERS: usize = 8;
+
+/// Keeps the other threads of the pool from falling asleep between the operations of a step, which often take less time than to wake one:
+/// for a moment they look for work without pause.
+fn watch() {
+    let now = Instant::now();
+    if threads() > WATCHERS || WATCHING.get() || ASKED.get().is_some_and(|asked| now - asked < ASK) {
+        return;
+    }
+    ASKED.set(Some(now));
+    let own = rayon::current_thread_index();
+    rayon::spawn_broadcast(move |context| {
+        if Some(context.index()) == own || WATCHING.replace(true) {
+            return;
+        }
+        let mut found = Instant::now();
+        while found.elapsed() < WATCH {
+            match rayon::yield_now() {
+                Some(rayon::Yield::Executed) => found = Instant::now(),
+                _ => (0..64).for_each(|_| std::hint::spin_loop()),
+            }
+        }
+        WATCHING.set(false);
+    });
 }
 
 thread_local! {
