@@ -29,7 +29,12 @@ pub(crate) trait KernelOps: Backend {
         ready: Option<Ready>,
     ) -> FloatTensor<Self>;
     fn linear(x: FloatTensor<Self>, w: FloatTensor<Self>) -> FloatTensor<Self>;
-    fn linear_bias(x: FloatTensor<Self>, w: FloatTensor<Self>, bias: FloatTensor<Self>) -> FloatTensor<Self>;
+    fn linear_bias(
+        x: FloatTensor<Self>,
+        w: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        ready: Option<Ready>,
+    ) -> FloatTensor<Self>;
     fn silu(x: FloatTensor<Self>) -> FloatTensor<Self>;
     fn group_norm(x: FloatTensor<Self>, gamma: FloatTensor<Self>, beta: FloatTensor<Self>, norm: Norm) -> FloatTensor<Self>;
     fn group_norm_modulated(
@@ -46,6 +51,10 @@ pub(crate) trait KernelOps: Backend {
     fn concat(x: FloatTensor<Self>, h: FloatTensor<Self>) -> FloatTensor<Self>;
     fn resample(x: FloatTensor<Self>, how: Resample) -> FloatTensor<Self>;
     fn fir(x: FloatTensor<Self>, pad: usize) -> FloatTensor<Self>;
+}
+
+fn precision_of(ready: Option<&Ready>) -> Precision {
+    ready.map_or_else(Precision::default, Ready::precision)
 }
 
 impl KernelOps for Flex {
@@ -65,11 +74,16 @@ impl KernelOps for Flex {
     }
 
     fn linear(x: FloatTensor<Self>, w: FloatTensor<Self>) -> FloatTensor<Self> {
-        linear::host_forward(&x, &w, None)
+        linear::host_forward(&x, &w, None, None)
     }
 
-    fn linear_bias(x: FloatTensor<Self>, w: FloatTensor<Self>, bias: FloatTensor<Self>) -> FloatTensor<Self> {
-        linear::host_forward(&x, &w, Some(&bias))
+    fn linear_bias(
+        x: FloatTensor<Self>,
+        w: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        ready: Option<Ready>,
+    ) -> FloatTensor<Self> {
+        linear::host_forward(&x, &w, Some(&bias), ready.as_ref())
     }
 
     fn silu(x: FloatTensor<Self>) -> FloatTensor<Self> {
@@ -121,7 +135,7 @@ impl<C: CheckpointStrategy> KernelOps for Autodiff<Flex, C> {
         record::<C, _, _, 2>(
             [x, w],
             |[x, w]| (conv::host_forward(x, w, None, stride, pad, None), ()),
-            |[x, w], (), _, need| ConvPullback::new(x, w, stride, pad, need[0], need[1]),
+            |[x, w], (), _, need| ConvPullback::new(x, w, stride, pad, need, Precision::Single),
         )
     }
 
@@ -136,23 +150,28 @@ impl<C: CheckpointStrategy> KernelOps for Autodiff<Flex, C> {
         record::<C, _, _, 3>(
             [x, w, bias],
             |[x, w, bias]| (conv::host_forward(x, w, Some(bias), stride, pad, ready.as_ref()), ()),
-            |[x, w, _], (), _, need| ConvPullback::new(x, w, stride, pad, need[0], need[1]),
+            |[x, w, _], (), _, need| ConvPullback::new(x, w, stride, pad, [need[0], need[1]], precision_of(ready.as_ref())),
         )
     }
 
     fn linear(x: FloatTensor<Self>, w: FloatTensor<Self>) -> FloatTensor<Self> {
         record::<C, _, _, 2>(
             [x, w],
-            |[x, w]| (linear::host_forward(x, w, None), ()),
-            |[x, w], (), _, need| LinearPullback::new(x, w, need[0], need[1]),
+            |[x, w]| (linear::host_forward(x, w, None, None), ()),
+            |[x, w], (), _, need| LinearPullback::new(x, w, need, Precision::Single),
         )
     }
 
-    fn linear_bias(x: FloatTensor<Self>, w: FloatTensor<Self>, bias: FloatTensor<Self>) -> FloatTensor<Self> {
+    fn linear_bias(
+        x: FloatTensor<Self>,
+        w: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        ready: Option<Ready>,
+    ) -> FloatTensor<Self> {
         record::<C, _, _, 3>(
             [x, w, bias],
-            |[x, w, bias]| (linear::host_forward(x, w, Some(bias)), ()),
-            |[x, w, _], (), _, need| LinearPullback::new(x, w, need[0], need[1]),
+            |[x, w, bias]| (linear::host_forward(x, w, Some(bias), ready.as_ref()), ()),
+            |[x, w, _], (), _, need| LinearPullback::new(x, w, [need[0], need[1]], precision_of(ready.as_ref())),
         )
     }
 

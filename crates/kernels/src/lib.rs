@@ -35,6 +35,6 @@ pub use attention::attention;
 pub use conv::{Padding, Precision, Ready, conv2d, conv2d_ready};
 pub use group_norm::{Act, group_norm};
 pub use join::{add, add_channels, concat};
-pub use linear::linear;
+pub use linear::{linear, linear_ready};
 pub use resample::{Resample, fir, resample};
 pub use silu::silu;

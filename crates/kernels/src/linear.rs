@@ -1,5 +1,7 @@
 //! The affine map of rows, `y = x W^T + b`.
 
+use crate::bf16;
+use crate::conv::{Precision, Ready};
 use crate::extension::KernelOps;
 use crate::gemm::{BLOCK, Columns, Left, Matrix, Packed, Rows, Transposed, blocks, product};
 use crate::host::{Host, contiguous, dims, fast, host, values};
@@ -17,6 +19,15 @@ const FEW_ROWS: usize = 32;
 /// When the widths of `x` and `w`, or the length of the bias, disagree.
 #[track_caller]
 pub fn linear(x: Tensor<2>, w: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<2> {
+    linear_ready(x, w, bias, None)
+}
+
+/// [`linear`] with weights that are the same at every call with one `ready`, in the precision that it says if there is a bias.
+///
+/// # Panics
+/// As [`linear`]. That the weights are the same is not checked.
+#[track_caller]
+pub fn linear_ready(x: Tensor<2>, w: Tensor<2>, bias: Option<Tensor<1>>, ready: Option<Ready>) -> Tensor<2> {
     let ([_, i], [o, iw]) = (x.dims(), w.dims());
     assert_eq!(i, iw, "rows of {i} numbers meet weights for {iw}");
     if let Some(b) = &bias {
@@ -27,7 +38,7 @@ pub fn linear(x: Tensor<2>, w: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<2> 
     }
     let (x, w) = (x.into_dispatch(), w.into_dispatch());
     Tensor::from_dispatch(match bias {
-        Some(b) => <Dispatch as KernelOps>::linear_bias(x, w, b.into_dispatch()),
+        Some(b) => <Dispatch as KernelOps>::linear_bias(x, w, b.into_dispatch(), ready),
         None => <Dispatch as KernelOps>::linear(x, w),
     })
 }
@@ -42,10 +53,13 @@ pub(crate) fn portable(x: Tensor<2>, w: Tensor<2>, bias: Option<Tensor<1>>) -> T
 }
 
 /// The forward pass on Flex.
-pub(crate) fn host_forward(x: &Host, w: &Host, bias: Option<&Host>) -> Host {
+pub(crate) fn host_forward(x: &Host, w: &Host, bias: Option<&Host>, ready: Option<&Ready>) -> Host {
     let ([n, i], [o, _]) = (dims(x), dims(w));
     let (x, w, bias) = (contiguous(x), contiguous(w), bias.map(contiguous));
     let (x, w, bias) = (values(&x), values(&w), bias.as_ref().map(values));
+    if let Some(columns) = ready.and_then(|r| r.columns(w, [o, i])) {
+        return host(bf16::linear(x, &columns, bias), [n, o]);
+    }
     let blocks = blocks(i, BLOCK);
     let mut y = unset(n * o);
     // Both ways sum over the inputs in the same order: the bits do not depend on the choice.
@@ -65,11 +79,12 @@ pub(crate) fn host_forward(x: &Host, w: &Host, bias: Option<&Host>) -> Host {
 pub(crate) struct LinearPullback {
     x: Option<Host>,
     w: Option<Host>,
+    precision: Precision,
 }
 
 impl LinearPullback {
-    pub(crate) fn new(x: Host, w: Host, need_x: bool, need_w: bool) -> Self {
-        Self { x: need_w.then(|| contiguous(&x)), w: need_x.then(|| contiguous(&w)) }
+    pub(crate) fn new(x: Host, w: Host, need: [bool; 2], precision: Precision) -> Self {
+        Self { x: need[1].then(|| contiguous(&x)), w: need[0].then(|| contiguous(&w)), precision }
     }
 
     fn gradients(self, dy: Host, need_bias: bool) -> [Option<Host>; 3] {
@@ -78,6 +93,9 @@ impl LinearPullback {
         let dy = values(&dy);
         let dx = self.w.map(|w| {
             let [_, i] = dims(&w);
+            if self.precision == Precision::Bf16 {
+                return host(bf16::linear_input_gradient(dy, values(&w), o, i), [n, i]);
+            }
             let (w, blocks) = (values(&w), blocks(o, BLOCK));
             let mut dx = unset(n * i);
             product(n, i, &blocks, &Left::rows(dy, o, &blocks), &Rows::new(w, i, &blocks), &Matrix::new(i, None), &mut dx);
@@ -85,6 +103,9 @@ impl LinearPullback {
         });
         let dw = self.x.map(|x| {
             let [_, i] = dims(&x);
+            if self.precision == Precision::Bf16 {
+                return host(bf16::linear_weight_gradient(dy, values(&x), o, i), [o, i]);
+            }
             let (x, blocks) = (values(&x), blocks(n, BLOCK));
             let mut dw = unset(o * i);
             product(o, i, &blocks, &Left::transposed(dy, o, &blocks), &Rows::new(x, i, &blocks), &Matrix::new(i, None), &mut dw);

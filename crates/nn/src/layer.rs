@@ -177,6 +177,12 @@ impl Linear {
         ops::linear(x, w, self.bias.map(|b| pass.tensor(b, [self.outputs])))
     }
 
+    /// [`Linear::forward`] in the precision of the parameters: for layers between hidden ones, where most of the arithmetic is.
+    pub(crate) fn forward_ready(&self, pass: &Pass<'_>, x: Tensor<2>) -> Tensor<2> {
+        let w = pass.tensor(self.weight, [self.outputs, self.inputs]);
+        ops::linear_ready(x, w, self.bias.map(|b| pass.tensor(b, [self.outputs])), pass.params.ready(self.weight))
+    }
+
     /// `dx W^T`: what the map does to a direction.
     pub(crate) fn tangent(&self, pass: &Pass<'_>, dx: Tensor<2>) -> Tensor<2> {
         ops::linear(dx, pass.tensor(self.weight, [self.outputs, self.inputs]), None)

@@ -184,13 +184,14 @@ impl Network for Mlp {
         let e = self.embedding.forward(&pass, input);
         let mut h = self.first.forward(&pass, x);
         for block in &self.blocks {
-            let told = block.embed.forward(&pass, e.clone());
+            let told = block.embed.forward_ready(&pass, e.clone());
             h = match &block.linear1 {
                 Some(linear1) => {
-                    let inner = ops::silu(block.linear0.forward(&pass, ops::silu(h.clone())) + told);
-                    h + linear1.forward(&pass, pass.dropout(inner, self.config.dropout))
+                    let entered = block.linear0.forward_ready(&pass, ops::silu(h.clone()));
+                    let inner = ops::silu(ops::add_rows(entered, told));
+                    ops::add_rows(h, linear1.forward_ready(&pass, pass.dropout(inner, self.config.dropout)))
                 }
-                None => ops::silu(block.linear0.forward(&pass, h) + told),
+                None => ops::silu(ops::add_rows(block.linear0.forward_ready(&pass, h), told)),
             };
         }
         self.last.forward(&pass, if self.config.residual { ops::silu(h) } else { h })

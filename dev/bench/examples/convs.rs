@@ -1,4 +1,5 @@
 //! Times single convolutions in both precisions.
+#![allow(clippy::print_stdout, reason = "what it is for")]
 use scorefield::kernels::{Padding, Precision, Ready, conv2d_ready};
 use scorefield::tensor::{Device, Tensor, TensorData};
 use std::time::Instant;

@@ -1,7 +1,7 @@
 //! Attention with operands in bfloat16: [`crate::attention()`] block by block of 32 queries.
 
-use super::unit::{BLOCK, Block, Blocks, EDGE, Square, Steps, TERMS, Unit};
-use super::{pack, round};
+use super::unit::{BLOCK, Block, Blocks, EDGE, Square, TERMS, Unit};
+use super::{left, pack};
 use crate::attention::{Sizes, share_into, softmax_columns};
 use crate::micro::disjoint::Disjoint;
 use crate::parallel::{for_each_job, scratch, scratch_squares};
@@ -9,40 +9,19 @@ use crate::parallel::{for_each_job, scratch, scratch_squares};
 /// Output columns of a block are the 32 of a panel.
 const _: () = assert!(BLOCK == crate::micro::PANEL);
 
-/// `[rows, len]` as the left operand of a product over the columns: squares `[32 rows][32 columns][2]`, zero outside.
-fn left(x: &[f32], rows: usize, len: usize, to: &mut [Square]) {
-    let steps = len.div_ceil(TERMS);
-    for (i, square) in to.iter_mut().enumerate() {
-        let (block, step, half) = (i / 2 / steps, i / 2 % steps, i % 2);
-        for (r, to) in square.0.iter_mut().enumerate() {
-            let row = block * BLOCK + half * EDGE + r;
-            let number = |c: usize| if row < rows && c < len { round(x[row * len + c]) } else { 0 };
-            let first = step * TERMS;
-            if row < rows && first + TERMS <= len {
-                super::neighbours(&x[row * len + first..][..TERMS], to);
-            } else {
-                to.iter_mut().enumerate().for_each(|(p, to)| *to = number(first + 2 * p) | number(first + 2 * p + 1) << 16);
-            }
-        }
-    }
-}
-
 /// The keys `[d, len]` as a left operand over the channels, their squares turned: `[32 pixels][32 channels][2]`.
 fn turned(unit: Unit, k: &[f32], d: usize, len: usize, to: &mut [Square]) {
     let (steps, whole) = (d.div_ceil(TERMS), len.next_multiple_of(BLOCK));
-    let mut square = [Square([[0; EDGE]; EDGE])];
+    let mut square = [Square::ZERO];
     for first in (0..whole).step_by(EDGE) {
         for step in 0..steps {
             if first < len {
                 let rows = (d - step * TERMS).min(TERMS);
                 pack::columns(unit, &k[step * TERMS * len..], rows, len, first, EDGE.min(len - first), 1, &mut square);
             } else {
-                square[0] = Square([[0; EDGE]; EDGE]);
+                square[0] = Square::ZERO;
             }
-            let to = &mut to[(first / BLOCK * steps + step) * 2 + first % BLOCK / EDGE];
-            for (r, to) in to.0.iter_mut().enumerate() {
-                to.iter_mut().zip(&square[0].0).for_each(|(to, from)| *to = from[r]);
-            }
+            to[(first / BLOCK * steps + step) * 2 + first % BLOCK / EDGE] = square[0].turned();
         }
     }
 }
@@ -71,7 +50,7 @@ pub(crate) fn attention(s: &Sizes, x: &[f32], o: &mut [f32], l: &mut [f32]) {
                         let first = block * BLOCK;
                         let width = BLOCK.min(s.len - first);
                         if width <= EDGE {
-                            queries.fill(Square([[0; EDGE]; EDGE]));
+                            queries.fill(Square::ZERO);
                         }
                         pack::columns(unit, q, s.d, s.len, first, width, 2, queries);
                         one_block(unit, &products, s, job, first, [keys, contents, queries], weights, scores, &o, &l);
@@ -95,17 +74,17 @@ fn one_block(
     l: &Disjoint<'_>,
 ) {
     let (by_channel, by_key) = (s.d.div_ceil(TERMS), s.len.div_ceil(TERMS));
-    let [over_channels, over_keys] = [by_channel, by_key].map(|steps| Steps::new((0..steps).map(|step| 2 * step).collect()));
+    let [over_channels, over_keys] = [by_channel, by_key].map(|steps| (0..steps).map(|step| 2 * step).collect::<Vec<_>>());
     let (width, mut c) = (BLOCK.min(s.len - first), Block::ZERO);
     for (keys, scores) in keys.chunks_exact(2 * by_channel).zip(scores.chunks_exact_mut(BLOCK * BLOCK)) {
-        products.product(&over_channels, 0..by_channel, keys, queries, (0, true), &mut c);
+        products.product(&over_channels, keys, queries, (0, true), false, &mut c);
         scores.copy_from_slice(c.0.as_flattened());
     }
     let (mut logs, mut shares) = ([0.0; BLOCK], [0.0; BLOCK]);
     softmax_columns(&mut scores[..s.len * BLOCK], s.scale(), &mut logs, &mut shares);
     pack::columns(unit, &scores[..s.len * BLOCK], s.len, BLOCK, 0, BLOCK, 2, weights);
     for (block, contents) in contents.chunks_exact(2 * by_key).enumerate() {
-        products.product(&over_keys, 0..by_key, contents, weights, (0, true), &mut c);
+        products.product(&over_keys, contents, weights, (0, true), false, &mut c);
         for (channel, sums) in (block * BLOCK..s.d).zip(&c.0) {
             // SAFETY: a block has its own columns of its own head.
             let to = unsafe { o.slice(job * s.head() + channel * s.len + first, width) };

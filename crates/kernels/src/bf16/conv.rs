@@ -1,8 +1,9 @@
 //! Convolution with operands in bfloat16.
 
 use super::strip::{Plan, Target};
-use super::unit::{BLOCK, Block, Blocks, Square, Steps};
+use super::unit::{BLOCK, Block, Blocks, Square};
 use super::weights::Weights;
+use crate::conv::Padding;
 use crate::conv::geometry::Shape;
 use crate::join::shift_into;
 use crate::micro::disjoint::Disjoint;
@@ -43,12 +44,26 @@ pub(crate) fn forward(s: &Shape, x: &[f32], w: &Weights, bias: Option<&[f32]>) -
     y
 }
 
+/// The gradient with respect to the input of a convolution of stride 1, padded by less than its kernel: a correlation of `dy` with the
+/// weights turned.
+pub(crate) fn input_gradient(s: &Shape, dy: &[f32], w: &[f32]) -> Vec<f32> {
+    let ([height, width], [kh, kw]) = (s.output(), s.kernel);
+    let pad = Padding {
+        top: kh - 1 - s.pad.top,
+        left: kw - 1 - s.pad.left,
+        bottom: kh - 1 - s.pad.bottom,
+        right: kw - 1 - s.pad.right,
+    };
+    let back = Shape { n: s.n, c: s.k, size: [height, width], k: s.c, kernel: s.kernel, stride: 1, pad };
+    forward(&back, dy, &Weights::turned(w, s.c, s.k, kh * kw), None)
+}
+
 /// The products of some blocks of channels with an operand.
 fn multiply(
     unit: &Blocks,
     w: &Weights,
     blocks: Range<usize>,
-    steps: &Steps,
+    steps: &[usize],
     operand: &[Square],
     targets: &[Target],
     out: &Disjoint<'_>,
@@ -58,12 +73,14 @@ fn multiply(
     let mut sums = [const { Block::ZERO }; GROUP];
     for block in blocks {
         let squares = w.block(block);
+        let tall = squares.len() / steps.len();
         for targets in targets.chunks(GROUP) {
             // The weights of some steps stay in the first cache for all columns.
             for first in (0..steps.len()).step_by(STEPS) {
                 let range = first..steps.len().min(first + STEPS);
                 for (target, c) in targets.iter().zip(&mut sums) {
-                    unit.product(steps, range.clone(), squares, operand, (target.square, target.wide), c);
+                    let a = &squares[range.start * tall..range.end * tall];
+                    unit.product(&steps[range.clone()], a, operand, (target.square, target.wide), first > 0, c);
                 }
             }
             for (target, c) in targets.iter().zip(&sums) {
@@ -88,7 +105,6 @@ fn small(s: &Shape, points: usize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::conv::Padding;
     use crate::testing::{numbers, with_threads};
 
     /// Channels in, out, size, kernel, stride, padding.
@@ -128,6 +144,25 @@ mod tests {
                 for (i, (a, b)) in ours.iter().zip(&want).enumerate() {
                     assert!((a - b).abs() < 2e-5 * (c as f32), "{unit:?} {s:?} [{i}]: {a} {b}");
                 }
+            }
+        }
+    }
+
+    /// So does the gradient with respect to the input.
+    #[test]
+    fn input_gradients_on_rounded_operands() {
+        for (n, c, k, size, kernel, stride, pad) in SHAPES {
+            let s = Shape { n, c, size, k, kernel: [kernel; 2], stride, pad };
+            if s.stride > 1 || [pad.top, pad.left, pad.bottom, pad.right].iter().any(|&p| p >= kernel) {
+                continue;
+            }
+            let grid = s.output();
+            let (dy, w) = (numbers(n * k * grid[0] * grid[1], 1), numbers(k * c * kernel * kernel, 2));
+            let want = crate::conv::direct_input_gradient(&s, &rounded(&dy), &rounded(&w));
+            let ours = input_gradient(&s, &dy, &w);
+            assert_eq!(ours.len(), want.len());
+            for (i, (a, b)) in ours.iter().zip(&want).enumerate() {
+                assert!((a - b).abs() < 2e-5 * (k as f32), "{s:?} [{i}]: {a} {b}");
             }
         }
     }

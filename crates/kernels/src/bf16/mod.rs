@@ -9,17 +9,22 @@
 
 mod attention;
 mod conv;
+mod linear;
 mod pack;
 mod strip;
 mod unit;
+mod weight_gradient;
 mod weights;
 
 pub(crate) use attention::attention;
-pub(crate) use conv::forward;
+pub(crate) use conv::{forward, input_gradient};
+pub(crate) use linear::{Columns, input_gradient as linear_input_gradient, linear, weight_gradient as linear_weight_gradient};
 pub(crate) use unit::Square;
+pub(crate) use weight_gradient::weight_gradient;
 pub(crate) use weights::Weights;
 
 use crate::micro::lanes;
+use unit::{BLOCK, EDGE, TERMS};
 
 /// The bits of a number in bfloat16: rounded to nearest, ties to even; NaN stays NaN.
 #[inline(always)]
@@ -49,6 +54,24 @@ lanes! {
     pub(crate) fn singles(low: &[f32], to: &mut [u32]) {
         for (to, &low) in to.iter_mut().zip(low) {
             *to = round(low);
+        }
+    }
+}
+
+/// `[rows, len]` as the left operand of a product over the columns: squares `[32 rows][32 columns][2]`, zero outside.
+fn left(x: &[f32], rows: usize, len: usize, to: &mut [Square]) {
+    let steps = len.div_ceil(TERMS);
+    for (i, square) in to.iter_mut().enumerate() {
+        let (block, first, half) = (i / 2 / steps, i / 2 % steps * TERMS, i % 2);
+        for (r, to) in square.0.iter_mut().enumerate() {
+            let row = block * BLOCK + half * EDGE + r;
+            let real = if row < rows { TERMS.min(len - first) } else { 0 };
+            if real == TERMS {
+                neighbours(&x[row * len + first..][..TERMS], to);
+                continue;
+            }
+            let number = |c: usize| if c < real { round(x[row * len + first + c]) } else { 0 };
+            to.iter_mut().enumerate().for_each(|(p, to)| *to = number(2 * p) | number(2 * p + 1) << 16);
         }
     }
 }

@@ -4,7 +4,7 @@
 //! squares or halves of them. Where rows are whole squares, pictures are stored once for each horizontal place of the kernel, shifted by it,
 //! and vertical places are whole squares further on. Elsewhere each tap has its own copy.
 
-use super::unit::{EDGE, Square, Steps, TERMS, Unit};
+use super::unit::{EDGE, Square, TERMS, Unit};
 use super::{pack, pairs, singles};
 use crate::conv::Padding;
 use crate::conv::geometry::Shape;
@@ -35,7 +35,7 @@ pub(crate) struct Plan {
     pub(crate) squares: usize,
     apart: usize,
     /// Where the steps stand.
-    pub(crate) steps: Steps,
+    pub(crate) steps: Vec<usize>,
 }
 
 /// One or two squares of columns, and where their numbers go.
@@ -84,7 +84,7 @@ impl Plan {
             true => (j * chunks + chunk) * apart + i * row,
             false => ((chunk * kh + i) * kw + j) * apart,
         };
-        let steps = Steps::new((0..chunks).flat_map(|chunk| taps().map(move |tap| offset(chunk, tap))).collect());
+        let steps = (0..chunks).flat_map(|chunk| taps().map(move |tap| offset(chunk, tap))).collect();
         Self { shape: s, grid, pitch, rows, strips, shifted, pictures, squares, apart, steps }
     }
 

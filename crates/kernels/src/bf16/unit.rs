@@ -1,6 +1,6 @@
 //! The register block `C[32, 32] = A B` in bfloat16, on what the processor has for it.
 
-use std::ops::Range;
+use crate::micro::{Isa, transpose};
 
 #[cfg(target_arch = "x86_64")]
 mod amx;
@@ -21,31 +21,35 @@ pub(crate) const BLOCK: usize = 2 * EDGE;
 #[repr(C, align(64))]
 pub(crate) struct Square(pub(crate) [[u32; EDGE]; EDGE]);
 
+impl Square {
+    pub(crate) const ZERO: Self = Self([[0; EDGE]; EDGE]);
+
+    /// Rows and columns exchanged.
+    pub(crate) fn turned(&self) -> Self {
+        let mut turned = [0.0f32; EDGE * EDGE];
+        // SAFETY: words and numbers are four bytes, every pattern is valid for both, and nothing is computed with them.
+        let (from, to) = unsafe { (&*(&raw const self.0).cast::<[f32; EDGE * EDGE]>(), &mut turned) };
+        transpose(Isa::detect(), from, EDGE, to, EDGE, EDGE, EDGE);
+        // SAFETY: as above.
+        Self(unsafe { std::mem::transmute::<[f32; EDGE * EDGE], [[u32; EDGE]; EDGE]>(turned) })
+    }
+}
+
 /// A block of C.
-#[repr(C, align(64))]
+#[repr(C)]
 pub(crate) struct Block(pub(crate) [[f32; BLOCK]; BLOCK]);
 
 impl Block {
     pub(crate) const ZERO: Self = Self([[0.0; BLOCK]; BLOCK]);
-}
 
-/// Where the steps of a sum stand in B: the squares `[pair][column]` of their columns follow each other from `offsets[step]` on.
-#[derive(Debug, Default)]
-pub(crate) struct Steps {
-    offsets: Vec<usize>,
-    last: usize,
-}
-
-impl Steps {
-    /// Offsets in squares.
-    pub(crate) fn new(offsets: Vec<usize>) -> Self {
-        let last = offsets.iter().copied().max().unwrap_or(0);
-        Self { offsets, last }
-    }
-
-    /// How many.
-    pub(crate) fn len(&self) -> usize {
-        self.offsets.len()
+    /// A block in a slice of as many numbers.
+    ///
+    /// # Panics
+    /// When there are more or fewer.
+    pub(crate) fn of(numbers: &mut [f32]) -> &mut Self {
+        assert_eq!(numbers.len(), BLOCK * BLOCK, "numbers of a block");
+        // SAFETY: a block is these numbers in order.
+        unsafe { &mut *numbers.as_mut_ptr().cast::<Self>() }
     }
 }
 
@@ -106,25 +110,24 @@ impl Unit {
 pub(crate) struct Blocks(Unit);
 
 impl Blocks {
-    /// `c = A B`, or `c += A B` over the steps of `range` behind the first: `a` holds one or two squares a step of the whole sum (rows 0 to
-    /// 15 and 16 to 31), `b` is read at square `at` of the step's columns and, if `wide`, at the next. Other rows and columns of `c` hold
-    /// anything afterwards.
+    /// `c = A B`, or with `add` `c += A B`. `a` holds one or two squares a step (rows 0 to 15 and 16 to 31); the squares
+    /// `[pair][column]` of a step's columns follow each other in `b` from `steps[step]` on, and number `at` is read and, if `wide`, the next.
+    /// Other rows and columns of `c` hold anything afterwards.
     #[inline]
     pub(crate) fn product(
         &self,
-        steps: &Steps,
-        range: Range<usize>,
+        steps: &[usize],
         a: &[Square],
         b: &[Square],
         (at, wide): (usize, bool),
+        add: bool,
         c: &mut Block,
     ) {
-        let count = steps.offsets.len();
-        let squares = if a.len() == 2 * count { 2 } else { 1 };
-        assert!(!range.is_empty() && a.len() == squares * count, "{} squares for {count} steps", a.len());
-        assert!(steps.last + at + usize::from(wide) < b.len(), "columns outside the operand");
-        let (add, a, b) = (range.start > 0, &a[range.start * squares..], &b[at..]);
-        let steps = &steps.offsets[range];
+        let squares = if a.len() == 2 * steps.len() { 2 } else { 1 };
+        assert!(!steps.is_empty() && a.len() == squares * steps.len(), "{} squares for {} steps", a.len(), steps.len());
+        let last = steps.iter().copied().max().unwrap_or(0);
+        assert!(last + at + usize::from(wide) < b.len(), "columns outside the operand");
+        let b = &b[at..];
         macro_rules! body {
             ($unit:ident) => {
                 match (squares, wide) {
@@ -162,15 +165,15 @@ mod tests {
     #[test]
     fn blocks_equal_the_sum() {
         let (count, columns) = (5, 3);
-        let steps = Steps::new((0..count).map(|s| s * columns).collect());
+        let steps: Vec<usize> = (0..count).map(|s| s * columns).collect();
         let half = |word: u32, i: usize| f64::from(f32::from_bits(if i == 0 { word << 16 } else { word & 0xffff_0000 }));
         for (tall, wide) in [(1, false), (1, true), (2, false), (2, true)] {
             let (a, b) = (squares(count * tall, 1), squares(count * columns, 2));
             for unit in Unit::all() {
                 let mut c = Block::ZERO;
                 unit.blocks(|blocks| {
-                    blocks.product(&steps, 0..3, &a, &b, (1, wide), &mut c);
-                    blocks.product(&steps, 3..count, &a, &b, (1, wide), &mut c);
+                    blocks.product(&steps[..3], &a[..3 * tall], &b, (1, wide), false, &mut c);
+                    blocks.product(&steps[3..], &a[3 * tall..], &b, (1, wide), true, &mut c);
                 });
                 for row in 0..16 * tall {
                     for column in 0..if wide { 32 } else { 16 } {

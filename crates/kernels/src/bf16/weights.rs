@@ -19,10 +19,18 @@ impl Weights {
     /// From weights `[rows, channels, taps]`; channels and rows that are not there are zero.
     pub(crate) fn new(w: &[f32], rows: usize, channels: usize, taps: usize) -> Self {
         assert_eq!(w.len(), rows * channels * taps, "weights of another size");
-        let number = |row: usize, c: usize, t: usize| {
-            if row < rows && c < channels { round(w[(row * channels + c) * taps + t]) } else { 0 }
-        };
-        let squares = map_jobs(rows.div_ceil(BLOCK), w.len() < 1 << 14, |block| {
+        Self::of(rows, channels, taps, |row, c, t| w[(row * channels + c) * taps + t])
+    }
+
+    /// From weights `[channels, rows, taps]`, the taps reversed: what takes the gradient of the output to that of the input.
+    pub(crate) fn turned(w: &[f32], rows: usize, channels: usize, taps: usize) -> Self {
+        assert_eq!(w.len(), rows * channels * taps, "weights of another size");
+        Self::of(rows, channels, taps, |row, c, t| w[(c * rows + row) * taps + taps - 1 - t])
+    }
+
+    fn of(rows: usize, channels: usize, taps: usize, weight: impl Fn(usize, usize, usize) -> f32 + Sync + Send) -> Self {
+        let number = |row: usize, c: usize, t: usize| if row < rows && c < channels { round(weight(row, c, t)) } else { 0 };
+        let squares = map_jobs(rows.div_ceil(BLOCK), rows * channels * taps < 1 << 14, |block| {
             let tall = (rows - block * BLOCK).min(BLOCK).div_ceil(EDGE);
             let mut squares = Vec::with_capacity(tall * channels.div_ceil(TERMS) * taps);
             for chunk in 0..channels.div_ceil(TERMS) {

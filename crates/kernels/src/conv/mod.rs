@@ -23,7 +23,9 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 #[cfg(test)]
-pub(crate) use direct::forward as direct_forward;
+pub(crate) use direct::{
+    forward as direct_forward, input_gradient as direct_input_gradient, weight_gradient as direct_weight_gradient,
+};
 
 /// Zeros around a picture.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -72,11 +74,12 @@ pub enum Precision {
     /// Single precision.
     #[default]
     Single,
-    /// bfloat16: eight bits of significand, the range of single precision. For evaluations: gradients stay in single precision.
+    /// bfloat16: eight bits of significand, the range of single precision. The gradients of strided convolutions and of attention are
+    /// in single precision all the same.
     Bf16,
 }
 
-/// What a convolution keeps of weights that do not change: filled by the first call that can use it, for these very weights from then on.
+/// What a convolution or an affine map keeps of weights that do not change: filled by the first call that can use it, for these very weights from then on.
 #[derive(Clone, Debug, Default)]
 pub struct Ready(Arc<Kept>);
 
@@ -85,6 +88,7 @@ struct Kept {
     precision: Precision,
     filters: winograd::Kept,
     halves: Mutex<Option<Arc<bf16::Weights>>>,
+    columns: Mutex<Option<Arc<bf16::Columns>>>,
 }
 
 impl fmt::Debug for Kept {
@@ -102,6 +106,14 @@ impl Ready {
     /// What products are made of.
     pub fn precision(&self) -> Precision {
         self.0.precision
+    }
+
+    /// The weights `[outputs, inputs]` of an affine map in bfloat16, if that is the precision.
+    pub(crate) fn columns(&self, w: &[f32], [outputs, inputs]: [usize; 2]) -> Option<Arc<bf16::Columns>> {
+        (self.0.precision == Precision::Bf16).then(|| {
+            let mut kept = self.0.columns.lock().unwrap_or_else(PoisonError::into_inner);
+            kept.get_or_insert_with(|| Arc::new(bf16::Columns::new(w, outputs, inputs))).clone()
+        })
     }
 
     /// The weights `[rows, channels, taps]` in bfloat16, if that is the precision.
@@ -189,21 +201,33 @@ pub(crate) struct ConvPullback {
     x: Option<Host>,
     w: Option<Host>,
     shape: Shape,
+    precision: Precision,
 }
 
 impl ConvPullback {
-    pub(crate) fn new(x: Host, w: Host, stride: usize, pad: Padding, need_x: bool, need_w: bool) -> Self {
+    pub(crate) fn new(x: Host, w: Host, stride: usize, pad: Padding, need: [bool; 2], precision: Precision) -> Self {
         let shape = shape(&x, &w, stride, pad);
-        Self { x: need_w.then(|| contiguous(&x)), w: need_x.then(|| contiguous(&w)), shape }
+        Self { x: need[1].then(|| contiguous(&x)), w: need[0].then(|| contiguous(&w)), shape, precision }
+    }
+
+    /// How the gradients with respect to weights and input are computed.
+    fn algorithms(&self) -> (Gradient, Gradient) {
+        let s = &self.shape;
+        let within = |pad: usize, kernel: usize| pad < kernel;
+        let [kh, kw] = s.kernel;
+        let turns = s.stride == 1
+            && [(s.pad.top, kh), (s.pad.bottom, kh), (s.pad.left, kw), (s.pad.right, kw)].iter().all(|&(p, k)| within(p, k));
+        match (self.precision, winograd_pays(s)) {
+            (Precision::Bf16, _) if turns => (bf16::weight_gradient, bf16::input_gradient),
+            (_, true) => (winograd::weight_gradient, winograd::input_gradient),
+            (_, false) => (direct::weight_gradient, direct::input_gradient),
+        }
     }
 
     fn gradients(self, dy: Host, need_bias: bool) -> [Option<Host>; 3] {
         let (s, dy) = (self.shape, contiguous(&dy));
         let bias = need_bias.then(|| host(direct::bias_gradient(&s, values(&dy)), [s.k]));
-        let (by_weight, by_input) = match winograd_pays(&s) {
-            true => (winograd::weight_gradient as Gradient, winograd::input_gradient as Gradient),
-            false => (direct::weight_gradient as Gradient, direct::input_gradient as Gradient),
-        };
+        let (by_weight, by_input) = self.algorithms();
         let dw = self.x.map(|x| host(by_weight(&s, values(&x), values(&dy)), [s.k, s.c, s.kernel[0], s.kernel[1]]));
         let dx = self.w.map(|w| host(by_input(&s, values(&dy), values(&w)), [s.n, s.c, s.size[0], s.size[1]]));
         [dx, dw, bias]
