@@ -43,6 +43,7 @@ pub(crate) fn config(data: &Dataset, m: Measured) -> TrainConfig {
         seed: 0,
         batch: if pictures { 64 } else { 256 },
         accumulate: 1,
+        precision: Default::default(),
         label_dropout: if classes > 0 { 0.1 } else { 0.0 },
         save_seconds: 60.0,
         time_input: TimeInput::QuarterLogRatio,

@@ -28,6 +28,7 @@ pub fn config(network: NetworkConfig, batch: usize) -> TrainConfig {
         seed: 0,
         batch,
         accumulate: 1,
+        precision: Default::default(),
         label_dropout: 0.0,
         save_seconds: 1e9,
         time_input: TimeInput::Time { scale: 999.0 },

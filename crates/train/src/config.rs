@@ -2,7 +2,7 @@
 
 use crate::{ConsistencyConfig, Coupling, History, Loss, Objective};
 use scorefield_data::{AugmentOptions, CodecOptions};
-use scorefield_nn::NetworkConfig;
+use scorefield_nn::{NetworkConfig, Precision};
 use scorefield_process::{Prediction, ProcessConfig, ProcessExt, TimeInput};
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +17,9 @@ pub struct TrainConfig {
     /// Batches whose gradients are summed for one step of the optimiser.
     #[serde(default = "one")]
     pub accumulate: usize,
+    /// What the products of the network and of its gradients are made of; weights, sums and the optimiser stay in single precision.
+    #[serde(default)]
+    pub precision: Precision,
     /// Share of labels hidden from the network, for classifier-free guidance (Ho and Salimans 2022).
     #[serde(default)]
     pub label_dropout: f64,
@@ -253,6 +256,10 @@ impl TrainConfig {
     fn validate_loss(&self) -> Result<(), ConfigError> {
         let learned = self.network.learned_variance();
         let o = &self.objective;
+        if self.precision == Precision::Bf16 && matches!(o.loss, Loss::Sliced { .. } | Loss::ExactTrace) {
+            let expected = "f32: a loss on derivatives of the network takes them from differences that bf16 would round away";
+            return Err(ConfigError { key: "precision", found: "bf16".into(), expected });
+        }
         if learned != o.discrete().is_some() {
             let found = format!("{learned} with the loss {:?}", o.loss);
             let expected = "true with the losses hybrid and vlb, false with all others";

@@ -189,7 +189,7 @@ impl Trainer<'_> {
         let [at_low, at_high] = [&low, &high].map(|times| self.config.prediction.coeffs(&process.at_each(times)));
         let target =
             at_low.assemble(&x_low, &self.network.forward(&self.params, at_low.c_in.scale(x_low.clone()), &told(&low), &mode));
-        let leaves = self.params.tracked(self.network.params(), &self.device);
+        let leaves = self.leaves();
         let input = at_high.c_in.scale(x_high.clone()).autodiff();
         let said = at_high.assemble(&x_high.clone().autodiff(), &self.network.forward(&leaves, input, &told(&high), &mode));
 

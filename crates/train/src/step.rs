@@ -7,7 +7,7 @@ use crate::score_matching::{Field, Probes};
 use crate::vlb::Bound;
 use crate::{Coupling, Drawn, Loss, TrainConfig, Trainer};
 use scorefield_data::{Batches, HostBatch};
-use scorefield_nn::{Input, Mode, Params};
+use scorefield_nn::{Input, Mode, Params, Precision};
 use scorefield_process::{Coeffs, Marginal, ProcessExt};
 use scorefield_tensor::noise::Stream;
 use scorefield_tensor::{Batch, Coefficient, Column, Noise, Purpose, Streams, batch, rows};
@@ -68,6 +68,16 @@ impl<'a> Trainer<'a> {
         Step::Taken { loss, trivial, lr, grad_norm }
     }
 
+    /// The weights as leaves of a new derivative graph.
+    pub(crate) fn leaves(&self) -> Params {
+        let leaves = self.params.tracked(self.network.params(), &self.device);
+        match self.config.precision {
+            Precision::Single => leaves,
+            // The weights stay as they are for this step: they are rounded once for it.
+            precision @ Precision::Bf16 => leaves.kept(precision),
+        }
+    }
+
     fn batches(&self) -> Batches<'a> {
         let examples = &self.config.examples;
         Batches::new(self.dataset, &self.codec, self.config.seed, self.config.batch)
@@ -81,7 +91,7 @@ impl<'a> Trainer<'a> {
             return self.consistency_gradient(how, examples, &mut gathered.grads);
         }
         let question = self.question(examples);
-        let leaves = self.params.tracked(self.network.params(), &self.device);
+        let leaves = self.leaves();
         let mode = Mode::Train { noise: Streams::new(self.config.seed, examples.samples.clone(), Purpose::Dropout) };
         let each = self.losses(&question, &leaves, &mode, &examples.samples);
         let value = f64::from(rows(question.drawn.importance.scale(each.clone()).mean().inner())[0]);

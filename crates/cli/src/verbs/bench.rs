@@ -12,7 +12,7 @@ use scorefield::nn::{NetworkConfig, preset, presets};
 use scorefield::process::Denoiser as _;
 use scorefield::sample::nearest;
 use scorefield::tensor::{batch, rows};
-use scorefield::train::Trainer;
+use scorefield::train::{TrainConfig, Trainer};
 use scorefield::untrained;
 use serde_json::json;
 use std::path::Path;
@@ -59,9 +59,9 @@ impl Bench {
                 self.time(context, || drop(rows(denoiser.denoise(&x, 1.0))))
             }
             What::Train => {
-                context.in_single_precision("training")?;
                 let folder = tempfile::tempdir().context("a temporary folder for the run")?;
-                let config = untrained::config(config.with_classes(0), self.batch);
+                let precision = context.precision;
+                let config = TrainConfig { precision, ..untrained::config(config.with_classes(0), self.batch) };
                 let mut trainer = Trainer::create(folder.path(), config, "", &data, &context.device)?;
                 self.time(context, || {
                     trainer.advance();

@@ -6,6 +6,7 @@ use crate::progress::{Progress, clock};
 use anyhow::Result;
 use clap::Args;
 use scorefield::data::{self, Dataset, Shape};
+use scorefield::nn::Precision;
 use scorefield::train::{Ended as RunEnded, Event, Outcome, Trainer};
 use scorefield::{Choices, Draft};
 use serde_json::json;
@@ -52,20 +53,24 @@ impl Train {
         if self.resume && !out.join("recipe.toml").is_file() {
             return Err(misuse(format!("{}: no run in it (no recipe.toml); start one without --resume", out.display())));
         }
-        let choices = Choices {
-            recipe,
-            set: self.set.clone(),
-            steps: self.steps,
-            minutes: self.minutes,
-            seed: self.seed,
-            source: self.data.clone(),
-        };
+        let mut set = self.set.clone();
+        if context.precision == Precision::Bf16 && !self.resume {
+            set.push("precision=bf16".into());
+        }
+        let choices =
+            Choices { recipe, set, steps: self.steps, minutes: self.minutes, seed: self.seed, source: self.data.clone() };
         let draft = Draft::new(&choices)?;
         let Some(source) = draft.source.clone() else {
             return Err(misuse("train needs DATA: a folder of pictures, an IDX file, toy:NAME or digits"));
         };
         let dataset = open(context, &source, &draft)?;
         let recipe = draft.resolve(&dataset)?;
+        if context.precision == Precision::Bf16 && recipe.train.precision == Precision::Single {
+            return Err(misuse(format!(
+                "--precision bf16: {} was begun in f32, and goes on in f32: leave the flag out",
+                out.display()
+            )));
+        }
         let mut trainer = if self.resume {
             Trainer::resume(&out, recipe.train, &dataset, &context.device)?
         } else {

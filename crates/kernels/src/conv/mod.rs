@@ -19,6 +19,7 @@ use burn::backend::Dispatch;
 use burn::tensor::ops::{ConvOptions, PadMode};
 use geometry::Shape;
 use scorefield_tensor::Tensor;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -69,13 +70,15 @@ pub fn conv2d(x: Tensor<4>, w: Tensor<4>, bias: Option<Tensor<1>>, stride: usize
 }
 
 /// The numbers that products are made of; sums are in single precision either way.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Precision {
     /// Single precision.
     #[default]
+    #[serde(rename = "f32")]
     Single,
     /// bfloat16: eight bits of significand, the range of single precision. The gradients of strided convolutions and of attention are
     /// in single precision all the same.
+    #[serde(rename = "bf16")]
     Bf16,
 }
 

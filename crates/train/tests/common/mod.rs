@@ -45,6 +45,7 @@ pub(crate) fn recipe(steps: u64) -> TrainConfig {
         seed: 3,
         batch: 8,
         accumulate: 1,
+        precision: Default::default(),
         label_dropout: 0.0,
         save_seconds: 1e9,
         time_input: TimeInput::QuarterLogRatio,
