@@ -5,7 +5,8 @@ use crate::conv::{Precision, Ready};
 use crate::extension::KernelOps;
 use crate::gemm::{BLOCK, Columns, Left, Matrix, Packed, Rows, Transposed, blocks, product};
 use crate::host::{Host, contiguous, dims, fast, host, values};
-use crate::parallel::{scratch, unset};
+use crate::micro::disjoint::Disjoint;
+use crate::parallel::{for_each_job, scratch, unset};
 use crate::record::Pullback;
 use burn::backend::Dispatch;
 use scorefield_tensor::Tensor;
@@ -112,11 +113,21 @@ impl LinearPullback {
             host(dw, [o, i])
         });
         let db = need_bias.then(|| {
-            let mut sums = vec![0.0f64; o];
-            for row in dy.chunks_exact(o) {
-                sums.iter_mut().zip(row).for_each(|(sum, dy)| *sum += f64::from(*dy));
-            }
-            host(sums.into_iter().map(|sum| sum as f32).collect(), [o])
+            // Columns, a few vectors at a time, are shared out: each is one sum over the rows in order.
+            const WIDTH: usize = 64;
+            let mut db = unset(o);
+            let out = Disjoint::new(&mut db);
+            for_each_job(o.div_ceil(WIDTH), n * o < 1 << 14, |job| {
+                let columns = job * WIDTH..o.min((job + 1) * WIDTH);
+                let mut sums = [0.0f64; WIDTH];
+                for row in dy.chunks_exact(o) {
+                    sums.iter_mut().zip(&row[columns.clone()]).for_each(|(sum, dy)| *sum += f64::from(*dy));
+                }
+                // SAFETY: a job has its own columns.
+                let to = unsafe { out.slice(columns.start, columns.len()) };
+                to.iter_mut().zip(sums).for_each(|(to, sum)| *to = sum as f32);
+            });
+            host(db, [o])
         });
         [dx, dw, db]
     }

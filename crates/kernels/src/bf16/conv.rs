@@ -1,11 +1,11 @@
 //! Convolution with operands in bfloat16.
 
+use super::pack;
 use super::strip::{Plan, Target};
 use super::unit::{BLOCK, Block, Blocks, Square};
 use super::weights::Weights;
 use crate::conv::Padding;
 use crate::conv::geometry::Shape;
-use crate::join::shift_into;
 use crate::micro::disjoint::Disjoint;
 use crate::parallel::{for_each_job, scratch_squares, threads, unset};
 use std::ops::Range;
@@ -89,7 +89,7 @@ fn multiply(
                     for &(from, to, len) in &target.runs {
                         // SAFETY: a job has its own outputs of its own channels.
                         let to = unsafe { out.slice(to + channel * points, len) };
-                        shift_into(&sums[from..][..len], bias, to);
+                        pack::shift(w.unit, &sums[from..][..len], bias, to);
                     }
                 }
             }

@@ -19,14 +19,17 @@ impl Columns {
     pub(crate) fn new(w: &[f32], outputs: usize, inputs: usize) -> Self {
         assert_eq!(w.len(), outputs * inputs, "weights of another size");
         let (steps, across) = (inputs.div_ceil(TERMS), outputs.next_multiple_of(BLOCK) / EDGE);
-        let mut rows = vec![Square::ZERO; steps * across];
-        left(w, outputs, inputs, &mut rows);
         // From `[32 outputs][step][2]`, a row for each output, to `[step][16 outputs]`, a column for each.
         let mut squares = vec![Square::ZERO; steps * across];
-        for (i, from) in rows.iter().enumerate() {
-            let (block, step, half) = (i / 2 / steps, i / 2 % steps, i % 2);
-            squares[step * across + 2 * block + half] = from.turned();
-        }
+        let room = Disjoint::new(&mut squares);
+        for_each_job(across / 2, outputs * inputs < 1 << 14, |block| {
+            let mut rows = vec![Square::ZERO; 2 * steps];
+            left(&w[block * BLOCK * inputs..], BLOCK.min(outputs - block * BLOCK), inputs, &mut rows);
+            for (i, from) in rows.iter().enumerate() {
+                // SAFETY: a block has its own squares.
+                unsafe { room.slice(i / 2 * across + 2 * block + i % 2, 1) }.copy_from_slice(&[from.turned()]);
+            }
+        });
         let steps = (0..steps).map(|step| step * across).collect();
         Self { squares, inputs, outputs, steps, unit: Unit::detect() }
     }
@@ -73,7 +76,13 @@ pub(crate) fn input_gradient(dy: &[f32], w: &[f32], outputs: usize, inputs: usiz
     let across = inputs.next_multiple_of(BLOCK) / EDGE;
     let mut squares = vec![Square::ZERO; outputs.div_ceil(TERMS) * across];
     let unit = Unit::detect();
-    pack::columns(unit, w, outputs, inputs, 0, inputs, across, &mut squares);
+    let room = Disjoint::new(&mut squares);
+    for_each_job(outputs.div_ceil(TERMS), outputs * inputs < 1 << 14, |step| {
+        let rows = TERMS.min(outputs - step * TERMS);
+        // SAFETY: a step has its own squares.
+        let to = unsafe { room.slice(step * across, across) };
+        pack::columns(unit, &w[step * TERMS * inputs..], rows, inputs, 0, inputs, across, to);
+    });
     let steps = (0..outputs.div_ceil(TERMS)).map(|step| step * across).collect();
     linear(dy, &Columns { squares, inputs: outputs, outputs: inputs, steps, unit }, None)
 }

@@ -1,7 +1,8 @@
 //! The operands of 3 x 3 convolutions, written a vector at a time.
 
 use super::unit::{EDGE, Square, TERMS, Unit};
-use super::{pairs, singles};
+use super::{pairs, round, singles};
+use crate::micro::lanes;
 
 /// Lines of a picture `[channels, height, width]`, padded by one pixel.
 pub(crate) struct Lines {
@@ -15,6 +16,38 @@ pub(crate) struct Lines {
     pub(crate) squares: usize,
     pub(crate) apart: usize,
     pub(crate) channels: usize,
+}
+
+lanes! {
+    fn plain_halves(x: &[f32], to: &mut [u16]) {
+        for (to, &x) in to.iter_mut().zip(x) {
+            *to = round(x) as u16;
+        }
+    }
+}
+
+/// Numbers in bfloat16, two bytes each; rows of a picture are short, and vectors must not leave their ends to scalars.
+pub(crate) fn halves(unit: Unit, x: &[f32], to: &mut [u16]) {
+    assert_eq!(x.len(), to.len(), "as many numbers");
+    #[cfg(target_arch = "x86_64")]
+    if unit != Unit::Plain {
+        // SAFETY: units other than the plain one have AVX512-BF16; both slices have as many numbers.
+        return unsafe { x86::halves(x, to) };
+    }
+    let _ = unit;
+    plain_halves(x, to);
+}
+
+/// `to[i] = x[i] + shift`, for rows as short.
+pub(crate) fn shift(unit: Unit, x: &[f32], shift: f32, to: &mut [f32]) {
+    assert_eq!(x.len(), to.len(), "as many numbers");
+    #[cfg(target_arch = "x86_64")]
+    if unit != Unit::Plain {
+        // SAFETY: as above.
+        return unsafe { x86::shift(x, shift, to) };
+    }
+    let _ = unit;
+    crate::join::shift_into(x, shift, to);
 }
 
 /// Columns `first..first + width` of `[rows, len]` as an operand whose sum goes over the rows: `apart` squares for each 32 rows, of which
@@ -72,7 +105,7 @@ pub(crate) fn three_shifts(unit: Unit, lines: &Lines, picture: &[f32], to: &mut 
 }
 
 /// Each tap's copy, two lines of at most eight pixels to a square. False, and nothing written, as before.
-pub(crate) fn halves(unit: Unit, lines: &Lines, picture: &[f32], to: &mut [Square]) -> bool {
+pub(crate) fn two_lines(unit: Unit, lines: &Lines, picture: &[f32], to: &mut [Square]) -> bool {
     #[cfg(target_arch = "x86_64")]
     if unit != Unit::Plain {
         let chunks = lines.channels.div_ceil(TERMS);
@@ -80,7 +113,7 @@ pub(crate) fn halves(unit: Unit, lines: &Lines, picture: &[f32], to: &mut [Squar
         assert!(to.len() >= (9 * chunks - 1) * lines.apart + lines.squares);
         assert!(picture.len() >= lines.channels * lines.size[0] * lines.size[1]);
         // SAFETY: as above.
-        unsafe { x86::halves(lines, picture, to) };
+        unsafe { x86::two_lines(lines, picture, to) };
         return true;
     }
     let _ = (unit, lines, picture, to);
@@ -136,6 +169,35 @@ mod x86 {
     unsafe fn load(low: *const f32, high: *const f32, masks: [u16; 2], order: __m512i) -> __m512i {
         // SAFETY: the caller's.
         unsafe { pair(_mm512_maskz_loadu_ps(masks[0], low), _mm512_maskz_loadu_ps(masks[1], high), order) }
+    }
+
+    /// # Safety
+    /// The processor has the instructions, and `to` is as long as `x`.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
+    pub(super) unsafe fn halves(x: &[f32], to: &mut [u16]) {
+        for at in (0..x.len()).step_by(EDGE) {
+            let mask = ((1u32 << (x.len() - at).min(EDGE)) - 1) as u16;
+            // SAFETY: the mask keeps both within their slices.
+            unsafe {
+                let words = _mm512_cvtneps_pbh(_mm512_maskz_loadu_ps(mask, x.as_ptr().add(at)));
+                let words = std::mem::transmute::<__m256bh, __m256i>(words);
+                _mm256_mask_storeu_epi16(to.as_mut_ptr().add(at).cast(), mask, words);
+            }
+        }
+    }
+
+    /// # Safety
+    /// As [`halves`].
+    #[target_feature(enable = "avx512f")]
+    pub(super) unsafe fn shift(x: &[f32], shift: f32, to: &mut [f32]) {
+        for at in (0..x.len()).step_by(EDGE) {
+            let mask = ((1u32 << (x.len() - at).min(EDGE)) - 1) as u16;
+            // SAFETY: the mask keeps both within their slices.
+            unsafe {
+                let y = _mm512_add_ps(_mm512_maskz_loadu_ps(mask, x.as_ptr().add(at)), _mm512_set1_ps(shift));
+                _mm512_mask_storeu_ps(to.as_mut_ptr().add(at), mask, y);
+            }
+        }
     }
 
     /// # Safety
@@ -223,9 +285,9 @@ mod x86 {
     }
 
     /// # Safety
-    /// See [`super::halves`].
+    /// See [`super::two_lines`].
     #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-    pub(super) unsafe fn halves(l: &Lines, picture: &[f32], to: &mut [Square]) {
+    pub(super) unsafe fn two_lines(l: &Lines, picture: &[f32], to: &mut [Square]) {
         // Moves within each half; what comes from outside the line is zero.
         const LEFT: [i32; 16] = [15, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14];
         const RIGHT: [i32; 16] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 0];

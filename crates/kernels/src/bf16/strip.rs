@@ -149,7 +149,7 @@ impl Plan {
         if whole && self.shifted && pack::three_shifts(unit, &lines, picture, to) {
             return;
         }
-        if whole && self.pitch == 8 && pack::halves(unit, &lines, picture, to) {
+        if whole && self.pitch == 8 && pack::two_lines(unit, &lines, picture, to) {
             return;
         }
         if whole && s.size[0] * s.size[1] == EDGE && outputs == s.size[0] && pack::square(unit, &lines, picture, to) {

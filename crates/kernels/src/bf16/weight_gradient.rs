@@ -5,24 +5,14 @@
 //! Rows of outputs get zeros at their end that fill up eights. The sums over the steps stay in the second cache; the sum is cut into a
 //! number of shares that depends on the sizes alone.
 
-use super::round;
+use super::pack::halves;
 use super::unit::{BLOCK, Block, EDGE, Square, TERMS, Unit};
 use crate::conv::geometry::Shape;
 use crate::micro::disjoint::Disjoint;
-use crate::micro::lanes;
 use crate::parallel::{for_each_chunk, for_each_job, scratch, scratch_squares, unset};
 
 /// Most steps whose left operand exists at once, unless a few rows take more.
 const STEPS: usize = 32;
-
-lanes! {
-    /// Numbers in bfloat16, two bytes each.
-    fn halves(x: &[f32], to: &mut [u16]) {
-        for (to, &x) in to.iter_mut().zip(x) {
-            *to = round(x) as u16;
-        }
-    }
-}
 
 /// How outputs are numbered: rows of `pitch`, `rows` of them a span, `spans` of these a picture.
 struct Numbering {
@@ -56,7 +46,7 @@ pub(crate) fn weight_gradient(s: &Shape, x: &[f32], dy: &[f32]) -> Vec<f32> {
     let mut parts = unset(shares * s.k * s.c * taps);
     let unit = Unit::detect();
     scratch_squares(spans * of.steps * across, |right| {
-        turn(s, &of, dy, across, right);
+        turn(unit, s, &of, dy, across, right);
         let right = &*right;
         let out = Disjoint::new(&mut parts);
         for_each_job(blocks * shares, false, |job| {
@@ -71,7 +61,7 @@ pub(crate) fn weight_gradient(s: &Shape, x: &[f32], dy: &[f32]) -> Vec<f32> {
                     let mut lines = Lines::new(s, &of, channels.len());
                     unit.blocks(|products| {
                         for span in range {
-                            lines.read(s, &of, x, span, channels.start);
+                            lines.read(unit, s, &of, x, span, channels.start);
                             let b = &right[span * of.steps * across..][..of.steps * across];
                             let offsets: Vec<usize> = (0..of.steps).map(|step| step * across).collect();
                             for t in 0..taps {
@@ -109,7 +99,7 @@ pub(crate) fn weight_gradient(s: &Shape, x: &[f32], dy: &[f32]) -> Vec<f32> {
 }
 
 /// `dy` as right operands, `[span][step][k / 16]` squares `[pair of outputs][channel]`.
-fn turn(s: &Shape, of: &Numbering, dy: &[f32], across: usize, to: &mut [Square]) {
+fn turn(unit: Unit, s: &Shape, of: &Numbering, dy: &[f32], across: usize, to: &mut [Square]) {
     let [height, width] = s.output();
     let squares = Disjoint::new(to);
     for_each_job(s.n * of.spans * across, false, |job| {
@@ -125,7 +115,7 @@ fn turn(s: &Shape, of: &Numbering, dy: &[f32], across: usize, to: &mut [Square])
             for (row, to) in line.chunks_exact_mut(of.pitch).enumerate() {
                 let y = first + row;
                 if y < height {
-                    halves(&dy[((picture * s.k + k) * height + y) * width..][..width], &mut to[..width]);
+                    halves(unit, &dy[((picture * s.k + k) * height + y) * width..][..width], &mut to[..width]);
                 } else {
                     to.fill(0);
                 }
@@ -165,7 +155,7 @@ impl Lines {
         Self { numbers: vec![0; channels * lines * line], line, plane: lines * line, channels }
     }
 
-    fn read(&mut self, s: &Shape, of: &Numbering, x: &[f32], span: usize, first: usize) {
+    fn read(&mut self, unit: Unit, s: &Shape, of: &Numbering, x: &[f32], span: usize, first: usize) {
         let [height, width] = s.size;
         let (picture, top) = (span / of.spans, (span % of.spans * of.rows) as isize - s.pad.top as isize);
         for (c, plane) in self.numbers.chunks_exact_mut(self.plane).enumerate() {
@@ -173,7 +163,7 @@ impl Lines {
             for (i, to) in plane.chunks_exact_mut(self.line).enumerate() {
                 let (y, to) = (top + i as isize, &mut to[s.pad.left..][..width]);
                 if (0..height as isize).contains(&y) {
-                    halves(&from[y as usize * width..][..width], to);
+                    halves(unit, &from[y as usize * width..][..width], to);
                 } else {
                     to.fill(0);
                 }
@@ -212,6 +202,7 @@ impl Lines {
 
 #[cfg(test)]
 mod tests {
+    use super::super::round;
     use super::*;
     use crate::conv::Padding;
     use crate::testing::{numbers, with_threads};
