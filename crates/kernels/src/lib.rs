@@ -32,7 +32,8 @@ mod silu;
 mod testing;
 
 pub use attention::attention;
-pub use conv::{Padding, Precision, Ready, conv2d, conv2d_ready};
+pub use bf16::unit_name;
+pub use conv::{Algorithm, Padding, Precision, Ready, conv2d, conv2d_ready};
 pub use group_norm::{Act, group_norm};
 pub use join::{add, add_channels, concat};
 pub use linear::{linear, linear_ready};

@@ -4,7 +4,7 @@
 //! indices meet the numbers.
 
 use crate::ops::{self, Act, Padding};
-use crate::{Init, Mode, ParamSpec, Params, Precision};
+use crate::{Call, Init, Mode, ParamSpec, Params, Precision};
 use scorefield_tensor::{DType, Streams, Tensor, TensorData, fill_survivors};
 use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
@@ -157,6 +157,7 @@ pub(crate) struct Conv {
 impl Conv {
     pub(crate) fn forward(&self, pass: &Pass<'_>, x: Tensor<4>) -> Tensor<4> {
         let ConvShape { inputs, outputs, kernel, .. } = self.shape;
+        pass.note(self.weight, &x.dims(), self.stride, self.pad);
         let w = pass.tensor(self.weight, [outputs, inputs, kernel, kernel]);
         ops::conv2d_ready(x, w, Some(pass.tensor(self.bias, [outputs])), self.stride, self.pad, pass.params.ready(self.weight))
     }
@@ -173,12 +174,14 @@ pub(crate) struct Linear {
 
 impl Linear {
     pub(crate) fn forward(&self, pass: &Pass<'_>, x: Tensor<2>) -> Tensor<2> {
+        pass.note(self.weight, &x.dims(), 1, Padding::NONE);
         let w = pass.tensor(self.weight, [self.outputs, self.inputs]);
         ops::linear(x, w, self.bias.map(|b| pass.tensor(b, [self.outputs])))
     }
 
     /// [`Linear::forward`] in the precision of the parameters: for layers between hidden ones, where most of the arithmetic is.
     pub(crate) fn forward_ready(&self, pass: &Pass<'_>, x: Tensor<2>) -> Tensor<2> {
+        pass.note(self.weight, &x.dims(), 1, Padding::NONE);
         let w = pass.tensor(self.weight, [self.outputs, self.inputs]);
         ops::linear_ready(x, w, self.bias.map(|b| pass.tensor(b, [self.outputs])), pass.params.ready(self.weight))
     }
@@ -222,18 +225,28 @@ impl Norm {
 #[derive(Debug)]
 pub(crate) struct Pass<'a> {
     params: &'a Params,
+    specs: &'a [ParamSpec],
     dropout: Option<RefCell<Streams>>,
 }
 
 impl<'a> Pass<'a> {
     #[track_caller]
-    pub(crate) fn new(params: &'a Params, specs: &[ParamSpec], mode: &Mode) -> Self {
+    pub(crate) fn new(params: &'a Params, specs: &'a [ParamSpec], mode: &Mode) -> Self {
         assert_eq!(params.len(), specs.len(), "parameters given, parameters of the network");
         let dropout = match mode {
             Mode::Eval => None,
             Mode::Train { noise } => Some(RefCell::new(noise.clone())),
         };
-        Self { params, dropout }
+        Self { params, specs, dropout }
+    }
+
+    /// Writes down that the layer of a weight is used.
+    fn note(&self, weight: usize, input: &[usize], stride: usize, pad: Padding) {
+        self.params.note(|| {
+            let spec = &self.specs[weight];
+            let layer = spec.name.strip_suffix(".weight").unwrap_or(&spec.name).to_owned();
+            Call { layer, input: input.to_vec(), weights: spec.shape.clone(), stride, pad }
+        });
     }
 
     /// What products are made of.

@@ -40,9 +40,9 @@ pub use layer::InitScheme;
 pub use mlp::{Mlp, MlpConfig};
 pub use network::{Network, Stage, difference_jvp};
 pub use packing::QkvPacking;
-pub use params::{Init, ParamSpec, Params, ParamsError};
+pub use params::{Call, Calls, Init, ParamSpec, Params, ParamsError};
 pub use preset::{Preset, preset, presets};
-pub use scorefield_kernels::Precision;
+pub use scorefield_kernels::{Padding, Precision};
 pub use unet::{
     AttentionPlacement, DownPadding, ProgressiveInput, ProgressiveOutput, ResampleFilter, Resampling, UNet, UNetConfig,
 };

@@ -3,9 +3,10 @@
 //! Each parameter is one rank-1 tensor; a layer reshapes it where it is used, which copies nothing. The order of the list is the
 //! order of [`crate::Network::params`] and never changes for a configuration.
 
-use scorefield_kernels::{Precision, Ready};
+use scorefield_kernels::{Padding, Precision, Ready};
 use scorefield_tensor::noise::Stream;
 use scorefield_tensor::{DType, Device, Gradients, Purpose, Tensor, TensorData, rows};
+use std::sync::{Arc, Mutex, PoisonError};
 use thiserror::Error;
 
 /// How a parameter is drawn before training.
@@ -125,11 +126,31 @@ pub struct Params {
     values: Vec<Tensor<1>>,
     /// What operations keep of parameters that stay as they are, by parameter.
     ready: Option<Vec<Ready>>,
+    /// Where layers write down that they were used.
+    calls: Option<Calls>,
 }
+
+/// A layer with weights as an evaluation used it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Call {
+    /// The name of its weights without the last word.
+    pub layer: String,
+    /// The shape of its input: `[n, c, h, w]`, or `[n, d]`.
+    pub input: Vec<usize>,
+    /// The shape of its weights.
+    pub weights: Vec<usize>,
+    /// Stride and padding of a convolution.
+    pub stride: usize,
+    /// See `stride`.
+    pub pad: Padding,
+}
+
+/// The calls of evaluations, in order.
+pub type Calls = Arc<Mutex<Vec<Call>>>;
 
 impl Params {
     fn of(values: Vec<Tensor<1>>) -> Self {
-        Self { values, ready: None }
+        Self { values, ready: None, calls: None }
     }
 
     /// The parameters.
@@ -149,6 +170,20 @@ impl Params {
     pub fn kept(self, precision: Precision) -> Self {
         let ready = Some(self.values.iter().map(|_| Ready::new(precision)).collect());
         Self { ready, ..self }
+    }
+
+    /// The same parameters, and the list that the layers of evaluations with them are written to.
+    #[must_use]
+    pub fn watched(self) -> (Self, Calls) {
+        let calls = Calls::default();
+        (Self { calls: Some(calls.clone()), ..self }, calls)
+    }
+
+    /// Writes a call down, if anybody wants to know.
+    pub(crate) fn note(&self, call: impl FnOnce() -> Call) {
+        if let Some(calls) = &self.calls {
+            calls.lock().unwrap_or_else(PoisonError::into_inner).push(call());
+        }
     }
 
     /// What products with these parameters are made of.
@@ -211,7 +246,7 @@ impl Params {
     pub fn constants(&self, device: &Device) -> Self {
         let device = device.clone().inner();
         let values = self.values.iter().map(|v| v.clone().inner().to_device(&device).autodiff()).collect();
-        Self { values, ready: self.ready.clone() }
+        Self { values, ready: self.ready.clone(), calls: None }
     }
 
     /// The gradients of tracked parameters, taken out of `gradients`; none for constants and for what the loss did not use.
@@ -228,7 +263,7 @@ impl Params {
     /// The same numbers without a derivative graph.
     #[must_use]
     pub fn detached(&self) -> Self {
-        Self { values: self.values.iter().map(|v| v.clone().inner()).collect(), ready: self.ready.clone() }
+        Self { values: self.values.iter().map(|v| v.clone().inner()).collect(), ready: self.ready.clone(), calls: None }
     }
 
     /// The element type of the parameters (single precision for a network without any).

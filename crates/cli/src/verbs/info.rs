@@ -1,12 +1,13 @@
 //! `info`: what a model, a run or a preset is, without loading weights; and what there is to choose from.
 
 mod lists;
+mod plan;
 
 use crate::context::Context;
 use crate::failure::{Ended, misuse};
 use crate::progress::clock;
 use anyhow::Result;
-use clap::Args;
+use clap::{ArgGroup, Args};
 use scorefield::model::Model;
 use scorefield::nn::{preset, presets};
 use scorefield::sample::{SolverKind, nearest};
@@ -16,31 +17,38 @@ use std::path::Path;
 
 /// Say what a model, run or preset is, without loading weights
 #[derive(Args, Debug)]
-#[group(required = true, multiple = false)]
+#[command(group = ArgGroup::new("what").required(true).multiple(false))]
 pub(crate) struct Info {
     /// A model file, a run folder, preset:NAME, or solver:NAME[:key=value,...]
-    #[arg(value_name = "FILE")]
+    #[arg(value_name = "FILE", group = "what")]
     file: Option<String>,
+    /// With preset:NAME or a model: time which algorithm computes which layer on this machine (--precision bf16 for that)
+    #[arg(long, requires = "file")]
+    plan: bool,
+    /// Examples at once in the plan
+    #[arg(long, value_name = "B", default_value_t = 1, requires = "plan")]
+    batch: usize,
     /// List the presets of networks
-    #[arg(long)]
+    #[arg(long, group = "what")]
     presets: bool,
     /// List the solvers
-    #[arg(long)]
+    #[arg(long, group = "what")]
     solvers: bool,
     /// List the recipes
-    #[arg(long)]
+    #[arg(long, group = "what")]
     recipes: bool,
     /// List the grids of times
-    #[arg(long)]
+    #[arg(long, group = "what")]
     grids: bool,
     /// List the processes
-    #[arg(long)]
+    #[arg(long, group = "what")]
     processes: bool,
 }
 
 impl Info {
     pub(crate) fn run(&self, context: &Context) -> Result<Ended> {
         let (json, text) = match &self.file {
+            Some(file) if self.plan => self.plan_of(context, file)?,
             Some(file) => match file.split_once(':') {
                 Some(("preset", name)) => of_preset(name)?,
                 Some(("solver", name)) => of_solver(name)?,
@@ -57,17 +65,41 @@ impl Info {
     }
 }
 
+impl Info {
+    fn plan_of(&self, context: &Context, file: &str) -> Result<(Value, String)> {
+        if !(1..=MOST).contains(&self.batch) {
+            return Err(misuse(format!("--batch {}: expected 1 to {MOST}", self.batch)));
+        }
+        let (config, shape) = match file.split_once(':') {
+            Some(("preset", name)) => {
+                let p = preset(name).ok_or_else(|| no_preset(name))?;
+                (p.config, p.shape)
+            }
+            _ => {
+                let meta = Model::inspect(file)?.meta;
+                (meta.network, meta.codec.shape().dims())
+            }
+        };
+        plan::plan(context, &*config.build(&shape)?, self.batch)
+    }
+}
+
+/// Most examples at once in a plan.
+const MOST: usize = 4096;
+
+fn no_preset(name: &str) -> anyhow::Error {
+    let all = presets();
+    let near = nearest(name, all.iter().map(|p| p.name)).unwrap_or_default();
+    misuse(format!("there is no preset \"{name}\"; did you mean \"{near}\"? All are listed by info --presets"))
+}
+
 /// One solver with its options.
 fn of_solver(name: &str) -> Result<(Value, String)> {
     Ok(lists::solver(&name.parse::<SolverKind>()?))
 }
 
 fn of_preset(name: &str) -> Result<(Value, String)> {
-    let Some(p) = preset(name) else {
-        let all = presets();
-        let near = nearest(name, all.iter().map(|p| p.name)).unwrap_or_default();
-        return Err(misuse(format!("there is no preset \"{name}\"; did you mean \"{near}\"? All are listed by info --presets")));
-    };
+    let p = preset(name).ok_or_else(|| no_preset(name))?;
     let network = p.config.build(&p.shape)?;
     let config = serde_json::to_value(&p.config)?;
     let layout: Vec<Value> = network

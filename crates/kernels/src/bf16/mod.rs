@@ -26,6 +26,17 @@ pub(crate) use weights::Weights;
 use crate::micro::lanes;
 use unit::{BLOCK, EDGE, TERMS};
 
+/// What computes products of bfloat16 on this machine, in words.
+pub fn unit_name() -> &'static str {
+    match unit::Unit::detect() {
+        #[cfg(target_arch = "x86_64")]
+        unit::Unit::Matrix => "matrix unit (AMX-BF16)",
+        #[cfg(target_arch = "x86_64")]
+        unit::Unit::Dot => "dot products (AVX512-BF16)",
+        unit::Unit::Plain => "plain Rust",
+    }
+}
+
 /// The bits of a number in bfloat16: rounded to nearest, ties to even; NaN stays NaN.
 #[inline(always)]
 pub(crate) fn round(x: f32) -> u32 {

@@ -82,6 +82,30 @@ pub enum Precision {
     Bf16,
 }
 
+/// The ways to compute a convolution in single precision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Algorithm {
+    /// An implicit matrix product.
+    Direct,
+    /// Minimal filtering, F(4 x 4, 3 x 3) (Lavin and Gray 2016): a quarter of the multiplications.
+    Minimal,
+}
+
+impl Algorithm {
+    /// Which of them computes the convolution of `x` `[n, c, h, w]` with `w` `[k, c, kh, kw]`: a function of the layer and not of the
+    /// batch, so that a picture's bits do not depend on its company.
+    pub fn of(x: [usize; 4], w: [usize; 4], stride: usize, pad: Padding) -> Self {
+        let s = Shape { n: x[0], c: x[1], size: [x[2], x[3]], k: w[0], kernel: [w[2], w[3]], stride, pad };
+        if winograd_pays(&s) { Self::Minimal } else { Self::Direct }
+    }
+
+    /// Whether it can compute a convolution with such a kernel, stride and padding.
+    pub fn applies(self, w: [usize; 4], stride: usize, pad: Padding) -> bool {
+        let s = Shape { n: 1, c: w[1], size: [w[2], w[3]], k: w[0], kernel: [w[2], w[3]], stride, pad };
+        self == Self::Direct || winograd::applies(&s)
+    }
+}
+
 /// What a convolution or an affine map keeps of weights that do not change: filled by the first call that can use it, for these very weights from then on.
 #[derive(Clone, Debug, Default)]
 pub struct Ready(Arc<Kept>);
@@ -89,6 +113,8 @@ pub struct Ready(Arc<Kept>);
 #[derive(Default)]
 struct Kept {
     precision: Precision,
+    /// In place of the rule's, to be timed.
+    algorithm: Option<Algorithm>,
     filters: winograd::Kept,
     halves: Mutex<Option<Arc<bf16::Weights>>>,
     columns: Mutex<Option<Arc<bf16::Columns>>>,
@@ -104,6 +130,11 @@ impl Ready {
     /// Nothing yet, for products in some precision.
     pub fn new(precision: Precision) -> Self {
         Self(Arc::new(Kept { precision, ..Kept::default() }))
+    }
+
+    /// Nothing yet, for single precision and an algorithm of the caller's choice that [applies](Algorithm::applies).
+    pub fn by(algorithm: Algorithm) -> Self {
+        Self(Arc::new(Kept { algorithm: Some(algorithm), ..Kept::default() }))
     }
 
     /// What products are made of.
@@ -186,7 +217,9 @@ pub(crate) fn host_forward(x: &Host, w: &Host, bias: Option<&Host>, stride: usiz
     let (x, w, bias) = (contiguous(x), contiguous(w), bias.map(contiguous));
     let (x, w, bias) = (values(&x), values(&w), bias.as_ref().map(values));
     let halves = ready.and_then(|r| r.halves(w, [s.k, s.c, s.kernel[0] * s.kernel[1]]));
-    let y = match (halves, winograd_pays(&s)) {
+    let asked = ready.and_then(|r| r.0.algorithm);
+    let minimal = asked.map_or_else(|| winograd_pays(&s), |a| a == Algorithm::Minimal && winograd::applies(&s));
+    let y = match (halves, minimal) {
         (Some(halves), _) => bf16::forward(&s, x, &halves, bias),
         (None, true) => winograd::forward(&s, x, w, bias, ready.map(|r| &r.0.filters)),
         (None, false) => direct::forward(&s, x, w, bias),
