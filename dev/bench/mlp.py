@@ -149,6 +149,8 @@ if a.peer:
 what = "forward" if a.forward else "train"
 commands = {
     "scorefield": [a.binary, "bench", "mlp-vector", "--what", what, "--batch", str(a.batch), "--runs", str(a.runs), "--json"],
+    "scorefield bf16": [a.binary, "bench", "mlp-vector", "--what", what, "--batch", str(a.batch), "--runs", str(a.runs), "--json",
+                        "--precision", "bf16"],
     "torch": [sys.executable, __file__, "--peer", "torch"],
     "torch compiled": [sys.executable, __file__, "--peer", "torch-compiled"],
     "jax jitted": [a.python_jax, __file__, "--peer", "jax"],
@@ -158,14 +160,15 @@ if not a.compile:
 times = {name: [] for name in commands}
 for _ in range(a.rounds):
     for name, command in commands.items():
-        if name != "scorefield":
+        if not name.startswith("scorefield"):
             command = command + ["--batch", str(a.batch), "--runs", str(a.runs)] + (["--forward"] if a.forward else [])
         out = subprocess.run(command, capture_output=True, text=True)
         if out.returncode:
             sys.exit(f"{name} failed:\n{out.stderr[-2000:]}")
         times[name].append(json.loads(out.stdout.strip().splitlines()[-1])["median_ms"])
-mine = statistics.median(times["scorefield"])
+mine = [statistics.median(times[name]) for name in ("scorefield", "scorefield bf16")]
 print(f"mlp-vector, batch {a.batch}, {what}, {a.rounds} rounds")
 for name, values in times.items():
     median = statistics.median(values)
-    print(f"{name:16} {median:8.2f} ms ({min(values):.2f} to {max(values):.2f}), scorefield is {median / mine:.2f} x as fast")
+    print(f"{name:16} {median:8.2f} ms ({min(values):.2f} to {max(values):.2f}), scorefield is {median / mine[0]:.2f} x as fast in f32, "
+          f"{median / mine[1]:.2f} x in bf16")

@@ -7,9 +7,10 @@ use burn::tensor::{DType, Shape, Tensor, TensorData};
 /// The Flex backend's tensor.
 pub(crate) type Host = FloatTensor<Flex>;
 
-/// Whether the fast bodies apply: `f32` on the Flex backend, tracked or not, and at least one element.
+/// Whether the fast bodies apply: `f32` on the Flex backend, tracked or not, and at least one element; never with the feature `ordinary`.
 pub(crate) fn fast<const D: usize>(x: &Tensor<D>) -> bool {
-    x.dtype() == DType::F32
+    !cfg!(feature = "ordinary")
+        && x.dtype() == DType::F32
         && matches!(x.device().without_autodiff().as_dispatch(), DispatchDevice::Flex(_))
         && x.dims().iter().all(|&d| d > 0)
 }

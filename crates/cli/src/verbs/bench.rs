@@ -30,6 +30,9 @@ pub(crate) struct Bench {
     /// Examples at once
     #[arg(long, value_name = "B", default_value_t = 8)]
     batch: usize,
+    /// Pictures of another side than the preset's
+    #[arg(long, value_name = "S")]
+    size: Option<usize>,
     /// Timed runs, after one to warm up; the median is told
     #[arg(long, value_name = "R", default_value_t = 5)]
     runs: usize,
@@ -46,7 +49,7 @@ impl Bench {
         if !(1..=MOST).contains(&self.batch) || !(1..=MOST).contains(&self.runs) {
             return Err(misuse(format!("--batch and --runs: expected 1 to {MOST}")));
         }
-        let (config, dims) = self.network(context)?;
+        let (config, dims) = self.sized(self.network(context)?)?;
         let network = config.build(&dims)?;
         let data = untrained::noise(&dims, self.batch);
         let mut times = match self.what {
@@ -75,7 +78,7 @@ impl Bench {
         let gflop = 2e-9 * network.multiplications() as f64 * self.batch as f64 * passes;
         let peak = peak_memory_mib();
         let json = json!({
-            "network": self.network, "what": if self.what == What::Train { "train" } else { "forward" }, "batch": self.batch,
+            "network": self.network, "shape": dims, "what": if self.what == What::Train { "train" } else { "forward" }, "batch": self.batch,
             "runs": self.runs, "parameters": network.parameters(), "median_ms": 1e3 * median, "fastest_ms": 1e3 * times[0],
             "slowest_ms": 1e3 * times[times.len() - 1], "images_per_s": self.batch as f64 / median, "gflops": gflop / median,
             "peak_memory_mib": peak, "threads": rayon::current_num_threads(),
@@ -95,6 +98,16 @@ impl Bench {
         );
         context.result(&json, &text)?;
         Ok(Ended::Done)
+    }
+
+    /// The network on pictures of the side that was asked for.
+    fn sized(&self, (config, dims): (NetworkConfig, Vec<usize>)) -> Result<(NetworkConfig, Vec<usize>)> {
+        match (self.size, &*dims) {
+            (None, _) => Ok((config, dims)),
+            (Some(side @ 1..=LARGEST), &[channels, ..]) if dims.len() == 3 => Ok((config, vec![channels, side, side])),
+            (Some(side), [_, _, _]) => Err(misuse(format!("--size {side}: expected 1 to {LARGEST}"))),
+            (Some(_), _) => Err(misuse(format!("--size: {} takes vectors, not pictures", self.network))),
+        }
     }
 
     /// The network and the shape of its rows.
@@ -129,6 +142,9 @@ impl Bench {
         times
     }
 }
+
+/// The largest side of a picture that is timed.
+const LARGEST: usize = 4096;
 
 /// More at once, or more often, than anybody times.
 const MOST: usize = 100_000;

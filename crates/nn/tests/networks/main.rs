@@ -1,6 +1,7 @@
 //! What every network keeps: derivatives, independence of rows, sizes, refusals.
 
 mod derivatives;
+mod precision;
 
 use scorefield_nn::{
     DownPadding, Init, InitScheme, Input, Mlp, MlpConfig, Mode, Network, NetworkConfig, NetworkError, ParamSpec, Params,
