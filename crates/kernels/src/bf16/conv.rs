@@ -107,8 +107,10 @@ mod tests {
     use super::*;
     use crate::testing::{numbers, with_threads};
 
-    /// Channels in, out, size, kernel, stride, padding.
-    const SHAPES: [(usize, usize, usize, [usize; 2], usize, usize, Padding); 14] = [
+    /// Pictures, channels in, out, size, kernel, stride, padding.
+    type Case = (usize, usize, usize, [usize; 2], usize, usize, Padding);
+
+    const SHAPES: [Case; 14] = [
         (19, 20, 40, [4, 4], 3, 1, Padding::all(1)),
         (2, 34, 20, [28, 28], 3, 1, Padding::all(1)),
         (2, 31, 20, [14, 15], 3, 1, Padding::all(1)),
