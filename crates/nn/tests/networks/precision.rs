@@ -60,6 +60,7 @@ fn rows_do_not_see_each_other_in_bfloat16() {
 /// Every preset at its full size, one picture, against double precision: run with `--ignored`, it takes minutes.
 #[test]
 #[ignore = "minutes of arithmetic in double precision"]
+#[allow(clippy::print_stderr, reason = "the errors are what it is run for")]
 fn presets_agree_with_double_precision() {
     let device = Device::default();
     for p in presets() {
