@@ -71,11 +71,9 @@ impl Unit {
     pub(crate) fn detect() -> Self {
         #[cfg(target_arch = "x86_64")]
         {
-            if amx::usable() {
-                return Self::Matrix;
-            }
+            // Operands are written by vectors for both: a machine that hides these from a guest gets the plain body.
             if dot::usable() {
-                return Self::Dot;
+                return if amx::usable() { Self::Matrix } else { Self::Dot };
             }
         }
         Self::Plain
@@ -89,7 +87,7 @@ impl Unit {
         #[cfg(target_arch = "x86_64")]
         {
             all.extend(dot::usable().then_some(Self::Dot));
-            all.extend(amx::usable().then_some(Self::Matrix));
+            all.extend((dot::usable() && amx::usable()).then_some(Self::Matrix));
         }
         all
     }

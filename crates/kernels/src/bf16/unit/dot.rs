@@ -6,9 +6,12 @@ use std::arch::x86_64::*;
 /// Rows whose sums are in registers at once.
 const ROWS: usize = 8;
 
-/// Whether the processor has the instructions.
+/// Whether the processor has the instructions, with all that writing operands by vectors takes.
 pub(crate) fn usable() -> bool {
-    is_x86_feature_detected!("avx512bf16") && is_x86_feature_detected!("avx512f")
+    is_x86_feature_detected!("avx512bf16")
+        && is_x86_feature_detected!("avx512f")
+        && is_x86_feature_detected!("avx512bw")
+        && is_x86_feature_detected!("avx512vl")
 }
 
 /// See [`super::Blocks::product`].
