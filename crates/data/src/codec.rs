@@ -73,6 +73,21 @@ impl Codec {
         Ok(Self { shape, value, bounds, shift, scale, channels, classes })
     }
 
+    /// The codec of 8-bit pictures of `[channels, height, width]` whose states run from `low` at 0 to `high` at 255: of models that were
+    /// trained elsewhere.
+    pub fn pictures([channels, height, width]: [usize; 3], [low, high]: [f64; 2], classes: Vec<String>) -> Self {
+        let (shape, scale) = (Shape::Image { channels, height, width }, 255.0 / (high - low));
+        Self {
+            shape,
+            value: Value::Byte,
+            bounds: Some((0.0, 255.0)),
+            shift: vec![-low * scale; channels],
+            scale: vec![scale; channels],
+            channels: shape.channel_names(),
+            classes,
+        }
+    }
+
     /// Checks what was read from a file.
     ///
     /// # Errors

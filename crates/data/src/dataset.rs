@@ -73,12 +73,7 @@ impl Dataset {
     }
 
     pub(crate) fn new(name: &str, shape: Shape, value: Value, storage: Storage, rows: usize) -> Self {
-        let channels = match shape {
-            Shape::Image { channels: 1, .. } => vec!["grey".into()],
-            Shape::Image { channels: 3, .. } => ["red", "green", "blue"].map(String::from).to_vec(),
-            Shape::Image { channels: 4, .. } => ["red", "green", "blue", "alpha"].map(String::from).to_vec(),
-            _ => (0..shape.channels()).map(|c| format!("c{c}")).collect(),
-        };
+        let channels = shape.channel_names();
         Self {
             name: name.to_owned(),
             shape,

@@ -42,6 +42,16 @@ impl Shape {
         self.dims()[0]
     }
 
+    /// What the channels are called where nobody says.
+    pub(crate) fn channel_names(&self) -> Vec<String> {
+        match self {
+            Self::Image { channels: 1, .. } => vec!["grey".into()],
+            Self::Image { channels: 3, .. } => ["red", "green", "blue"].map(String::from).to_vec(),
+            Self::Image { channels: 4, .. } => ["red", "green", "blue", "alpha"].map(String::from).to_vec(),
+            _ => (0..self.channels()).map(|c| format!("c{c}")).collect(),
+        }
+    }
+
     /// Numbers a channel.
     pub fn plane(&self) -> usize {
         self.len() / self.channels().max(1)

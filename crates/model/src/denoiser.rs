@@ -30,7 +30,7 @@ impl Denoiser for ModelDenoiser<'_> {
 
     #[track_caller]
     fn denoise_each(&self, x: &Batch, times: &[f64]) -> Batch {
-        let coeffs = self.model.meta().prediction.coeffs(&self.model.process().at_each(times));
+        let coeffs = self.model.meta().coeffs(&self.model.process().at_each(times));
         let output = self.model.output_each(coeffs.c_in.scale(x.clone()), times, self.classes.as_deref());
         coeffs.assemble(x, &output.narrow(1, 0, x.dims()[1]))
     }
@@ -38,7 +38,7 @@ impl Denoiser for ModelDenoiser<'_> {
     #[track_caller]
     fn denoise_with_variance(&self, x: &Batch, t: f64) -> (Batch, Option<Batch>) {
         let (meta, d) = (self.model.meta(), x.dims()[1]);
-        let coeffs = meta.prediction.coeffs(&self.model.process().at(t));
+        let coeffs = meta.coeffs(&self.model.process().at(t));
         let output = self.model.output(coeffs.c_in.scale(x.clone()), t, self.classes.as_deref());
         let nu = meta.variance.map(|v| v.place(output.clone().narrow(1, d, d)));
         (coeffs.assemble(x, &output.narrow(1, 0, d)), nu)
@@ -71,13 +71,13 @@ impl ModelDenoiser<'_> {
 impl Differentiable for ModelDenoiser<'_> {
     #[track_caller]
     fn pullback(&self, x: &Batch, t: f64, cotangent: &mut dyn FnMut(&Batch) -> Batch) -> (Batch, Batch) {
-        let coeffs = self.model.meta().prediction.coeffs(&self.model.process().at(t));
+        let coeffs = self.model.meta().coeffs(&self.model.process().at(t));
         self.pull(&coeffs, x, &vec![t; x.dims()[0]], cotangent)
     }
 
     #[track_caller]
     fn pullback_each(&self, x: &Batch, times: &[f64], cotangent: &mut dyn FnMut(&Batch) -> Batch) -> (Batch, Batch) {
-        let coeffs = self.model.meta().prediction.coeffs(&self.model.process().at_each(times));
+        let coeffs = self.model.meta().coeffs(&self.model.process().at_each(times));
         self.pull(&coeffs, x, times, cotangent)
     }
 }
@@ -112,6 +112,7 @@ impl Model {
             assert_eq!(classes.len(), n, "{} classes for {n} rows", classes.len());
         }
         let time = times.iter().map(|&t| self.meta().time_input.at(self.process(), t)).collect();
+        let input = if self.meta().input.centred { input * 2.0 - 1.0 } else { input };
         let input_of = Input { time, classes: classes.map(<[_]>::to_vec), augment: None };
         self.network().forward(weights, input, &input_of, &Mode::Eval)
     }

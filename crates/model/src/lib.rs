@@ -12,5 +12,5 @@ mod model;
 pub use denoiser::ModelDenoiser;
 pub use error::ModelError;
 pub use file::{Inspection, TensorEntry, TensorFile, write_tensors};
-pub use meta::{DataSummary, FORMAT, LearnedVariance, ModelMeta, SamplingDefaults, TrainingSummary};
+pub use meta::{DataSummary, FORMAT, LearnedVariance, ModelMeta, NetworkInput, SamplingDefaults, TrainingSummary};
 pub use model::{Model, Weights, model_path};

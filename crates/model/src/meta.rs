@@ -2,8 +2,8 @@
 
 use scorefield_data::{Codec, Shape};
 use scorefield_nn::NetworkConfig;
-use scorefield_process::{Prediction, ProcessConfig, ProcessExt, TimeInput};
-use scorefield_tensor::Batch;
+use scorefield_process::{Coeffs, Marginal, Prediction, ProcessConfig, ProcessExt, TimeInput};
+use scorefield_tensor::{Batch, Coefficient};
 use serde::{Deserialize, Serialize};
 
 /// The number of the format that this version writes and reads.
@@ -25,6 +25,9 @@ pub struct ModelMeta {
     pub variance: Option<LearnedVariance>,
     /// What it is told of the time.
     pub time_input: TimeInput,
+    /// What it sees of the state, where that is not `c_in x`.
+    #[serde(default, skip_serializing_if = "NetworkInput::is_usual")]
+    pub input: NetworkInput,
     /// How data become states and back; shape, channel names and classes are in it.
     pub codec: Codec,
     /// Root mean square of the centred, encoded data.
@@ -35,6 +38,22 @@ pub struct ModelMeta {
     pub data: DataSummary,
     /// How it is sampled unless the caller says otherwise.
     pub sampling: SamplingDefaults,
+}
+
+/// What a network sees of a state `x`. Ours see `c_in x`, the state scaled to unit variance; some of other projects do not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct NetworkInput {
+    /// It sees `x` itself: `c_in = 1` (the exploding networks of Song et al. 2021, NCSN).
+    pub unscaled: bool,
+    /// It sees `2 x - 1` of what it would see otherwise: for states that lie in [0, 1] without noise.
+    pub centred: bool,
+}
+
+impl NetworkInput {
+    fn is_usual(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// What a network says of the variance of a reverse step.
@@ -121,6 +140,15 @@ const WIDEST: f64 = (1u64 << 17) as f64;
 const LARGEST_EXAMPLE: usize = 1 << 30;
 
 impl ModelMeta {
+    /// The coefficients of `D = c_skip x + c_out F(c_in x, c_noise)` at a marginal.
+    pub fn coeffs<S: Coefficient>(&self, at: &Marginal<S>) -> Coeffs<S> {
+        let mut coeffs = self.prediction.coeffs(at);
+        if self.input.unscaled {
+            coeffs.c_in = coeffs.c_in.constant(1.0);
+        }
+        coeffs
+    }
+
     /// Checks what was read from a file with `tensors` tensors: whatever passes can be built and called without a panic.
     pub(crate) fn check(&self, tensors: usize) -> Result<(), String> {
         let say = |sound: bool, what: &dyn Fn() -> String| if sound { Ok(()) } else { Err(what()) };
@@ -142,7 +170,7 @@ impl ModelMeta {
         let process = self.process.build().map_err(|e| e.to_string())?;
         for u in [0.0, 0.5, 1.0] {
             let t = process.span().at(u);
-            let c = self.prediction.coeffs(&process.at(t));
+            let c = self.coeffs(&process.at(t));
             let told = self.time_input.at(&*process, t);
             let sound = [c.c_skip, c.c_out, c.c_in, told].iter().all(|v| v.is_finite())
                 && c.c_in != 0.0

@@ -22,6 +22,8 @@ pub enum Prediction {
     Flow,
     /// The score times `sigma`: `-eps` (Song et al. 2021 with the network's output divided by the noise level).
     Score,
+    /// The score itself, of order `1 / sigma` (NCSN: Song and Ermon 2019).
+    RawScore,
     /// The preconditioning of Karras et al. 2022, table 1, for data of standard deviation `sigma_data`.
     Edm {
         /// Root mean square of the centred data.
@@ -51,8 +53,8 @@ pub struct Coeffs<S = f64> {
 
 impl Prediction {
     /// One of each that makes a posterior mean, for tests and listings.
-    pub fn all() -> [Self; 6] {
-        [Self::Clean, Self::Noise, Self::Velocity, Self::Flow, Self::Score, Self::Edm { sigma_data: 0.5 }]
+    pub fn all() -> [Self; 7] {
+        [Self::Clean, Self::Noise, Self::Velocity, Self::Flow, Self::Score, Self::RawScore, Self::Edm { sigma_data: 0.5 }]
     }
 
     /// The name used in recipes and model files.
@@ -63,6 +65,7 @@ impl Prediction {
             Self::Velocity => "velocity",
             Self::Flow => "flow",
             Self::Score => "score",
+            Self::RawScore => "raw-score",
             Self::Edm { .. } => "edm",
             Self::Consistency { .. } => "consistency",
         }
@@ -93,6 +96,8 @@ impl Prediction {
             }
             // F = sigma score = -eps
             Self::Score => (alpha.recip(), sigma / alpha),
+            // F = score = -eps / sigma
+            Self::RawScore => (alpha.recip(), sigma.square() / alpha),
             // Karras et al. 2022, table 1, with the signal scaled by alpha
             Self::Edm { .. } => (alpha * (sigma_d * sigma_d) / variance.clone(), sigma * sigma_d / variance.sqrt()),
             // Song et al. 2023, appendix C, with x / alpha at level sigma / alpha: identity at the lowest level
@@ -159,6 +164,20 @@ pub enum TimeInput {
     },
     /// The noise level `sigma / alpha` itself.
     Ratio,
+    /// `ln(factor * sigma / alpha)`: 1 for the logarithm of the level (Song et al. 2021), 1/2 for the exploding models of Karras et al.
+    /// 2022, whose data are twice as wide as the level says.
+    LogRatio {
+        /// The factor.
+        factor: f64,
+    },
+    /// The whole time of a discrete-time process whose noise level `sigma / alpha` is nearest: for networks that were told whole
+    /// times only and are asked at levels between (Karras et al. 2022, appendix C.3.2).
+    Nearest,
+    /// The place `(L - 1)(1 - t)` in a list of `L` levels that falls from the highest (NCSN: Song and Ermon 2019).
+    Descending {
+        /// The number of levels `L`.
+        levels: usize,
+    },
     /// Nothing: the same number at all times, for networks whose output is divided by the noise level and that need no more
     /// (NCSNv2: Song and Ermon 2020, technique 3).
     Untold,
@@ -171,6 +190,14 @@ impl TimeInput {
             Self::QuarterLogRatio => process.at(t).ratio().ln() / 4.0,
             Self::Time { scale } => scale * t,
             Self::Ratio => process.at(t).ratio(),
+            Self::LogRatio { factor } => (factor * process.at(t).ratio()).ln(),
+            Self::Nearest => {
+                let (below, above) = (t.floor(), t.ceil());
+                let (level, at) = (process.at(t).ratio(), |whole: f64| process.at(whole).ratio());
+                // A last time without signal has no level; the whole time before it is then the nearest.
+                if at(above).is_finite() && at(above) - level < level - at(below) { above } else { below }
+            }
+            Self::Descending { levels } => (levels.saturating_sub(1)) as f64 * (1.0 - t),
             Self::Untold => 0.0,
         }
     }

@@ -1,7 +1,7 @@
 //! Every prediction on every process: the target that training aims at is the one that sampling assembles.
 
 use proptest::prelude::*;
-use scorefield_process::schedule::Edm;
+use scorefield_process::schedule::{Betas, Discrete, Edm, Ve};
 use scorefield_process::{Prediction, ProcessConfig, ProcessExt, TimeInput};
 use scorefield_tensor::{Device, batch_f64, rows_f64};
 use scorefield_testkit::largest_difference;
@@ -53,6 +53,7 @@ proptest! {
                     Prediction::Clean => x0,
                     Prediction::Noise => eps,
                     Prediction::Score => -eps,
+                    Prediction::RawScore => -eps / m.sigma,
                     Prediction::Velocity => m.alpha * eps - m.sigma * x0,
                     Prediction::Flow => m.d_alpha * x0 + m.d_sigma * eps,
                     // Karras et al. 2022, eq. 8, with alpha x_0 for their y.
@@ -135,5 +136,25 @@ fn time_inputs_are_functions_of_the_level_or_the_time() {
         assert_eq!(TimeInput::Ratio.at(process.as_ref(), t), process.at(t).ratio());
         let quarter = TimeInput::QuarterLogRatio.at(process.as_ref(), t);
         assert!((quarter + process.at(t).log_snr() / 8.0).abs() < 1e-12);
+        assert!((TimeInput::LogRatio { factor: 0.5 }.at(process.as_ref(), t) - 4.0 * quarter + 2f64.ln()).abs() < 1e-12);
     }
+}
+
+/// The nearest level is found between two whole times by the levels, not by the times: the middle of two times lies below the middle of
+/// their levels. A list of ten levels is walked from its highest, 0, to its lowest, 9.
+#[test]
+fn whole_times_and_places_in_a_list() {
+    let process = Discrete::new(Betas::Cosine { offset: 0.008, clip: 0.999 }, 1000, false).expect("a table");
+    for i in [0.0, 17.0, 500.0, 998.0, 999.0] {
+        assert_eq!(TimeInput::Nearest.at(&process, i), i);
+    }
+    for i in [0.0, 17.0, 500.0, 998.0] {
+        let middle = process.time_of_ratio(0.5 * (process.at(i).ratio() + process.at(i + 1.0).ratio()));
+        assert!(middle > i + 0.5);
+        assert_eq!(TimeInput::Nearest.at(&process, middle - 1e-6), i);
+        assert_eq!(TimeInput::Nearest.at(&process, middle + 1e-6), i + 1.0);
+    }
+    let ve = Ve::new(0.01, 1.0).expect("levels");
+    let place = |sigma: f64| TimeInput::Descending { levels: 10 }.at(&ve, ve.time_of_ratio(sigma));
+    assert!(place(1.0).abs() < 1e-9 && (place(0.01) - 9.0).abs() < 1e-9 && (place(0.1) - 4.5).abs() < 1e-9);
 }

@@ -1,7 +1,9 @@
 //! Networks that have learned nothing: what they compute is noise, how long it takes is not.
 
 use crate::data::{Codec, Dataset, Shape};
-use crate::model::{DataSummary, FORMAT, LearnedVariance, Model, ModelError, ModelMeta, SamplingDefaults, TrainingSummary};
+use crate::model::{
+    DataSummary, FORMAT, LearnedVariance, Model, ModelError, ModelMeta, NetworkInput, SamplingDefaults, TrainingSummary,
+};
 use crate::nn::{NetworkConfig, Params};
 use crate::process::{Prediction, ProcessConfig, TimeInput};
 use crate::tensor::noise::Stream;
@@ -58,6 +60,7 @@ pub fn model(network: &NetworkConfig, codec: Codec, device: &Device) -> Result<M
         prediction: Prediction::Edm { sigma_data: 0.5 },
         variance: network.learned_variance().then_some(LearnedVariance::Blend),
         time_input: TimeInput::QuarterLogRatio,
+        input: NetworkInput::default(),
         codec,
         sigma_data: 0.5,
         training: TrainingSummary::default(),

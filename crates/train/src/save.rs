@@ -6,7 +6,7 @@
 use crate::event::{Event, Observer};
 use crate::log::Log;
 use crate::{TrainError, Trainer, preview};
-use scorefield_model::{DataSummary, FORMAT, LearnedVariance, Model, ModelMeta, SamplingDefaults, TrainingSummary};
+use scorefield_model::{DataSummary, FORMAT, LearnedVariance, Model, ModelMeta, NetworkInput, SamplingDefaults, TrainingSummary};
 use scorefield_nn::Params;
 
 impl Trainer<'_> {
@@ -23,6 +23,7 @@ impl Trainer<'_> {
             prediction: self.config.prediction,
             variance: self.config.network.learned_variance().then_some(LearnedVariance::Blend),
             time_input: self.config.time_input,
+            input: NetworkInput::default(),
             codec: self.codec.clone(),
             sigma_data: self.sigma_data,
             training: TrainingSummary {

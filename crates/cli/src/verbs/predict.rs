@@ -86,7 +86,7 @@ impl Predict {
         let t = self.time;
         let answer = match self.what {
             What::Raw => {
-                let coeffs = model.meta().prediction.coeffs(&model.process().at(t));
+                let coeffs = model.meta().coeffs(&model.process().at(t));
                 model.output(coeffs.c_in * x, t, class.of(&model, 0, &(0..n as u64)).as_deref())
             }
             What::Clean => denoiser.denoise(&x, t),

@@ -1,7 +1,7 @@
 //! A small model with every kind of number in its description.
 
 use scorefield_data::{Codec, Dataset, Shape};
-use scorefield_model::{DataSummary, FORMAT, Model, ModelMeta, SamplingDefaults, TrainingSummary};
+use scorefield_model::{DataSummary, FORMAT, Model, ModelMeta, NetworkInput, SamplingDefaults, TrainingSummary};
 use scorefield_nn::{MlpConfig, NetworkConfig, Params, UNetConfig};
 use scorefield_process::{Prediction, ProcessConfig, TimeInput};
 
@@ -14,6 +14,7 @@ pub(crate) fn meta(data: &Dataset, network: NetworkConfig) -> ModelMeta {
         prediction: Prediction::Edm { sigma_data: 1.0 / 3.0 },
         variance: None,
         time_input: TimeInput::QuarterLogRatio,
+        input: NetworkInput::default(),
         codec: Codec::fit(data, &Default::default()).unwrap(),
         sigma_data: 2f64.sqrt() / 3.0,
         training: TrainingSummary {
