@@ -40,7 +40,7 @@ pub enum ModelError {
         found: f32,
     },
     /// The file is not a safetensors file, or is cut short.
-    #[error("{}: not a complete safetensors file ({found}); expected a model written by scorefield: copy or train it again", path.display())]
+    #[error("{}: not a complete safetensors file ({found}); expected a model, or another project's checkpoint: copy or train it again", path.display())]
     NotSafetensors {
         /// The file.
         path: PathBuf,
@@ -49,8 +49,7 @@ pub enum ModelError {
     },
     /// A safetensors file of another project.
     #[error(
-        "{}: a safetensors file without scorefield's description ({found}); expected the metadata key `scorefield`: \
-         this version opens its own models only", path.display()
+        "{}: a safetensors file without scorefield's description ({found}); expected the metadata key `scorefield`", path.display()
     )]
     Foreign {
         /// The file.
@@ -81,7 +80,7 @@ pub enum ModelError {
         expected: String,
     },
     /// The folder holds no model.
-    #[error("{}: a folder without `model.safetensors`; expected a run folder with a saved model, or a model file", path.display())]
+    #[error("{}: a folder without `model.safetensors`; expected a run folder with a saved model, a model file, or a folder that diffusers wrote", path.display())]
     NoModel {
         /// The folder.
         path: PathBuf,
@@ -92,6 +91,9 @@ pub enum ModelError {
         /// The file.
         path: PathBuf,
     },
+    /// Another project's checkpoint cannot be understood.
+    #[error(transparent)]
+    Import(#[from] crate::import::ImportError),
     /// The network cannot be built.
     #[error("the network of the model cannot be built: {0}")]
     Network(#[from] scorefield_nn::NetworkError),

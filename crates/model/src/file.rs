@@ -30,10 +30,16 @@ pub struct TensorEntry {
 pub struct Inspection {
     /// The file.
     pub path: PathBuf,
+    /// Whose way of writing it is: `scorefield`, or the name of an [`crate::import::Layout`].
+    pub layout: &'static str,
     /// Its description.
     pub meta: ModelMeta,
-    /// Its tensors.
+    /// Its tensors, by their names in the file.
     pub tensors: Vec<TensorEntry>,
+    /// Whether the optimiser's own weights are there beside the averaged ones.
+    pub has_raw: bool,
+    /// What a person should know of how it was understood.
+    pub notes: Vec<String>,
 }
 
 /// An open safetensors file whose header has been read and checked: named f32 tensors and a text of ours.
@@ -160,7 +166,14 @@ impl TensorFile {
     }
 
     pub(crate) fn inspection(&self) -> Result<Inspection, ModelError> {
-        Ok(Inspection { path: self.path.clone(), meta: self.meta()?, tensors: self.entries() })
+        Ok(Inspection {
+            path: self.path.clone(),
+            layout: "scorefield",
+            meta: self.meta()?,
+            tensors: self.entries(),
+            has_raw: self.has_prefix("raw."),
+            notes: Vec::new(),
+        })
     }
 }
 

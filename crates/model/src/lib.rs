@@ -6,6 +6,7 @@
 mod denoiser;
 mod error;
 mod file;
+pub mod import;
 mod meta;
 mod model;
 

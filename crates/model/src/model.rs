@@ -1,6 +1,7 @@
 //! Weights, network, process, prediction and codec in one value.
 
 use crate::file::{TensorFile, write_tensors};
+use crate::import::{Checkpoint, Given};
 use crate::{Inspection, ModelDenoiser, ModelError, ModelMeta};
 use scorefield_nn::{Network, Params, Precision};
 use scorefield_process::{Process, ProcessConfig};
@@ -47,6 +48,37 @@ pub fn model_path(path: &Path) -> Result<PathBuf, ModelError> {
     if inside.is_file() { Ok(inside) } else { Err(ModelError::NoModel { path: path.to_owned() }) }
 }
 
+/// What a path leads to.
+enum Found {
+    /// A model file of ours.
+    Ours(PathBuf, TensorFile),
+    /// Something that another project wrote.
+    Foreign,
+}
+
+/// Tells by what is there, not by its name.
+fn find(path: &Path) -> Result<Found, ModelError> {
+    let foreign_folder = ["model_index.json", "config.json", "unet/config.json"].iter().any(|f| path.join(f).is_file());
+    if path.is_dir() && foreign_folder && !path.join("model.safetensors").is_file() {
+        return Ok(Found::Foreign);
+    }
+    let path = model_path(path)?;
+    match TensorFile::open(&path) {
+        Ok(file) if file.text().is_ok() => Ok(Found::Ours(path, file)),
+        Ok(_) => Ok(Found::Foreign),
+        Err(ModelError::NotSafetensors { .. }) if begins_as_pickle(&path) => Ok(Found::Foreign),
+        Err(e) => Err(e),
+    }
+}
+
+/// Whether a file begins as a zip, a pickle or a tar does: what PyTorch writes.
+fn begins_as_pickle(path: &Path) -> bool {
+    use std::io::Read;
+    let mut head = Vec::new();
+    let read = std::fs::File::open(path).and_then(|f| f.take(262).read_to_end(&mut head));
+    read.is_ok() && (head.starts_with(b"PK") || head.first() == Some(&0x80) || head.get(257..262) == Some(b"ustar"))
+}
+
 impl Model {
     /// A model from its parts.
     ///
@@ -68,13 +100,16 @@ impl Model {
         Self { weights: self.weights.kept(precision), ..self }
     }
 
-    /// Reads a model file or the model of a run folder.
+    /// Reads a model file, the model of a run folder, or another project's checkpoint ([`crate::import`]).
     ///
     /// # Errors
-    /// When it is not there, not a model of this format, cut short, or its tensors are not those of its network.
+    /// When it is not there, not a model of this format, cut short, or its tensors are not those of its network; of other projects'
+    /// files, as [`Checkpoint::open`].
     pub fn load(path: impl AsRef<Path>, which: Weights, device: &Device) -> Result<Self, ModelError> {
-        let path = model_path(path.as_ref())?;
-        let mut reader = TensorFile::open(&path)?;
+        let (path, mut reader) = match find(path.as_ref())? {
+            Found::Ours(path, reader) => (path, reader),
+            Found::Foreign => return Checkpoint::open(path.as_ref(), Given::default())?.model(which, device),
+        };
         let meta = reader.meta()?;
         let wrong = |found: String| ModelError::Description { path: path.clone(), found, expected: crate::FORMAT };
         let network = meta.network.build(&meta.codec.shape().dims()).map_err(|e| wrong(e.to_string()))?;
@@ -91,12 +126,25 @@ impl Model {
         Ok(Self { meta, process, network, weights: weights.kept(Precision::Single) })
     }
 
-    /// What a model file or run folder says of itself, without loading weights.
+    /// What a model file, run folder or checkpoint says of itself, without loading weights.
     ///
     /// # Errors
     /// As [`Model::load`], but for the weights.
     pub fn inspect(path: impl AsRef<Path>) -> Result<Inspection, ModelError> {
-        TensorFile::open(&model_path(path.as_ref())?)?.inspection()
+        match find(path.as_ref())? {
+            Found::Ours(_, reader) => reader.inspection(),
+            Found::Foreign => {
+                let found = Checkpoint::open(path.as_ref(), Given::default())?;
+                Ok(Inspection {
+                    path: path.as_ref().to_owned(),
+                    layout: found.layout().name(),
+                    meta: found.meta().clone(),
+                    tensors: found.tensors(),
+                    has_raw: found.has_both(),
+                    notes: found.notes().to_vec(),
+                })
+            }
+        }
     }
 
     /// Writes the model file: beside, flushed, renamed. `raw` are the optimiser's own weights, kept if given.

@@ -71,9 +71,10 @@ fn file(folder: &Path) -> PathBuf {
 fn refused(bytes: &[u8], words: &[&str]) {
     let folder = tempfile::tempdir().unwrap();
     let error = load(folder.path(), bytes).expect_err("refused").to_string();
-    for word in words.iter().chain(&["hostile.safetensors", "expected"]) {
+    for word in words.iter().chain(&["hostile.safetensors"]) {
         assert!(error.contains(word), "`{word}` is not in: {error}");
     }
+    assert!(error.contains("expected") || error.contains("Known are"), "{error}");
 }
 
 /// Cut anywhere: in the length, in the header, between and inside tensors, one byte short; or one byte too long.
@@ -97,16 +98,16 @@ fn other_files_are_told_apart() {
     refused(&u64::MAX.to_le_bytes(), &["announce a header of 18446744073709551615 bytes in a file of 8"]);
     refused(&[&2u64.to_le_bytes()[..], b"[]"].concat(), &["its header"]);
     refused(&[&2u64.to_le_bytes()[..], b"\xff\xfe"].concat(), &["its header"]);
-    refused(&[&2u64.to_le_bytes()[..], b"{}"].concat(), &["without scorefield's description", "0 tensors"]);
+    refused(&[&2u64.to_le_bytes()[..], b"{}"].concat(), &["no layout that is known", "0 names"]);
     let deep = "[".repeat(100_000);
     refused(&[&(deep.len() as u64).to_le_bytes()[..], deep.as_bytes()].concat(), &["its header"]);
 
     // Another project's file names its first tensors.
     let mut parts = Parts::of(&good(false));
     parts.header["__metadata__"] = json!({ "format": "pt" });
-    refused(&parts.bytes(), &["without scorefield's description", "ema.embed", "metadata key `scorefield`"]);
+    refused(&parts.bytes(), &["no layout that is known", "ema.embed", "diffusers"]);
     parts.header.as_object_mut().unwrap().remove("__metadata__");
-    refused(&parts.bytes(), &["without scorefield's description"]);
+    refused(&parts.bytes(), &["no layout that is known"]);
 
     let missing = Model::load("no/such/file.safetensors", Weights::Ema, &Default::default()).unwrap_err().to_string();
     assert!(missing.contains("no/such/file.safetensors") && missing.contains("check that the file exists"), "{missing}");

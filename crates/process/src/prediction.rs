@@ -173,7 +173,7 @@ pub enum TimeInput {
     /// The whole time of a discrete-time process whose noise level `sigma / alpha` is nearest: for networks that were told whole
     /// times only and are asked at levels between (Karras et al. 2022, appendix C.3.2).
     Nearest,
-    /// The place `(L - 1)(1 - t)` in a list of `L` levels that falls from the highest (NCSN: Song and Ermon 2019).
+    /// The nearest place to `(L - 1)(1 - t)` in a list of `L` levels that falls from the highest (NCSN: Song and Ermon 2019).
     Descending {
         /// The number of levels `L`.
         levels: usize,
@@ -197,7 +197,7 @@ impl TimeInput {
                 // A last time without signal has no level; the whole time before it is then the nearest.
                 if at(above).is_finite() && at(above) - level < level - at(below) { above } else { below }
             }
-            Self::Descending { levels } => (levels.saturating_sub(1)) as f64 * (1.0 - t),
+            Self::Descending { levels } => (levels.saturating_sub(1) as f64 * (1.0 - t)).round(),
             Self::Untold => 0.0,
         }
     }

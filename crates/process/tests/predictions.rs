@@ -156,5 +156,6 @@ fn whole_times_and_places_in_a_list() {
     }
     let ve = Ve::new(0.01, 1.0).expect("levels");
     let place = |sigma: f64| TimeInput::Descending { levels: 10 }.at(&ve, ve.time_of_ratio(sigma));
-    assert!(place(1.0).abs() < 1e-9 && (place(0.01) - 9.0).abs() < 1e-9 && (place(0.1) - 4.5).abs() < 1e-9);
+    // The levels are exp(-k ln(100) / 9), k = 0 to 9.
+    assert_eq!([1.0, 0.6, 0.59, 0.1 * 1.01, 0.1 * 0.99, 0.01].map(place), [0.0, 1.0, 1.0, 4.0, 5.0, 9.0]);
 }

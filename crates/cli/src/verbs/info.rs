@@ -19,7 +19,7 @@ use std::path::Path;
 #[derive(Args, Debug)]
 #[command(group = ArgGroup::new("what").required(true).multiple(false))]
 pub(crate) struct Info {
-    /// A model file, a run folder, preset:NAME, or solver:NAME[:key=value,...]
+    /// A model file, a run folder, another project's checkpoint, preset:NAME, or solver:NAME[:key=value,...]
     #[arg(value_name = "FILE", group = "what")]
     file: Option<String>,
     /// With preset:NAME or a model: time which algorithm computes which layer on this machine (--precision bf16 for that)
@@ -133,13 +133,13 @@ fn of_model(path: &Path) -> Result<(Value, String)> {
     let meta = &found.meta;
     let codec = &meta.codec;
     let network = meta.network.build(&codec.shape().dims())?;
-    let raw = found.tensors.iter().any(|t| t.name.starts_with("raw."));
+    let (raw, foreign) = (found.has_raw, found.layout != "scorefield");
     let tensors: Vec<Value> = found.tensors.iter().map(|t| json!({ "name": t.name, "shape": t.shape })).collect();
     let json = json!({
-        "file": found.path, "format": meta.format, "layout": "scorefield", "parameters": network.parameters(),
+        "file": found.path, "format": meta.format, "layout": found.layout, "parameters": network.parameters(),
         "shape": codec.shape().dims(), "process": meta.process, "prediction": meta.prediction, "time_input": meta.time_input,
-        "network": meta.network, "codec": codec, "sigma_data": meta.sigma_data, "training": meta.training, "data": meta.data, "variance": meta.variance,
-        "sampling": meta.sampling, "raw": raw, "tensors": tensors,
+        "input": meta.input, "network": meta.network, "codec": codec, "sigma_data": meta.sigma_data, "training": meta.training, "data": meta.data, "variance": meta.variance,
+        "sampling": meta.sampling, "raw": raw, "tensors": tensors, "notes": found.notes,
     });
     let t = &meta.training;
     let mut text = String::new();
@@ -147,7 +147,7 @@ fn of_model(path: &Path) -> Result<(Value, String)> {
         let _ = writeln!(text, "{key:<12}{value}");
     };
     row("file", found.path.display().to_string());
-    row("layout", format!("scorefield, format {}", meta.format));
+    row("layout", if foreign { found.layout.to_owned() } else { format!("scorefield, format {}", meta.format) });
     row("parameters", network.parameters().to_string());
     row("shape", format!("{} ({})", codec.shape(), codec.channels().join(", ")));
     row("process", meta.process.to_string());
@@ -155,8 +155,28 @@ fn of_model(path: &Path) -> Result<(Value, String)> {
     if let Some(variance) = &meta.variance {
         row("variance", format!("learned: {}", serde_json::to_string(variance)?));
     }
-    row("classes", if codec.classes().is_empty() { "none".into() } else { codec.classes().join(", ") });
-    row("weights", if raw { "averaged (what is sampled) and raw" } else { "averaged" }.into());
+    row(
+        "classes",
+        match (network.classes(), codec.classes()) {
+            (0, _) => "none".into(),
+            (n, []) => format!("{n}, 0 to {}", n - 1),
+            (_, names) => names.join(", "),
+        },
+    );
+    row(
+        "weights",
+        match (raw, foreign) {
+            (true, _) => "averaged (what is sampled) and raw",
+            (false, false) => "averaged",
+            (false, true) => "one set",
+        }
+        .into(),
+    );
+    found.notes.iter().for_each(|note| row("note", note.clone()));
+    if foreign {
+        row("sampling", format!("{} in {} steps on the {} grid", meta.sampling.solver, meta.sampling.steps, meta.sampling.grid));
+        return Ok((json, text));
+    }
     row(
         "trained",
         format!(

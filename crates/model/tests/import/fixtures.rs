@@ -1,0 +1,85 @@
+//! The stored inputs and outputs of a checkpoint, and what ours are compared with.
+
+use scorefield_archive::Array;
+use scorefield_model::import::{Checkpoint, Given};
+use scorefield_model::{Model, Weights};
+use scorefield_tensor::{Batch, batch, rows};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// A checkpoint's folder.
+pub(crate) struct Fixture {
+    pub(crate) folder: PathBuf,
+    io: BTreeMap<String, Array>,
+}
+
+impl Fixture {
+    pub(crate) fn new(name: &str) -> Self {
+        let beside = || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared"));
+        let shared = std::env::var_os("SCOREFIELD_SHARED").map_or_else(beside, PathBuf::from);
+        let folder = shared.join("fixtures/checkpoints").join(name);
+        let io = scorefield_archive::open(&folder.join("io.safetensors")).unwrap().arrays().unwrap();
+        Self { folder, io }
+    }
+
+    /// The checkpoint in a file of the folder, or in the folder itself.
+    pub(crate) fn open(&self, file: &str, given: &[&str]) -> Checkpoint {
+        Checkpoint::open(&self.folder.join(file), Given::parse(given).unwrap()).unwrap_or_else(|e| panic!("{e}"))
+    }
+
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.io.contains_key(name)
+    }
+
+    pub(crate) fn values(&self, name: &str) -> Vec<f64> {
+        self.io.get(name).unwrap_or_else(|| panic!("{name} is not in {:?}", self.io.keys())).f64().unwrap()
+    }
+
+    pub(crate) fn rows_of(&self, name: &str) -> usize {
+        self.io[name].shape()[0]
+    }
+
+    /// An array as a batch of rows.
+    pub(crate) fn batch(&self, name: &str) -> Batch {
+        let values = self.values(name).into_iter().map(|v| v as f32).collect();
+        batch(values, self.rows_of(name), &Default::default())
+    }
+
+    /// Integers as classes.
+    pub(crate) fn classes(&self, name: &str) -> Option<Vec<Option<u32>>> {
+        self.has(name).then(|| self.values(name).iter().map(|c| Some(*c as u32)).collect())
+    }
+
+    /// Rows of one-hot numbers as classes; a row of zeros is none.
+    pub(crate) fn one_hot(&self, name: &str) -> Option<Vec<Option<u32>>> {
+        self.has(name).then(|| {
+            let width = self.io[name].shape()[1];
+            let place = |row: &[f64]| row.iter().position(|v| *v == 1.0).map(|i| i as u32);
+            self.values(name).chunks(width).map(place).collect()
+        })
+    }
+}
+
+pub(crate) fn model(checkpoint: &Checkpoint, which: Weights) -> Model {
+    checkpoint.model(which, &Default::default()).unwrap_or_else(|e| panic!("{e}"))
+}
+
+/// The largest difference as a share of the largest number.
+#[track_caller]
+pub(crate) fn compare(what: &str, ours: Batch, stored: &[f64], tolerance: f64) {
+    compare_to(what, ours, stored, 0.0, tolerance);
+}
+
+/// The same as a share of `size`, where that is larger.
+#[track_caller]
+pub(crate) fn compare_to(what: &str, ours: Batch, stored: &[f64], size: f64, tolerance: f64) {
+    let ours = rows(ours);
+    assert_eq!(ours.len(), stored.len(), "{what}");
+    let differences = ours.iter().zip(stored).map(|(a, b)| (f64::from(*a) - b).abs());
+    let error = differences.fold(0.0, f64::max) / largest(stored).max(size);
+    assert!(error < tolerance, "{what}: {error:.1e}");
+}
+
+pub(crate) fn largest(values: &[f64]) -> f64 {
+    values.iter().fold(0.0, |m, v| m.max(v.abs()))
+}

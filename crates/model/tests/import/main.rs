@@ -1,0 +1,6 @@
+//! Other projects' checkpoints as models: their outputs, to rounding; what is refused, and how.
+//!
+//! `SCOREFIELD_SHARED` names the folder that holds `fixtures/`, else `../shared` beside the workspace.
+
+mod fixtures;
+mod outputs;
