@@ -18,6 +18,9 @@ mod rotary;
 mod tokens;
 mod window;
 
+#[cfg(test)]
+mod pairs;
+
 pub use config::{HourglassAttention, HourglassConfig, HourglassLevel};
 
 use crate::layer::Linear;

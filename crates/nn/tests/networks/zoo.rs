@@ -76,7 +76,8 @@ pub(crate) fn params(network: &dyn Network) -> Params {
         let scale = if spec.shape.len() > 1 { (fan as f32).sqrt().recip() } else { 0.3 };
         let centre = match spec.init {
             Init::Ones => 1.0,
-            Init::Constant { value } => value as f32,
+            // Attention that starts sharp is too crooked for differences and roundings of small networks.
+            Init::Constant { .. } => 1.0,
             Init::Geometric { .. } => return spec.draw(0, i),
             _ => 0.0,
         };
