@@ -285,16 +285,21 @@ impl<'a> Builder<'a> {
         self.stages.push(Stage { name: name.into(), what, output: vec![c, h, w], parameters: 0 });
     }
 
+    /// Refuses a norm over `c` channels that cannot have so many groups.
     fn check_groups(&mut self, c: usize, groups: usize) {
+        let (key, found) = match self.config.attention_groups {
+            Some(attention) if groups != self.style.groups(c) => ("attention_groups", attention),
+            _ => ("groups", self.config.groups),
+        };
         if groups == 0 {
             let expected = format!("a norm over {c} channels would have no group; at most {c}");
             self.refuse(NetworkError::value("group_width", self.config.group_width, expected));
         } else if !c.is_multiple_of(groups) {
             let expected = format!(
                 "{groups} groups do not divide a norm over {c} channels (on the way up, widths of two levels add); \
-                 make model_channels a multiple of {groups}, or groups a divisor of every width"
+                 make model_channels a multiple of {groups}, or {key} a divisor of every width"
             );
-            self.refuse(NetworkError::value("groups", self.config.groups, expected));
+            self.refuse(NetworkError::value(key, found, expected));
         }
     }
 

@@ -200,6 +200,25 @@ fn sizes() {
     (0..5).for_each(|r| assert_eq!(y[r * 9..][..9], whole[(r + 1) * 12 + 1..][..9]));
 }
 
+/// The middle divides by the root of two as the rest does unless it is told otherwise, and attention's groups count only where it is.
+#[test]
+fn exceptions_of_the_middle_and_of_attention() {
+    let base = UNetConfig { model_channels: 16, channel_mult: vec![1.0, 1.0], blocks: 1, ..UNetConfig::default() };
+    let run = |config: UNetConfig| {
+        let network = NetworkConfig::UNet(config).build(&[1, 4, 4]).unwrap();
+        let x = batch(numbers(1, 16, 0), 1, &Default::default());
+        rows(network.forward(&params(network.as_ref()), x, &Input::at(vec![0.3]), &Mode::Eval))
+    };
+    for skip_rescale in [false, true] {
+        let with = |mid_rescale| run(UNetConfig { skip_rescale, mid_rescale, attention_levels: vec![], ..base.clone() });
+        assert_eq!(with(None), with(Some(skip_rescale)));
+        assert_ne!(with(None), with(Some(!skip_rescale)));
+    }
+    let with = |attention_groups, attention_levels| run(UNetConfig { attention_groups, attention_levels, ..base.clone() });
+    assert_eq!(with(None, vec![]), with(Some(16), vec![])); // the middle's attention keeps its own
+    assert_ne!(with(None, vec![0]), with(Some(16), vec![0]));
+}
+
 /// Conditions change the output, and the null class of an added embedding is no class at all.
 #[test]
 fn conditions_matter() {
@@ -285,6 +304,8 @@ fn refusals() {
     says(refuse(&UNetConfig { self_conditioning: true, ..base.clone() }, &[1, 8, 8]), &["self_conditioning", "not there yet"]);
     says(refuse(&UNetConfig { heads: 3, ..base.clone() }, &[1, 8, 8]), &["heads = 3", "16 channels"]);
     says(refuse(&UNetConfig { groups: 3, group_width: 1, ..base.clone() }, &[1, 8, 8]), &["groups = 3", "8 channels"]);
+    let few = UNetConfig { attention_groups: Some(5), ..base.clone() };
+    says(refuse(&few, &[1, 8, 8]), &["attention_groups = 5", "16 channels"]);
     says(refuse(&UNetConfig { dropout: 1.0, ..base.clone() }, &[1, 8, 8]), &["dropout = 1"]);
     says(refuse(&UNetConfig { channel_mult: vec![], ..base.clone() }, &[1, 8, 8]), &["channel_mult"]);
     says(refuse(&UNetConfig { blocks: 0, ..base.clone() }, &[1, 8, 8]), &["blocks = 0"]);

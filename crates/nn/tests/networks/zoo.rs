@@ -46,6 +46,7 @@ pub(crate) fn zoo() -> Vec<(&'static str, NetworkConfig, Vec<usize>)> {
                 filter: ResampleFilter::Fir,
                 progressive_input: ProgressiveInput::Residual,
                 skip_rescale: true,
+                mid_rescale: Some(false),
                 resample_skip_conv: true,
                 augment: true,
                 ..small.clone()
@@ -58,6 +59,7 @@ pub(crate) fn zoo() -> Vec<(&'static str, NetworkConfig, Vec<usize>)> {
                 progressive_input: ProgressiveInput::Skip,
                 progressive_output: ProgressiveOutput::Skip,
                 attention_levels: vec![0],
+                attention_groups: Some(8),
                 mid_attention: false,
                 ..small
             },
