@@ -190,6 +190,13 @@ impl ModelMeta {
                 let others = [base, base * c.embedding_mult as f64, c.classes as f64, c.stem_channels.unwrap_or(1) as f64];
                 (c.blocks.saturating_mul(c.levels()), levels.chain(others).collect())
             }
+            NetworkConfig::Hourglass(c) => {
+                let others = [c.mapping_width, c.mapping_hidden.unwrap_or(1), c.classes].map(|w| w as f64);
+                let patch = c.patch.iter().map(|&side| side as f64).product();
+                let levels = c.levels.iter().flat_map(|l| [l.width, l.hidden.unwrap_or(1), l.head_channels]).map(|w| w as f64);
+                let layers = c.levels.iter().fold(c.mapping_depth, |n, l| n.saturating_add(l.depth));
+                (layers, levels.chain(others).chain([patch]).collect())
+            }
         };
         if let Some(wide) = widths.into_iter().find(|w| w.is_nan() || *w > WIDEST) {
             return Err(format!("a layer of the network has {wide} units, at most {WIDEST} are possible"));

@@ -12,6 +12,8 @@ pub(crate) struct BlockStyle {
     /// Largest number of groups, and the least channels a group may have.
     pub(crate) groups: usize,
     pub(crate) group_width: usize,
+    /// Groups of a block's first norm, where they are others.
+    pub(crate) first_groups: Option<usize>,
     pub(crate) eps: f64,
     pub(crate) scale_shift: bool,
     /// Branches are added and multiplied by this.
@@ -58,7 +60,7 @@ impl ResBlock {
         let told = if style.scale_shift { 2 * outputs } else { outputs };
         let skip = inputs != outputs || (resample.is_some() && style.resample_skip_conv);
         layout.within(name, |l| Self {
-            norm0: style.norm(l, "norm0", inputs),
+            norm0: l.norm("norm0", inputs, style.first_groups.unwrap_or(style.groups(inputs)), style.eps),
             conv0: l.conv("conv0", ConvShape::three(inputs, outputs), Place::Inner),
             embed: l.linear("embed", style.embedding, told, true, Place::Inner),
             norm1: style.norm(l, "norm1", outputs),
@@ -139,6 +141,7 @@ mod tests {
             embedding: 32,
             groups: 32,
             group_width: 4,
+            first_groups: None,
             eps: 1e-5,
             scale_shift: true,
             gain: 1.0,

@@ -1,11 +1,11 @@
 //! Networks as data: what a recipe or a model file says, and why it may be refused.
 
-use crate::{Mlp, MlpConfig, Network, UNet, UNetConfig};
+use crate::{Hourglass, HourglassConfig, Mlp, MlpConfig, Network, UNet, UNetConfig};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// The configuration of a network. In TOML the key `kind` is `mlp` or `unet`; missing keys take their defaults and unknown keys are
-/// refused.
+/// The configuration of a network. In TOML the key `kind` is `mlp`, `unet` or `hourglass`; missing keys take their defaults and
+/// unknown keys are refused.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum NetworkConfig {
@@ -13,6 +13,8 @@ pub enum NetworkConfig {
     Mlp(MlpConfig),
     /// For pictures.
     UNet(UNetConfig),
+    /// For pictures, of transformer layers.
+    Hourglass(HourglassConfig),
 }
 
 impl NetworkConfig {
@@ -24,6 +26,7 @@ impl NetworkConfig {
         Ok(match self {
             Self::Mlp(config) => Box::new(Mlp::new(config, shape)?),
             Self::UNet(config) => Box::new(UNet::new(config, shape)?),
+            Self::Hourglass(config) => Box::new(Hourglass::new(config, shape)?),
         })
     }
 
@@ -40,6 +43,7 @@ impl NetworkConfig {
         match self {
             Self::Mlp(config) => config.classes,
             Self::UNet(config) => config.classes,
+            Self::Hourglass(config) => config.classes,
         }
     }
 
@@ -48,6 +52,7 @@ impl NetworkConfig {
         match self {
             Self::Mlp(config) => config.learned_variance,
             Self::UNet(config) => config.learned_variance,
+            Self::Hourglass(config) => config.learned_variance,
         }
     }
 
@@ -57,6 +62,7 @@ impl NetworkConfig {
         match &mut self {
             Self::Mlp(config) => config.classes = classes,
             Self::UNet(config) => config.classes = classes,
+            Self::Hourglass(config) => config.classes = classes,
         }
         self
     }

@@ -183,7 +183,13 @@ impl Linear {
     pub(crate) fn forward_ready(&self, pass: &Pass<'_>, x: Tensor<2>) -> Tensor<2> {
         pass.note(self.weight, &x.dims(), 1, Padding::NONE);
         let w = pass.tensor(self.weight, [self.outputs, self.inputs]);
-        ops::linear_ready(x, w, self.bias.map(|b| pass.tensor(b, [self.outputs])), pass.params.ready(self.weight))
+        let bias = match self.bias {
+            Some(b) => Some(pass.tensor(b, [self.outputs])),
+            // The rounded product comes with a bias.
+            None if pass.precision() != Precision::Single => Some(pass.constant(vec![0.0; self.outputs], [self.outputs])),
+            None => None,
+        };
+        ops::linear_ready(x, w, bias, pass.params.ready(self.weight))
     }
 
     /// `dx W^T`: what the map does to a direction.

@@ -5,7 +5,8 @@
 //! optimiser, the moving average, clipping, files, imports and counting then work on lists and never see a layer.
 //!
 //! What goes in besides the rows is one number a row ([`Input::time`], any embedding of a noise level), a class or none, and the nine
-//! numbers of an augmentation or none. [`Mlp`] takes vectors, [`UNet`] pictures of any channel count and size.
+//! numbers of an augmentation or none. [`Mlp`] takes vectors, [`UNet`] pictures of any channel count and size, [`Hourglass`] pictures
+//! that are made of patches.
 //!
 //! ```
 //! use scorefield_nn::{Input, Mode, Params, preset};
@@ -23,6 +24,7 @@ mod block;
 mod config;
 mod derivative;
 mod embedding;
+mod hourglass;
 mod input;
 mod layer;
 mod mlp;
@@ -35,6 +37,7 @@ mod unet;
 
 pub use config::{NetworkConfig, NetworkError};
 pub use embedding::{ClassEmbedding, SinCos, TimeFeatures};
+pub use hourglass::{Hourglass, HourglassAttention, HourglassConfig, HourglassLevel};
 pub use input::{Input, Mode};
 pub use layer::InitScheme;
 pub use mlp::{Mlp, MlpConfig};

@@ -13,6 +13,12 @@ pub(crate) fn add_rows(x: Tensor<2>, h: Tensor<2>) -> Tensor<2> {
     add(x.reshape([n, d, 1, 1]), h.reshape([n, d, 1, 1]), 1.0).reshape([n, d])
 }
 
+/// `x` times the normal distribution's share below it (Hendrycks and Gimpel 2016), exact.
+pub(crate) fn gelu(x: Tensor<2>) -> Tensor<2> {
+    let below = ((x.clone() * std::f64::consts::FRAC_1_SQRT_2).erf() + 1.0) * 0.5;
+    x * below
+}
+
 /// The slope of SiLU, `s (1 + x (1 - s))` with `s` the sigmoid, from operations that can be differentiated again; the hyperbolic
 /// tangent keeps the sigmoid from overflowing.
 pub(crate) fn silu_slope(x: Tensor<2>) -> Tensor<2> {

@@ -16,6 +16,19 @@ pub enum Init {
     Zeros,
     /// All one.
     Ones,
+    /// All the same number.
+    Constant {
+        /// The number.
+        value: f64,
+    },
+    /// Not drawn: a geometric sequence that runs down the columns of a matrix `[r, c]`, number `i` of the `r c` being
+    /// `from (to / from)^(i / r c)`, so that `to` would be the next.
+    Geometric {
+        /// The first number.
+        from: f64,
+        /// The number after the last.
+        to: f64,
+    },
     /// Independent normals of mean zero.
     Normal {
         /// Standard deviation.
@@ -76,6 +89,12 @@ impl ParamSpec {
         match self.init {
             Init::Zeros => {}
             Init::Ones => values.fill(1.0),
+            Init::Constant { value } => values.fill(value as f32),
+            Init::Geometric { from, to } => {
+                let (r, len) = (self.shape[0], values.len());
+                let number = |i: usize| (from * (to / from).powf(i as f64 / len as f64)) as f32;
+                values.iter_mut().enumerate().for_each(|(at, v)| *v = number(at % (len / r) * r + at / (len / r)));
+            }
             Init::Normal { std } => {
                 stream.fill_normal_f32(&mut values);
                 values.iter_mut().for_each(|v| *v = (f64::from(*v) * std) as f32);

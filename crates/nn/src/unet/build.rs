@@ -60,9 +60,10 @@ impl<'a> Builder<'a> {
             embedding: config.embedding_mult * config.model_channels,
             groups: config.groups,
             group_width: config.group_width,
+            first_groups: None,
             eps: config.norm_eps,
             scale_shift: config.scale_shift,
-            gain: if config.skip_rescale { std::f64::consts::FRAC_1_SQRT_2 } else { 1.0 },
+            gain: gain(config.skip_rescale),
             dropout: config.dropout,
             resample_skip_conv: config.resample_skip_conv,
         };
@@ -150,12 +151,16 @@ impl<'a> Builder<'a> {
     }
 
     fn middle(&mut self, c: usize, level: usize) -> Middle {
+        let outside = self.style;
+        self.style.gain = gain(self.config.mid_rescale.unwrap_or(self.config.skip_rescale));
         let first = self.block("mid.0", c, c, None, level);
         let attention = self.config.mid_attention.then(|| {
             self.stage("mid.attention", format!("attention, {} heads", self.config.heads_for(c)), c, level);
-            self.attention("mid.attention", c)
+            self.attention("mid.attention", c, self.style)
         });
-        Middle { first, attention, second: self.block("mid.1", c, c, None, level) }
+        let second = self.block("mid.1", c, c, None, level);
+        self.style = outside;
+        Middle { first, attention, second }
     }
 
     /// Blocks of each level from the deepest, each seeing one skip.
@@ -170,7 +175,11 @@ impl<'a> Builder<'a> {
                 let skip = skips.pop().expect("one skip for every block on the way up");
                 let placed = config.attention_placement == AttentionPlacement::EveryBlock || i == config.blocks;
                 let attention = placed && config.attention_levels.contains(&level);
+                // The blocks of a level with attention, whether it stands after them or not.
+                let few = config.attention_groups.filter(|_| config.attention_levels.contains(&level));
+                self.style.first_groups = few.map(|groups| groups.min(c + skip / config.group_width));
                 units.push(self.unit(format!("up.{level}.{i}"), c + skip, width, level, attention));
+                self.style.first_groups = None;
                 c = width;
             }
             let output = (config.progressive_output == ProgressiveOutput::Skip)
@@ -188,14 +197,18 @@ impl<'a> Builder<'a> {
             if let Some(stage) = self.stages.last_mut() {
                 stage.what += &format!(", attention with {heads} head{}", if heads == 1 { "" } else { "s" });
             }
-            self.attention(&format!("{name}.attention"), outputs)
+            let style = match self.config.attention_groups {
+                Some(groups) => BlockStyle { groups, group_width: 1, ..self.style },
+                None => self.style,
+            };
+            self.attention(&format!("{name}.attention"), outputs, style)
         });
         Unit { block, attention }
     }
 
     fn block(&mut self, name: &str, inputs: usize, outputs: usize, resample: Option<Resample>, level: usize) -> ResBlock {
-        self.check_groups(inputs);
-        self.check_groups(outputs);
+        self.check_groups(inputs, self.style.first_groups.unwrap_or(self.style.groups(inputs)));
+        self.check_groups(outputs, self.style.groups(outputs));
         let what = match resample {
             None => format!("residual block, {inputs} -> {outputs}"),
             Some(how) => format!("residual block, {how:?}"),
@@ -204,7 +217,7 @@ impl<'a> Builder<'a> {
         ResBlock::new(&mut self.layout, name, inputs, outputs, resample, self.style)
     }
 
-    fn attention(&mut self, name: &str, c: usize) -> Attention {
+    fn attention(&mut self, name: &str, c: usize, style: BlockStyle) -> Attention {
         let heads = self.config.heads_for(c);
         if !c.is_multiple_of(heads) {
             let key = if self.config.head_channels.is_some() { "head_channels" } else { "heads" };
@@ -215,12 +228,12 @@ impl<'a> Builder<'a> {
                 format!("attention over {c} channels cannot be cut into {heads} equal heads"),
             ));
         }
-        self.check_groups(c);
-        Attention::new(&mut self.layout, name, c, heads, self.style)
+        self.check_groups(c, style.groups(c));
+        Attention::new(&mut self.layout, name, c, heads, style)
     }
 
     fn head(&mut self, name: &str, c: usize, outputs: usize, level: usize) -> Head {
-        self.check_groups(c);
+        self.check_groups(c, self.style.groups(c));
         self.stage(name, format!("norm, silu, conv 3x3, {c} -> {outputs}"), outputs, level);
         let style = self.style;
         self.layout.within(name, |l| Head {
@@ -272,17 +285,21 @@ impl<'a> Builder<'a> {
         self.stages.push(Stage { name: name.into(), what, output: vec![c, h, w], parameters: 0 });
     }
 
-    fn check_groups(&mut self, c: usize) {
-        let groups = self.style.groups(c);
+    /// Refuses a norm over `c` channels that cannot have so many groups.
+    fn check_groups(&mut self, c: usize, groups: usize) {
+        let (key, found) = match self.config.attention_groups {
+            Some(attention) if groups != self.style.groups(c) => ("attention_groups", attention),
+            _ => ("groups", self.config.groups),
+        };
         if groups == 0 {
             let expected = format!("a norm over {c} channels would have no group; at most {c}");
             self.refuse(NetworkError::value("group_width", self.config.group_width, expected));
         } else if !c.is_multiple_of(groups) {
             let expected = format!(
                 "{groups} groups do not divide a norm over {c} channels (on the way up, widths of two levels add); \
-                 make model_channels a multiple of {groups}, or groups a divisor of every width"
+                 make model_channels a multiple of {groups}, or {key} a divisor of every width"
             );
-            self.refuse(NetworkError::value("groups", self.config.groups, expected));
+            self.refuse(NetworkError::value(key, found, expected));
         }
     }
 
@@ -290,6 +307,11 @@ impl<'a> Builder<'a> {
     fn refuse(&mut self, reason: NetworkError) {
         self.refused.get_or_insert(reason);
     }
+}
+
+/// What sums of branches are multiplied by.
+fn gain(rescale: bool) -> f64 {
+    if rescale { std::f64::consts::FRAC_1_SQRT_2 } else { 1.0 }
 }
 
 /// The resampling of a filter.

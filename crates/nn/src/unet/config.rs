@@ -105,6 +105,8 @@ pub struct UNetConfig {
     pub resample_skip_conv: bool,
     /// Whether branches are added and divided by the root of two.
     pub skip_rescale: bool,
+    /// The same in the middle, where it is other than `skip_rescale` says.
+    pub mid_rescale: Option<bool>,
     /// Smaller copies of the picture into deeper levels.
     pub progressive_input: ProgressiveInput,
     /// Outputs of all levels added up.
@@ -115,6 +117,10 @@ pub struct UNetConfig {
     pub groups: usize,
     /// Least channels a group has: `min(groups, channels / group_width)` groups.
     pub group_width: usize,
+    /// Largest number of groups of attention's norms outside the middle, where it is another; a group may then have a single channel.
+    /// The first norms of blocks on the way up at levels with attention then have at most as many, of `c + skip / group_width`, with the
+    /// channels `c` that come from below and those of the skip (`AttnSkipUpBlock2D` of diffusers, to be read with its weights).
+    pub attention_groups: Option<usize>,
     /// Added to the variance in every norm.
     pub norm_eps: f64,
     /// Rate of dropout before the second convolution of each block, in [0, 1).
@@ -154,11 +160,13 @@ impl Default for UNetConfig {
             down_padding: DownPadding::Symmetric,
             resample_skip_conv: false,
             skip_rescale: false,
+            mid_rescale: None,
             progressive_input: ProgressiveInput::None,
             progressive_output: ProgressiveOutput::None,
             scale_shift: true,
             groups: 32,
             group_width: 4,
+            attention_groups: None,
             norm_eps: 1e-5,
             dropout: 0.0,
             time: TimeFeatures::Fourier { scale: 1.0, frequency_first: true },
@@ -197,6 +205,7 @@ impl UNetConfig {
             ("blocks", self.blocks),
             ("groups", self.groups),
             ("group_width", self.group_width),
+            ("attention_groups", self.attention_groups.unwrap_or(1)),
             ("embedding_mult", self.embedding_mult),
             ("heads", self.heads),
             ("head_channels", self.head_channels.unwrap_or(1)),

@@ -40,6 +40,7 @@ pub(crate) fn safetensors(path: PathBuf) -> Arrays {
         use safetensors::Dtype;
         let values = match view.dtype() {
             Dtype::F32 => floats(view.data()),
+            Dtype::F16 => view.data().chunks(2).map(|b| half(u16::from_le_bytes(b.try_into().unwrap()))).collect(),
             Dtype::F64 => view.data().chunks(8).map(|b| f64::from_le_bytes(b.try_into().unwrap())).collect(),
             Dtype::I64 => view.data().chunks(8).map(|b| i64::from_le_bytes(b.try_into().unwrap()) as f64).collect(),
             other => panic!("{name} is {other:?}"),
@@ -78,6 +79,17 @@ pub(crate) fn torch(path: PathBuf, prefix: &str) -> BTreeMap<String, Vec<f64>> {
         }
     }
     tensors
+}
+
+/// A number of half precision: a sign, five bits of exponent, ten of fraction.
+fn half(bits: u16) -> f64 {
+    let (exponent, fraction) = (i32::from(bits >> 10 & 31), f64::from(bits & 1023) / 1024.0);
+    let size = match exponent {
+        0 => fraction * 2f64.powi(-14),
+        31 => panic!("not a number, or infinite"),
+        _ => (1.0 + fraction) * 2f64.powi(exponent - 15),
+    };
+    if bits >> 15 == 1 { -size } else { size }
 }
 
 fn floats(bytes: &[u8]) -> Vec<f64> {

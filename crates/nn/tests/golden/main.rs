@@ -6,6 +6,7 @@
 mod diffusers;
 mod edm;
 mod files;
+mod hourglass;
 mod openai;
 mod score_sde;
 
@@ -14,12 +15,17 @@ use scorefield_nn::{Input, Mode, Network, NetworkConfig, Params, UNetConfig};
 use scorefield_tensor::{DType, Tensor, TensorData, batch, rows, rows_f64};
 
 /// A network of the configuration whose parameter `name` of a shape holds `weights(name, shape)`.
-fn network(
-    config: UNetConfig,
+fn network(config: UNetConfig, shape: &[usize], weights: impl FnMut(&str, &[usize]) -> Vec<f32>) -> (Box<dyn Network>, Params) {
+    built(&NetworkConfig::UNet(config), shape, weights)
+}
+
+/// The same for any kind of network.
+fn built(
+    config: &NetworkConfig,
     shape: &[usize],
     mut weights: impl FnMut(&str, &[usize]) -> Vec<f32>,
 ) -> (Box<dyn Network>, Params) {
-    let network = NetworkConfig::UNet(config).build(shape).unwrap();
+    let network = config.build(shape).unwrap();
     let values = network.params().iter().map(|s| weights(&s.name, &s.shape)).collect();
     let params = Params::from_host(network.params(), values, &Default::default()).unwrap();
     (network, params)

@@ -20,12 +20,18 @@ fn jacobian_products_equal_differences() {
             let h = 1e-4;
             let quotient = rows_f64((at(h) - at(-h)) / (2.0 * h));
             let largest = quotient.iter().fold(0.0f64, |m, v| m.max(v.abs()));
-            // The step of the library's own differences is that of single precision.
-            let tolerance = if network.exact_jvp() { 1e-6 } else { 3e-3 } * largest;
+            // The step of the library's own differences is that of single precision; norms of few numbers are crooked on its scale.
+            let tolerance = largest
+                * match config {
+                    _ if network.exact_jvp() => 1e-6,
+                    NetworkConfig::Hourglass(_) => 1e-2,
+                    _ => 3e-3,
+                };
             assert_eq!(rows_f64(y), rows_f64(at(0.0)), "{name}");
             let [once, twice] = [0, 1].map(|k| rows_f64(products[k].clone()));
             for ((a, b), q) in once.iter().zip(&twice).zip(&quotient) {
-                assert!((a - q).abs() < tolerance && (b - 2.0 * q).abs() < 3.0 * tolerance, "{name}: {a} {b} {q}");
+                // The error of a difference is the cube of its direction's length.
+                assert!((a - q).abs() < tolerance && (b - 2.0 * q).abs() < 8.0 * tolerance, "{name}: {a} {b} {q}");
             }
             assert!(largest > 0.1, "{name}");
         }

@@ -1,103 +1,16 @@
 //! What every network keeps: derivatives, independence of rows, sizes, refusals.
 
 mod derivatives;
+mod hourglass;
 mod precision;
+mod zoo;
 
 use scorefield_nn::{
-    DownPadding, Init, InitScheme, Input, Mlp, MlpConfig, Mode, Network, NetworkConfig, NetworkError, ParamSpec, Params,
-    ParamsError, ProgressiveInput, ProgressiveOutput, ResampleFilter, Resampling, TimeFeatures, UNetConfig, preset,
+    Init, InitScheme, Input, Mlp, MlpConfig, Mode, Network, NetworkConfig, NetworkError, ParamSpec, Params, ParamsError,
+    ResampleFilter, Resampling, TimeFeatures, UNetConfig, preset,
 };
-use scorefield_tensor::noise::Stream;
 use scorefield_tensor::{Batch, DType, Device, Purpose, Streams, Tensor, TensorData, batch, batch_f64, rows, rows_f64};
-
-/// Small networks that together take every path of the code.
-fn zoo() -> Vec<(&'static str, NetworkConfig, Vec<usize>)> {
-    let small = UNetConfig {
-        model_channels: 8,
-        channel_mult: vec![1.0, 2.0],
-        blocks: 1,
-        attention_levels: vec![1],
-        classes: 3,
-        ..UNetConfig::default()
-    };
-    let unet = |name, shape: [usize; 3], config| (name, NetworkConfig::UNet(config), shape.to_vec());
-    let mlp = MlpConfig { hidden: 16, depth: 2, time_width: 4, classes: 3, ..MlpConfig::default() };
-    vec![
-        ("mlp", NetworkConfig::Mlp(mlp.clone()), vec![5]),
-        ("energy", NetworkConfig::Mlp(MlpConfig { energy: true, ..mlp.clone() }), vec![4]),
-        ("plain energy", NetworkConfig::Mlp(MlpConfig { energy: true, residual: false, ..mlp.clone() }), vec![3]),
-        ("mlp of two outputs", NetworkConfig::Mlp(MlpConfig { learned_variance: true, ..mlp.clone() }), vec![3]),
-        ("plain mlp", NetworkConfig::Mlp(MlpConfig { residual: false, ..mlp }), vec![3]),
-        unet("blocks", [1, 6, 4], UNetConfig { heads: 2, ..small.clone() }),
-        unet(
-            "convolutions",
-            [2, 4, 4],
-            UNetConfig {
-                resampling: Resampling::Conv,
-                down_padding: DownPadding::BottomRight,
-                scale_shift: false,
-                time: TimeFeatures::ddpm(),
-                learned_variance: true,
-                ..small.clone()
-            },
-        ),
-        unet(
-            "residual input",
-            [3, 4, 5],
-            UNetConfig {
-                filter: ResampleFilter::Fir,
-                progressive_input: ProgressiveInput::Residual,
-                skip_rescale: true,
-                resample_skip_conv: true,
-                augment: true,
-                ..small.clone()
-            },
-        ),
-        unet(
-            "skip input and output",
-            [1, 7, 3],
-            UNetConfig {
-                progressive_input: ProgressiveInput::Skip,
-                progressive_output: ProgressiveOutput::Skip,
-                attention_levels: vec![0],
-                mid_attention: false,
-                ..small
-            },
-        ),
-    ]
-}
-
-/// Parameters of which none is zero: every path carries something.
-fn params(network: &dyn Network) -> Params {
-    let draw = |(i, spec): (usize, &ParamSpec)| {
-        let mut values = vec![0.0f32; spec.len()];
-        Stream::new(5, i as u64, Purpose::User, 0, 0).fill_normal_f32(&mut values);
-        let fan = spec.shape.iter().skip(1).product::<usize>().max(1);
-        let scale = if spec.shape.len() > 1 { (fan as f32).sqrt().recip() } else { 0.3 };
-        let centre = if spec.init == Init::Ones { 1.0 } else { 0.0 };
-        values.iter().map(|v| centre + scale * v).collect()
-    };
-    let values = network.params().iter().enumerate().map(draw).collect();
-    Params::from_host(network.params(), values, &Default::default()).unwrap()
-}
-
-fn numbers(n: usize, d: usize, step: u32) -> Vec<f32> {
-    let mut values = vec![0.0; n * d];
-    let fill = |(i, row): (usize, &mut [f32])| Stream::new(6, i as u64, Purpose::User, step, 0).fill_normal_f32(row);
-    values.chunks_mut(d).enumerate().for_each(fill);
-    values
-}
-
-fn input(n: usize, network: &dyn Network, augment: bool) -> Input {
-    let time = (0..n).map(|i| 0.3 * i as f64 - 0.4).collect();
-    let classes = (network.classes() > 0).then(|| (0..n).map(|i| (i % 4 < 3).then_some((i % 4) as u32)).collect());
-    let augment = augment.then(|| (0..n).map(|i| [0.1 * i as f32; 9]).collect());
-    Input { time, classes, augment }
-}
-
-fn takes_augmentation(config: &NetworkConfig) -> bool {
-    matches!(config, NetworkConfig::UNet(c) if c.augment)
-}
+use zoo::{input, numbers, params, takes_augmentation, zoo};
 
 /// dL/dp against (L(p + h) - L(p - h)) / 2h in double precision, at two numbers of every parameter; L = sum of y * w.
 #[test]
@@ -184,6 +97,7 @@ fn rows_do_not_see_each_other() {
         let config = match config {
             NetworkConfig::UNet(c) => NetworkConfig::UNet(UNetConfig { dropout: 0.4, ..c }),
             NetworkConfig::Mlp(c) => NetworkConfig::Mlp(MlpConfig { dropout: if c.energy { 0.0 } else { 0.4 }, ..c }),
+            NetworkConfig::Hourglass(c) => NetworkConfig::Hourglass(hourglass::with_dropout(c, 0.4)),
         };
         let network = config.build(&shape).unwrap();
         let p = params(network.as_ref());
@@ -286,6 +200,25 @@ fn sizes() {
     (0..5).for_each(|r| assert_eq!(y[r * 9..][..9], whole[(r + 1) * 12 + 1..][..9]));
 }
 
+/// The middle divides by the root of two as the rest does unless it is told otherwise, and attention's groups count only where it is.
+#[test]
+fn exceptions_of_the_middle_and_of_attention() {
+    let base = UNetConfig { model_channels: 16, channel_mult: vec![1.0, 1.0], blocks: 1, ..UNetConfig::default() };
+    let run = |config: UNetConfig| {
+        let network = NetworkConfig::UNet(config).build(&[1, 4, 4]).unwrap();
+        let x = batch(numbers(1, 16, 0), 1, &Default::default());
+        rows(network.forward(&params(network.as_ref()), x, &Input::at(vec![0.3]), &Mode::Eval))
+    };
+    for skip_rescale in [false, true] {
+        let with = |mid_rescale| run(UNetConfig { skip_rescale, mid_rescale, attention_levels: vec![], ..base.clone() });
+        assert_eq!(with(None), with(Some(skip_rescale)));
+        assert_ne!(with(None), with(Some(!skip_rescale)));
+    }
+    let with = |attention_groups, attention_levels| run(UNetConfig { attention_groups, attention_levels, ..base.clone() });
+    assert_eq!(with(None, vec![]), with(Some(16), vec![])); // the middle's attention keeps its own
+    assert_ne!(with(None, vec![0]), with(Some(16), vec![0]));
+}
+
 /// Conditions change the output, and the null class of an added embedding is no class at all.
 #[test]
 fn conditions_matter() {
@@ -371,6 +304,8 @@ fn refusals() {
     says(refuse(&UNetConfig { self_conditioning: true, ..base.clone() }, &[1, 8, 8]), &["self_conditioning", "not there yet"]);
     says(refuse(&UNetConfig { heads: 3, ..base.clone() }, &[1, 8, 8]), &["heads = 3", "16 channels"]);
     says(refuse(&UNetConfig { groups: 3, group_width: 1, ..base.clone() }, &[1, 8, 8]), &["groups = 3", "8 channels"]);
+    let few = UNetConfig { attention_groups: Some(5), ..base.clone() };
+    says(refuse(&few, &[1, 8, 8]), &["attention_groups = 5", "16 channels"]);
     says(refuse(&UNetConfig { dropout: 1.0, ..base.clone() }, &[1, 8, 8]), &["dropout = 1"]);
     says(refuse(&UNetConfig { channel_mult: vec![], ..base.clone() }, &[1, 8, 8]), &["channel_mult"]);
     says(refuse(&UNetConfig { blocks: 0, ..base.clone() }, &[1, 8, 8]), &["blocks = 0"]);

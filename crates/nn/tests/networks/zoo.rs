@@ -1,0 +1,112 @@
+//! The networks that are tested, and what they are fed.
+
+use crate::hourglass;
+use scorefield_nn::{
+    DownPadding, Init, Input, MlpConfig, Network, NetworkConfig, ParamSpec, Params, ProgressiveInput, ProgressiveOutput,
+    ResampleFilter, Resampling, TimeFeatures, UNetConfig,
+};
+use scorefield_tensor::Purpose;
+use scorefield_tensor::noise::Stream;
+
+/// Small networks that together take every path of the code.
+pub(crate) fn zoo() -> Vec<(&'static str, NetworkConfig, Vec<usize>)> {
+    let small = UNetConfig {
+        model_channels: 8,
+        channel_mult: vec![1.0, 2.0],
+        blocks: 1,
+        attention_levels: vec![1],
+        classes: 3,
+        ..UNetConfig::default()
+    };
+    let unet = |name, shape: [usize; 3], config| (name, NetworkConfig::UNet(config), shape.to_vec());
+    let mlp = MlpConfig { hidden: 16, depth: 2, time_width: 4, classes: 3, ..MlpConfig::default() };
+    let mut zoo = vec![
+        ("mlp", NetworkConfig::Mlp(mlp.clone()), vec![5]),
+        ("energy", NetworkConfig::Mlp(MlpConfig { energy: true, ..mlp.clone() }), vec![4]),
+        ("plain energy", NetworkConfig::Mlp(MlpConfig { energy: true, residual: false, ..mlp.clone() }), vec![3]),
+        ("mlp of two outputs", NetworkConfig::Mlp(MlpConfig { learned_variance: true, ..mlp.clone() }), vec![3]),
+        ("plain mlp", NetworkConfig::Mlp(MlpConfig { residual: false, ..mlp }), vec![3]),
+        unet("blocks", [1, 6, 4], UNetConfig { heads: 2, ..small.clone() }),
+        unet(
+            "convolutions",
+            [2, 4, 4],
+            UNetConfig {
+                resampling: Resampling::Conv,
+                down_padding: DownPadding::BottomRight,
+                scale_shift: false,
+                time: TimeFeatures::ddpm(),
+                learned_variance: true,
+                ..small.clone()
+            },
+        ),
+        unet(
+            "residual input",
+            [3, 4, 5],
+            UNetConfig {
+                filter: ResampleFilter::Fir,
+                progressive_input: ProgressiveInput::Residual,
+                skip_rescale: true,
+                mid_rescale: Some(false),
+                resample_skip_conv: true,
+                augment: true,
+                ..small.clone()
+            },
+        ),
+        unet(
+            "skip input and output",
+            [1, 7, 3],
+            UNetConfig {
+                progressive_input: ProgressiveInput::Skip,
+                progressive_output: ProgressiveOutput::Skip,
+                attention_levels: vec![0],
+                attention_groups: Some(8),
+                mid_attention: false,
+                ..small
+            },
+        ),
+    ];
+    zoo.extend(hourglass::zoo());
+    zoo
+}
+
+/// Parameters of which none is zero: every path carries something.
+pub(crate) fn params(network: &dyn Network) -> Params {
+    let draw = |(i, spec): (usize, &ParamSpec)| {
+        let mut values = vec![0.0f32; spec.len()];
+        Stream::new(5, i as u64, Purpose::User, 0, 0).fill_normal_f32(&mut values);
+        let fan = spec.shape.iter().skip(1).product::<usize>().max(1);
+        let scale = if spec.shape.len() > 1 { (fan as f32).sqrt().recip() } else { 0.3 };
+        let centre = match spec.init {
+            Init::Ones => 1.0,
+            // Attention that starts sharp is too crooked for differences and roundings of small networks.
+            Init::Constant { .. } => 1.0,
+            Init::Geometric { .. } => return spec.draw(0, i),
+            _ => 0.0,
+        };
+        values.iter().map(|v| centre + scale * v).collect()
+    };
+    let values = network.params().iter().enumerate().map(draw).collect();
+    Params::from_host(network.params(), values, &Default::default()).unwrap()
+}
+
+pub(crate) fn numbers(n: usize, d: usize, step: u32) -> Vec<f32> {
+    let mut values = vec![0.0; n * d];
+    let fill = |(i, row): (usize, &mut [f32])| Stream::new(6, i as u64, Purpose::User, step, 0).fill_normal_f32(row);
+    values.chunks_mut(d).enumerate().for_each(fill);
+    values
+}
+
+pub(crate) fn input(n: usize, network: &dyn Network, augment: bool) -> Input {
+    let time = (0..n).map(|i| 0.3 * i as f64 - 0.4).collect();
+    let classes = (network.classes() > 0).then(|| (0..n).map(|i| (i % 4 < 3).then_some((i % 4) as u32)).collect());
+    let augment = augment.then(|| (0..n).map(|i| [0.1 * i as f32; 9]).collect());
+    Input { time, classes, augment }
+}
+
+pub(crate) fn takes_augmentation(config: &NetworkConfig) -> bool {
+    match config {
+        NetworkConfig::Mlp(_) => false,
+        NetworkConfig::UNet(c) => c.augment,
+        NetworkConfig::Hourglass(_) => true,
+    }
+}
