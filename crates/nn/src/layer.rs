@@ -84,12 +84,12 @@ impl Layout {
     }
 
     pub(crate) fn conv(&mut self, name: &str, shape: ConvShape, place: Place) -> Conv {
-        let ConvShape { inputs, outputs, kernel, stride, pad } = shape;
+        let ConvShape { inputs, outputs, kernel, stride, pad, bias } = shape;
         let area = kernel * kernel;
         let (fan_in, fan_out) = (inputs * area, outputs * area);
         self.within(name, |l| Conv {
             weight: l.add("weight", &[outputs, inputs, kernel, kernel], l.scheme.weight(fan_in, fan_out, place), true),
-            bias: l.add("bias", &[outputs], l.scheme.bias(fan_in, place), true),
+            bias: bias.then(|| l.add("bias", &[outputs], l.scheme.bias(fan_in, place), true)),
             shape,
             stride,
             pad,
@@ -130,25 +130,42 @@ pub(crate) struct ConvShape {
     pub(crate) kernel: usize,
     pub(crate) stride: usize,
     pub(crate) pad: Padding,
+    pub(crate) bias: bool,
 }
 
 impl ConvShape {
+    /// An odd kernel that keeps the size.
+    pub(crate) fn same(kernel: usize, inputs: usize, outputs: usize) -> Self {
+        Self { inputs, outputs, kernel, stride: 1, pad: Padding::same(kernel), bias: true }
+    }
+
     /// 3x3, padded by one.
     pub(crate) fn three(inputs: usize, outputs: usize) -> Self {
-        Self { inputs, outputs, kernel: 3, stride: 1, pad: Padding::all(1) }
+        Self::same(3, inputs, outputs)
     }
 
     /// 1x1.
     pub(crate) fn one(inputs: usize, outputs: usize) -> Self {
-        Self { inputs, outputs, kernel: 1, stride: 1, pad: Padding::all(0) }
+        Self::same(1, inputs, outputs)
+    }
+
+    /// Patches of `side` x `side` that do not overlap, each to one pixel. It is what others write as moving the pixels of a patch to
+    /// channels, channel after channel and row after row, and a 1x1 convolution: the weights are the same numbers in the same order.
+    pub(crate) fn patches(side: usize, inputs: usize, outputs: usize) -> Self {
+        Self { inputs, outputs, kernel: side, stride: side, pad: Padding::NONE, bias: true }
+    }
+
+    /// The same without a bias.
+    pub(crate) fn unbiased(self) -> Self {
+        Self { bias: false, ..self }
     }
 }
 
-/// Cross-correlation with zero padding, and a bias.
+/// Cross-correlation with zero padding, and a bias or none.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Conv {
     weight: usize,
-    bias: usize,
+    bias: Option<usize>,
     shape: ConvShape,
     stride: usize,
     pad: Padding,
@@ -159,7 +176,8 @@ impl Conv {
         let ConvShape { inputs, outputs, kernel, .. } = self.shape;
         pass.note(self.weight, &x.dims(), self.stride, self.pad);
         let w = pass.tensor(self.weight, [outputs, inputs, kernel, kernel]);
-        ops::conv2d_ready(x, w, Some(pass.tensor(self.bias, [outputs])), self.stride, self.pad, pass.params.ready(self.weight))
+        let bias = self.bias.map(|b| pass.tensor(b, [outputs]));
+        ops::conv2d_ready(x, w, bias, self.stride, self.pad, pass.params.ready(self.weight))
     }
 }
 

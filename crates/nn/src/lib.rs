@@ -5,7 +5,8 @@
 //! optimiser, the moving average, clipping, files, imports and counting then work on lists and never see a layer.
 //!
 //! What goes in besides the rows is one number a row ([`Input::time`], any embedding of a noise level), a class or none, and the nine
-//! numbers of an augmentation or none. [`Mlp`] takes vectors, [`UNet`] pictures of any channel count and size.
+//! numbers of an augmentation or none. [`Mlp`] takes vectors, [`UNet`] pictures of any channel count and size; [`RmsUNet`] and
+//! [`AdaGnUNet`] are the networks that files of two other projects hold.
 //!
 //! ```
 //! use scorefield_nn::{Input, Mode, Params, preset};
@@ -19,6 +20,7 @@
 //! assert_eq!(rows(y), [0.0; 4]); // the last layer starts at zero
 //! ```
 
+mod adagn_unet;
 mod block;
 mod config;
 mod derivative;
@@ -31,8 +33,10 @@ mod ops;
 mod packing;
 mod params;
 mod preset;
+mod rms_unet;
 mod unet;
 
+pub use adagn_unet::{AdaGnUNet, AdaGnUNetConfig};
 pub use config::{NetworkConfig, NetworkError};
 pub use embedding::{ClassEmbedding, SinCos, TimeFeatures};
 pub use input::{Input, Mode};
@@ -42,6 +46,7 @@ pub use network::{Network, Stage, difference_jvp};
 pub use packing::QkvPacking;
 pub use params::{Call, Calls, Init, ParamSpec, Params, ParamsError};
 pub use preset::{Preset, preset, presets};
+pub use rms_unet::{RmsTimeFeatures, RmsUNet, RmsUNetConfig};
 pub use scorefield_kernels::{Padding, Precision};
 pub use unet::{
     AttentionPlacement, DownPadding, ProgressiveInput, ProgressiveOutput, ResampleFilter, Resampling, UNet, UNetConfig,

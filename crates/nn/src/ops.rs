@@ -19,3 +19,17 @@ pub(crate) fn silu_slope(x: Tensor<2>) -> Tensor<2> {
     let s = ((x.clone() * 0.5).tanh() + 1.0) * 0.5;
     s.clone() * (x * (s * -1.0 + 1.0) + 1.0)
 }
+
+/// `x Phi(x)`, `Phi` the distribution function of the standard normal (Hendrycks and Gimpel 2016), exactly: from the error function,
+/// whose slope Burn knows exactly on every backend.
+pub(crate) fn gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    let twice = (x.clone() * std::f64::consts::FRAC_1_SQRT_2).erf() + 1.0;
+    x * twice * 0.5
+}
+
+/// The exponentials along a dimension, divided by their sum. The largest is taken out first; it cancels, so it has no slope.
+pub(crate) fn softmax<const D: usize>(x: Tensor<D>, dimension: usize) -> Tensor<D> {
+    let top = x.clone().detach().max_dim(dimension);
+    let exponentials = (x - top).exp();
+    exponentials.clone() / exponentials.sum_dim(dimension)
+}
