@@ -313,3 +313,35 @@ impl<'a> Pass<'a> {
         Some(self.constant(mask, dims))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::InitScheme;
+    use scorefield_tensor::rows;
+
+    /// Patches to pixels are the pixels of a patch moved to channels `(c, row, column)` and a map of channels with the same numbers, with a
+    /// bias and without.
+    #[test]
+    fn patches_are_channels_mapped() {
+        let (side, [c, h, w], outputs) = (2, [2, 4, 6], 3);
+        for bias in [true, false] {
+            let mut layout = Layout::new(InitScheme::Adm);
+            let shape = ConvShape::patches(side, c, outputs);
+            let conv = layout.conv("conv", if bias { shape } else { shape.unbiased() }, Place::Inner);
+            assert_eq!(layout.specs.len(), 1 + usize::from(bias));
+            let params = Params::init(&layout.specs, 3, &Default::default());
+            let x: Vec<f32> = (0..c * h * w).map(|i| (i as f32 * 1.3).sin()).collect();
+            let pass = Pass::new(&params, &layout.specs, &Mode::Eval);
+            let y = rows(conv.forward(&pass, pass.constant(x.clone(), [1, c, h, w])));
+            let (weights, zeros) = (params.to_host(), vec![0.0; outputs]);
+            let shifts = weights.get(1).unwrap_or(&zeros);
+            for (o, i, j) in (0..outputs).flat_map(|o| (0..2).flat_map(move |i| (0..3).map(move |j| (o, i, j)))) {
+                let moved = |k: usize| x[(k / 4) * h * w + (2 * i + k / 2 % 2) * w + 2 * j + k % 2];
+                let expected: f32 = shifts[o] + (0..4 * c).map(|k| weights[0][o * 4 * c + k] * moved(k)).sum::<f32>();
+                let found = y[(o * 2 + i) * 3 + j];
+                assert!((found - expected).abs() < 1e-6, "{o} {i} {j}: {found} {expected}");
+            }
+        }
+    }
+}
