@@ -3,7 +3,7 @@
 mod common;
 
 use common::*;
-use scorefield_kernels::{Padding, conv2d};
+use scorefield_kernels::{Padding, Precision, Ready, conv2d, conv2d_ready};
 use scorefield_tensor::{DType, Device};
 
 /// (n, c, h, w, k, kh, kw, stride, pad)
@@ -34,6 +34,9 @@ const CASES: &[Case] = &[
     (35, 2, 7, 7, 3, 3, 3, 2, Padding::same(3)),
     (3, 40, 16, 16, 17, 3, 3, 1, Padding::same(3)),
     (5, 18, 9, 6, 33, 3, 3, 1, pad(0, 2, 1, 0)),
+    (2, 3, 12, 9, 20, 7, 7, 1, Padding::same(7)),
+    (2, 6, 8, 12, 10, 2, 2, 2, Padding::NONE),
+    (2, 3, 8, 12, 5, 4, 4, 4, Padding::NONE),
 ];
 
 /// Relative to the largest number: minimal filtering, for many channels, loses a digit.
@@ -80,6 +83,20 @@ fn forward_is_the_sum() {
             close(&values(&conv2d(x, weights, None, stride, pad)), &without, tolerance(&case), &format!("{case:?} without bias"));
         }
     }
+}
+
+/// Without a bias the products are made of the same numbers as with one of zeros.
+#[test]
+fn precision_holds_without_a_bias() {
+    let device = Device::flex();
+    let (x, w) = (tensor([2, 8, 9, 9], 1, DType::F32, &device), tensor([20, 8, 3, 3], 2, DType::F32, &device));
+    let run = |bias: Option<_>, precision| {
+        values(&conv2d_ready(x.clone(), w.clone(), bias, 1, Padding::same(3), Some(Ready::new(precision))))
+    };
+    for precision in [Precision::Single, Precision::Bf16] {
+        assert_eq!(run(None, precision), run(Some(tensor([20], 3, DType::F32, &device) * 0.0), precision), "{precision:?}");
+    }
+    assert_ne!(run(None, Precision::Single), run(None, Precision::Bf16));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What a model file says of itself: the JSON under the metadata key `scorefield`.
 
 use scorefield_data::{Codec, Shape};
-use scorefield_nn::NetworkConfig;
+use scorefield_nn::{NetworkConfig, RmsTimeFeatures};
 use scorefield_process::{Coeffs, Marginal, Prediction, ProcessConfig, ProcessExt, TimeInput};
 use scorefield_tensor::{Batch, Coefficient};
 use serde::{Deserialize, Serialize};
@@ -196,6 +196,21 @@ impl ModelMeta {
                 let levels = c.levels.iter().flat_map(|l| [l.width, l.hidden.unwrap_or(1), l.head_channels]).map(|w| w as f64);
                 let layers = c.levels.iter().fold(c.mapping_depth, |n, l| n.saturating_add(l.depth));
                 (layers, levels.chain(others).chain([patch]).collect())
+            }
+            NetworkConfig::RmsUNet(c) => {
+                let (base, memory) = (c.model_channels as f64, c.heads as f64 * c.head_channels as f64);
+                let levels = c.channel_mult.iter().map(|&m| base * m as f64);
+                let features = match c.time {
+                    RmsTimeFeatures::Sinusoidal { .. } => base,
+                    RmsTimeFeatures::Learned { width } | RmsTimeFeatures::Random { width } => width as f64,
+                };
+                let others = [4.0 * base, c.stem_channels.unwrap_or(1) as f64, memory, features];
+                (2 * c.levels(), levels.chain(others).collect())
+            }
+            NetworkConfig::AdaGnUNet(c) => {
+                let blocks = c.depths.iter().fold(0usize, |n, &d| n.saturating_add(d));
+                let others = [c.mapping_width as f64, c.patch_size as f64];
+                (blocks, c.channels.iter().map(|&c| c as f64).chain(others).collect())
             }
         };
         if let Some(wide) = widths.into_iter().find(|w| w.is_nan() || *w > WIDEST) {

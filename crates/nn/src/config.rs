@@ -1,11 +1,13 @@
 //! Networks as data: what a recipe or a model file says, and why it may be refused.
 
-use crate::{Hourglass, HourglassConfig, Mlp, MlpConfig, Network, UNet, UNetConfig};
+use crate::{
+    AdaGnUNet, AdaGnUNetConfig, Hourglass, HourglassConfig, Mlp, MlpConfig, Network, RmsUNet, RmsUNetConfig, UNet, UNetConfig,
+};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// The configuration of a network. In TOML the key `kind` is `mlp`, `unet` or `hourglass`; missing keys take their defaults and
-/// unknown keys are refused.
+/// The configuration of a network. In TOML the key `kind` is `mlp`, `unet`, `hourglass`, `rms-unet` or `adagn-unet`; missing keys take
+/// their defaults and unknown keys are refused.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum NetworkConfig {
@@ -15,6 +17,12 @@ pub enum NetworkConfig {
     UNet(UNetConfig),
     /// For pictures, of transformer layers.
     Hourglass(HourglassConfig),
+    /// For pictures: the U-Net of denoising-diffusion-pytorch.
+    #[serde(rename = "rms-unet")]
+    RmsUNet(RmsUNetConfig),
+    /// For pictures: the first U-Net of k-diffusion.
+    #[serde(rename = "adagn-unet")]
+    AdaGnUNet(AdaGnUNetConfig),
 }
 
 impl NetworkConfig {
@@ -27,6 +35,8 @@ impl NetworkConfig {
             Self::Mlp(config) => Box::new(Mlp::new(config, shape)?),
             Self::UNet(config) => Box::new(UNet::new(config, shape)?),
             Self::Hourglass(config) => Box::new(Hourglass::new(config, shape)?),
+            Self::RmsUNet(config) => Box::new(RmsUNet::new(config, shape)?),
+            Self::AdaGnUNet(config) => Box::new(AdaGnUNet::new(config, shape)?),
         })
     }
 
@@ -44,6 +54,7 @@ impl NetworkConfig {
             Self::Mlp(config) => config.classes,
             Self::UNet(config) => config.classes,
             Self::Hourglass(config) => config.classes,
+            Self::RmsUNet(_) | Self::AdaGnUNet(_) => 0,
         }
     }
 
@@ -53,16 +64,20 @@ impl NetworkConfig {
             Self::Mlp(config) => config.learned_variance,
             Self::UNet(config) => config.learned_variance,
             Self::Hourglass(config) => config.learned_variance,
+            Self::RmsUNet(config) => config.learned_variance,
+            // Its variance is one number a picture, which its output leaves out.
+            Self::AdaGnUNet(_) => false,
         }
     }
 
-    /// The same network for another number of classes.
+    /// The same network for another number of classes; those that know none stay as they are.
     #[must_use]
     pub fn with_classes(mut self, classes: usize) -> Self {
         match &mut self {
             Self::Mlp(config) => config.classes = classes,
             Self::UNet(config) => config.classes = classes,
             Self::Hourglass(config) => config.classes = classes,
+            Self::RmsUNet(_) | Self::AdaGnUNet(_) => {}
         }
         self
     }
@@ -110,10 +125,51 @@ pub enum NetworkError {
         /// Most levels for the size.
         fit: usize,
     },
+    /// The levels of a network do not divide a picture.
+    #[error(
+        "pictures of {height} x {width} do not fit a {network} network of {levels} levels: each side must be a multiple of {multiple}, \
+         and at least {least}. The nearest larger size is {} x {}; or {advice}",
+        height.next_multiple_of(*multiple).max(*least), width.next_multiple_of(*multiple).max(*least)
+    )]
+    Multiple {
+        /// Kind of network.
+        network: &'static str,
+        /// Height found.
+        height: usize,
+        /// Width found.
+        width: usize,
+        /// Levels of the configuration.
+        levels: usize,
+        /// What divides each side.
+        multiple: usize,
+        /// Least side.
+        least: usize,
+        /// What else to do.
+        advice: &'static str,
+    },
 }
 
 impl NetworkError {
     pub(crate) fn value(key: &'static str, found: impl ToString, expected: impl Into<String>) -> Self {
         Self::Value { key, found: found.to_string(), expected: expected.into() }
+    }
+
+    /// The first of some counts that is zero.
+    pub(crate) fn zero(counts: &[(&'static str, usize)]) -> Result<(), Self> {
+        match counts.iter().find(|(_, count)| *count == 0) {
+            Some((key, _)) => Err(Self::value(key, 0, "at least 1")),
+            None => Ok(()),
+        }
+    }
+
+    /// Channels, height and width of rows that are pictures.
+    pub(crate) fn picture(network: &'static str, shape: &[usize]) -> Result<[usize; 3], Self> {
+        match *shape {
+            [channels, height, width] if ![channels, height, width].contains(&0) => Ok([channels, height, width]),
+            _ => {
+                let (expected, advice) = ("[channels, height, width]", "use an mlp for vectors");
+                Err(Self::Shape { network, expected, found: shape.to_vec(), advice })
+            }
+        }
     }
 }

@@ -78,11 +78,7 @@ impl TimeFeatures {
             for k in 0..half {
                 let (argument, swap) = match *self {
                     Self::Sinusoidal { order, endpoint, scale } => {
-                        // A single frequency is 1 in either convention.
-                        let steps = half.saturating_sub(usize::from(endpoint)).max(1) as f64;
-                        // Rounded once; published programs round the exponent as well, each in its own way, and lie on both sides of this.
-                        let frequency = (-(10_000f64.ln()) * k as f64 / steps).exp() as f32;
-                        ((scale * t) as f32 * frequency, order == SinCos::CosFirst)
+                        ((scale * t) as f32 * frequency(10_000.0, k, half, endpoint), order == SinCos::CosFirst)
                     }
                     Self::Fourier { frequency_first, .. } => {
                         let (t, w) = (t as f32, frequencies[k]);
@@ -99,6 +95,14 @@ impl TimeFeatures {
         }
         out
     }
+}
+
+/// Frequency `k` of `half`: `theta^(-k / (half - endpoint))` (Vaswani et al. 2017).
+pub(crate) fn frequency(theta: f64, k: usize, half: usize, endpoint: bool) -> f32 {
+    // A single frequency is 1 in either convention.
+    let steps = half.saturating_sub(usize::from(endpoint)).max(1) as f64;
+    // Rounded once; published programs round the exponent as well, each in its own way, and lie on both sides of this.
+    (-theta.ln() * k as f64 / steps).exp() as f32
 }
 
 /// Where a class joins.

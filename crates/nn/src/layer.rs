@@ -84,12 +84,12 @@ impl Layout {
     }
 
     pub(crate) fn conv(&mut self, name: &str, shape: ConvShape, place: Place) -> Conv {
-        let ConvShape { inputs, outputs, kernel, stride, pad } = shape;
+        let ConvShape { inputs, outputs, kernel, stride, pad, bias } = shape;
         let area = kernel * kernel;
         let (fan_in, fan_out) = (inputs * area, outputs * area);
         self.within(name, |l| Conv {
             weight: l.add("weight", &[outputs, inputs, kernel, kernel], l.scheme.weight(fan_in, fan_out, place), true),
-            bias: l.add("bias", &[outputs], l.scheme.bias(fan_in, place), true),
+            bias: bias.then(|| l.add("bias", &[outputs], l.scheme.bias(fan_in, place), true)),
             shape,
             stride,
             pad,
@@ -130,25 +130,42 @@ pub(crate) struct ConvShape {
     pub(crate) kernel: usize,
     pub(crate) stride: usize,
     pub(crate) pad: Padding,
+    pub(crate) bias: bool,
 }
 
 impl ConvShape {
+    /// An odd kernel that keeps the size.
+    pub(crate) fn same(kernel: usize, inputs: usize, outputs: usize) -> Self {
+        Self { inputs, outputs, kernel, stride: 1, pad: Padding::same(kernel), bias: true }
+    }
+
     /// 3x3, padded by one.
     pub(crate) fn three(inputs: usize, outputs: usize) -> Self {
-        Self { inputs, outputs, kernel: 3, stride: 1, pad: Padding::all(1) }
+        Self::same(3, inputs, outputs)
     }
 
     /// 1x1.
     pub(crate) fn one(inputs: usize, outputs: usize) -> Self {
-        Self { inputs, outputs, kernel: 1, stride: 1, pad: Padding::all(0) }
+        Self::same(1, inputs, outputs)
+    }
+
+    /// Patches of `side` x `side` that do not overlap, each to one pixel. It is what others write as moving the pixels of a patch to
+    /// channels, channel after channel and row after row, and a 1x1 convolution: the weights are the same numbers in the same order.
+    pub(crate) fn patches(side: usize, inputs: usize, outputs: usize) -> Self {
+        Self { inputs, outputs, kernel: side, stride: side, pad: Padding::NONE, bias: true }
+    }
+
+    /// The same without a bias.
+    pub(crate) fn unbiased(self) -> Self {
+        Self { bias: false, ..self }
     }
 }
 
-/// Cross-correlation with zero padding, and a bias.
+/// Cross-correlation with zero padding, and a bias or none.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Conv {
     weight: usize,
-    bias: usize,
+    bias: Option<usize>,
     shape: ConvShape,
     stride: usize,
     pad: Padding,
@@ -159,7 +176,8 @@ impl Conv {
         let ConvShape { inputs, outputs, kernel, .. } = self.shape;
         pass.note(self.weight, &x.dims(), self.stride, self.pad);
         let w = pass.tensor(self.weight, [outputs, inputs, kernel, kernel]);
-        ops::conv2d_ready(x, w, Some(pass.tensor(self.bias, [outputs])), self.stride, self.pad, pass.params.ready(self.weight))
+        let bias = self.bias.map(|b| pass.tensor(b, [outputs]));
+        ops::conv2d_ready(x, w, bias, self.stride, self.pad, pass.params.ready(self.weight))
     }
 }
 
@@ -299,5 +317,37 @@ impl<'a> Pass<'a> {
         }
         streams.advance();
         Some(self.constant(mask, dims))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::InitScheme;
+    use scorefield_tensor::rows;
+
+    /// Patches to pixels are the pixels of a patch moved to channels `(c, row, column)` and a map of channels with the same numbers, with a
+    /// bias and without.
+    #[test]
+    fn patches_are_channels_mapped() {
+        let (side, [c, h, w], outputs) = (2, [2, 4, 6], 3);
+        for bias in [true, false] {
+            let mut layout = Layout::new(InitScheme::Adm);
+            let shape = ConvShape::patches(side, c, outputs);
+            let conv = layout.conv("conv", if bias { shape } else { shape.unbiased() }, Place::Inner);
+            assert_eq!(layout.specs.len(), 1 + usize::from(bias));
+            let params = Params::init(&layout.specs, 3, &Default::default());
+            let x: Vec<f32> = (0..c * h * w).map(|i| (i as f32 * 1.3).sin()).collect();
+            let pass = Pass::new(&params, &layout.specs, &Mode::Eval);
+            let y = rows(conv.forward(&pass, pass.constant(x.clone(), [1, c, h, w])));
+            let (weights, zeros) = (params.to_host(), vec![0.0; outputs]);
+            let shifts = weights.get(1).unwrap_or(&zeros);
+            for (o, i, j) in (0..outputs).flat_map(|o| (0..2).flat_map(move |i| (0..3).map(move |j| (o, i, j)))) {
+                let moved = |k: usize| x[(k / 4) * h * w + (2 * i + k / 2 % 2) * w + 2 * j + k % 2];
+                let expected: f32 = shifts[o] + (0..4 * c).map(|k| weights[0][o * 4 * c + k] * moved(k)).sum::<f32>();
+                let found = y[(o * 2 + i) * 3 + j];
+                assert!((found - expected).abs() < 1e-6, "{o} {i} {j}: {found} {expected}");
+            }
+        }
     }
 }

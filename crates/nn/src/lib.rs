@@ -6,7 +6,7 @@
 //!
 //! What goes in besides the rows is one number a row ([`Input::time`], any embedding of a noise level), a class or none, and the nine
 //! numbers of an augmentation or none. [`Mlp`] takes vectors, [`UNet`] pictures of any channel count and size, [`Hourglass`] pictures
-//! that are made of patches.
+//! that are made of patches; [`RmsUNet`] and [`AdaGnUNet`] are the networks that files of two other projects hold.
 //!
 //! ```
 //! use scorefield_nn::{Input, Mode, Params, preset};
@@ -20,6 +20,7 @@
 //! assert_eq!(rows(y), [0.0; 4]); // the last layer starts at zero
 //! ```
 
+mod adagn_unet;
 mod block;
 mod config;
 mod derivative;
@@ -33,8 +34,10 @@ mod ops;
 mod packing;
 mod params;
 mod preset;
+mod rms_unet;
 mod unet;
 
+pub use adagn_unet::{AdaGnUNet, AdaGnUNetConfig};
 pub use config::{NetworkConfig, NetworkError};
 pub use embedding::{ClassEmbedding, SinCos, TimeFeatures};
 pub use hourglass::{Hourglass, HourglassAttention, HourglassConfig, HourglassLevel};
@@ -45,6 +48,7 @@ pub use network::{Network, Stage, difference_jvp};
 pub use packing::QkvPacking;
 pub use params::{Call, Calls, Init, ParamSpec, Params, ParamsError};
 pub use preset::{Preset, preset, presets};
+pub use rms_unet::{RmsTimeFeatures, RmsUNet, RmsUNetConfig};
 pub use scorefield_kernels::{Padding, Precision};
 pub use unet::{
     AttentionPlacement, DownPadding, ProgressiveInput, ProgressiveOutput, ResampleFilter, Resampling, UNet, UNetConfig,

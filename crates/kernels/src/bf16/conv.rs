@@ -110,7 +110,7 @@ mod tests {
     /// Pictures, channels in, out, size, kernel, stride, padding.
     type Case = (usize, usize, usize, [usize; 2], usize, usize, Padding);
 
-    const SHAPES: [Case; 14] = [
+    const SHAPES: [Case; 16] = [
         (19, 20, 40, [4, 4], 3, 1, Padding::all(1)),
         (2, 34, 20, [28, 28], 3, 1, Padding::all(1)),
         (2, 31, 20, [14, 15], 3, 1, Padding::all(1)),
@@ -125,6 +125,8 @@ mod tests {
         (2, 31, 24, [7, 7], 1, 1, Padding::NONE),
         (2, 20, 18, [16, 16], 3, 2, Padding { top: 0, left: 0, bottom: 1, right: 1 }),
         (1, 4, 40, [64, 48], 5, 1, Padding::all(2)),
+        (2, 3, 20, [12, 9], 7, 1, Padding::all(3)),
+        (2, 20, 18, [16, 12], 2, 2, Padding::NONE),
     ];
 
     fn rounded(x: &[f32]) -> Vec<f32> {

@@ -20,15 +20,7 @@ impl UNet {
     /// deepest level.
     pub fn new(config: &UNetConfig, shape: &[usize]) -> Result<Self, NetworkError> {
         config.check()?;
-        let &[channels @ 1..=usize::MAX, height @ 1..=usize::MAX, width @ 1..=usize::MAX] = shape else {
-            let advice = "use an mlp for vectors";
-            return Err(NetworkError::Shape {
-                network: "unet",
-                expected: "[channels, height, width]",
-                found: shape.to_vec(),
-                advice,
-            });
-        };
+        let [channels, height, width] = NetworkError::picture("unet", shape)?;
         let levels = config.levels();
         let least = 1usize << (levels - 1);
         if height < least || width < least {

@@ -39,6 +39,7 @@ pub(crate) fn safetensors(path: PathBuf) -> Arrays {
     let decode = |(name, view): (String, safetensors::tensor::TensorView<'_>)| {
         use safetensors::Dtype;
         let values = match view.dtype() {
+            Dtype::F16 => view.data().chunks(2).map(|b| half(u16::from_le_bytes([b[0], b[1]]))).collect(),
             Dtype::F32 => floats(view.data()),
             Dtype::F16 => view.data().chunks(2).map(|b| half(u16::from_le_bytes(b.try_into().unwrap()))).collect(),
             Dtype::F64 => view.data().chunks(8).map(|b| f64::from_le_bytes(b.try_into().unwrap())).collect(),
@@ -61,21 +62,29 @@ pub(crate) fn npz(path: PathBuf) -> Arrays {
     names.into_iter().map(decode).collect()
 }
 
-/// The single-precision tensors of a zipped pickle whose names begin with `prefix`, flat: a name is followed by the number of the
-/// file that holds its numbers. Strings are found by scanning; nothing is executed.
+/// The single-precision tensors of a zipped pickle whose names begin with `prefix`, flat.
 pub(crate) fn torch(path: PathBuf, prefix: &str) -> BTreeMap<String, Vec<f64>> {
+    torch_after(path, "", prefix, &[".weight", ".bias", ".W", ".b"])
+}
+
+/// Those with a name behind the string `after` (the key of one of several dictionaries; empty for the beginning) that begins with `prefix`
+/// and ends with one of `ends`, the first of each name. A name is followed by the number of the file that holds its numbers. Strings
+/// are found by scanning; nothing is executed.
+pub(crate) fn torch_after(path: PathBuf, after: &str, prefix: &str, ends: &[&str]) -> BTreeMap<String, Vec<f64>> {
     let files = stored_zip(&read(&path));
     let file = |end: &str| files.iter().find(|(name, _)| name.ends_with(end)).map(|(_, bytes)| bytes);
-    let pickle = file("/data.pkl").expect("a pickle");
+    let texts = strings(file("/data.pkl").expect("a pickle"));
+    let first = if after.is_empty() { 0 } else { texts.iter().position(|t| t == after).expect("the key") };
     let mut tensors = BTreeMap::new();
-    let mut name: Option<String> = None;
-    for text in strings(pickle) {
-        if text.starts_with(prefix) && [".weight", ".bias", ".W", ".b"].iter().any(|end| text.ends_with(end)) {
+    let mut name: Option<&String> = None;
+    for text in &texts[first..] {
+        if text.starts_with(prefix) && ends.iter().any(|end| text.ends_with(end)) {
             name = Some(text);
         } else if text.parse::<usize>().is_ok()
             && let Some(name) = name.take()
         {
-            tensors.insert(name, floats(file(&format!("/data/{text}")).expect("a storage")));
+            let numbers = || floats(file(&format!("/data/{text}")).expect("a storage"));
+            tensors.entry(name.clone()).or_insert_with(numbers);
         }
     }
     tensors
@@ -94,6 +103,14 @@ fn half(bits: u16) -> f64 {
 
 fn floats(bytes: &[u8]) -> Vec<f64> {
     bytes.chunks(4).map(|b| f64::from(f32::from_le_bytes(b.try_into().unwrap()))).collect()
+}
+
+/// A number of half precision: one bit of sign, five of exponent, ten of significand.
+fn half(bits: u16) -> f64 {
+    let (exponent, fraction) = (i32::from(bits >> 10 & 31), f64::from(bits & 1023) / 1024.0);
+    assert!(exponent < 31, "weights are finite");
+    let magnitude = if exponent == 0 { fraction * 2f64.powi(-14) } else { (1.0 + fraction) * 2f64.powi(exponent - 15) };
+    if bits >> 15 == 1 { -magnitude } else { magnitude }
 }
 
 /// BINUNICODE strings (opcode `X`, four bytes of length).

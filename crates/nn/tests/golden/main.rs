@@ -7,6 +7,8 @@ mod diffusers;
 mod edm;
 mod files;
 mod hourglass;
+mod k_diffusion;
+mod lucidrains;
 mod openai;
 mod score_sde;
 
@@ -14,17 +16,16 @@ use files::{Array, Arrays};
 use scorefield_nn::{Input, Mode, Network, NetworkConfig, Params, UNetConfig};
 use scorefield_tensor::{DType, Tensor, TensorData, batch, rows, rows_f64};
 
+/// A network and its parameters.
+type Loaded = (Box<dyn Network>, Params);
+
 /// A network of the configuration whose parameter `name` of a shape holds `weights(name, shape)`.
-fn network(config: UNetConfig, shape: &[usize], weights: impl FnMut(&str, &[usize]) -> Vec<f32>) -> (Box<dyn Network>, Params) {
-    built(&NetworkConfig::UNet(config), shape, weights)
+fn network(config: UNetConfig, shape: &[usize], weights: impl FnMut(&str, &[usize]) -> Vec<f32>) -> Loaded {
+    network_of(NetworkConfig::UNet(config), shape, weights)
 }
 
 /// The same for any kind of network.
-fn built(
-    config: &NetworkConfig,
-    shape: &[usize],
-    mut weights: impl FnMut(&str, &[usize]) -> Vec<f32>,
-) -> (Box<dyn Network>, Params) {
+fn network_of(config: NetworkConfig, shape: &[usize], mut weights: impl FnMut(&str, &[usize]) -> Vec<f32>) -> Loaded {
     let network = config.build(shape).unwrap();
     let values = network.params().iter().map(|s| weights(&s.name, &s.shape)).collect();
     let params = Params::from_host(network.params(), values, &Default::default()).unwrap();
@@ -32,7 +33,7 @@ fn built(
 }
 
 /// Evaluates in single and in double precision and compares with a stored output, relative to its largest number.
-fn compare(what: &str, (network, params): &(Box<dyn Network>, Params), x: &[f32], input: &Input, stored: &Array, tolerance: f64) {
+fn compare(what: &str, (network, params): &Loaded, x: &[f32], input: &Input, stored: &Array, tolerance: f64) {
     let n = input.time.len();
     let largest = stored.values.iter().fold(0.0f64, |m, v| m.max(v.abs()));
     let error = |y: &[f64]| y.iter().zip(&stored.values).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max) / largest;

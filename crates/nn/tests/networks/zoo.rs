@@ -66,6 +66,7 @@ pub(crate) fn zoo() -> Vec<(&'static str, NetworkConfig, Vec<usize>)> {
         ),
     ];
     zoo.extend(hourglass::zoo());
+    zoo.extend(foreign::zoo());
     zoo
 }
 
@@ -108,5 +109,7 @@ pub(crate) fn takes_augmentation(config: &NetworkConfig) -> bool {
         NetworkConfig::Mlp(_) => false,
         NetworkConfig::UNet(c) => c.augment,
         NetworkConfig::Hourglass(_) => true,
+        NetworkConfig::RmsUNet(_) => false,
+        NetworkConfig::AdaGnUNet(c) => c.augment,
     }
 }

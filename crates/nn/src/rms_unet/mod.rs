@@ -1,0 +1,51 @@
+//! The U-Net of lucidrains/denoising-diffusion-pytorch, whose files can then be run.
+//!
+//! Its plan is that of [`crate::UNet`]; what differs is inside. Norms divide each pixel by the root mean square of its channels (Zhang and
+//! Sennrich 2019, over channels). Every level has attention, two blocks before it on the way down and on the way up: among all pixels
+//! at some levels, linear in the number of pixels elsewhere (Katharopoulos et al. 2020; Shen et al. 2021), always with four learned
+//! keys and values that no pixel owns. The size is halved by giving each patch of 2 x 2 pixels to one pixel.
+
+mod attention;
+mod block;
+mod build;
+mod config;
+mod features;
+mod forward;
+
+pub use config::{RmsTimeFeatures, RmsUNetConfig};
+
+use crate::layer::{Conv, Linear};
+use crate::{ParamSpec, Stage};
+use attention::Attention;
+use block::Block;
+use features::Features;
+
+/// The network of a [`RmsUNetConfig`] for pictures of one shape.
+#[derive(Clone, Debug)]
+pub struct RmsUNet {
+    config: RmsUNetConfig,
+    /// Channels, height and width of the pictures.
+    shape: [usize; 3],
+    output_shape: [usize; 3],
+    specs: Vec<ParamSpec>,
+    stages: Vec<Stage>,
+    features: Features,
+    embed: [Linear; 2],
+    stem: Conv,
+    down: Vec<Level>,
+    mid: (Block, Attention, Block),
+    /// Deepest level first.
+    up: Vec<Level>,
+    last: Block,
+    out: Conv,
+}
+
+/// Two blocks, attention, and the way to the next level.
+#[derive(Clone, Debug)]
+struct Level {
+    blocks: [Block; 2],
+    attention: Attention,
+    /// Whether the pixels are doubled before `leave`.
+    doubles: bool,
+    leave: Conv,
+}
