@@ -19,7 +19,8 @@ use burn::backend::{Autodiff, Backend, Flex, backend_extension};
 /// Fused operations, a body for each backend that has one.
 #[backend_extension(Flex, Autodiff)]
 pub(crate) trait KernelOps: Backend {
-    fn conv2d(x: FloatTensor<Self>, w: FloatTensor<Self>, stride: usize, pad: Padding) -> FloatTensor<Self>;
+    fn conv2d(x: FloatTensor<Self>, w: FloatTensor<Self>, stride: usize, pad: Padding, ready: Option<Ready>)
+    -> FloatTensor<Self>;
     fn conv2d_bias(
         x: FloatTensor<Self>,
         w: FloatTensor<Self>,
@@ -58,8 +59,14 @@ fn precision_of(ready: Option<&Ready>) -> Precision {
 }
 
 impl KernelOps for Flex {
-    fn conv2d(x: FloatTensor<Self>, w: FloatTensor<Self>, stride: usize, pad: Padding) -> FloatTensor<Self> {
-        conv::host_forward(&x, &w, None, stride, pad, None)
+    fn conv2d(
+        x: FloatTensor<Self>,
+        w: FloatTensor<Self>,
+        stride: usize,
+        pad: Padding,
+        ready: Option<Ready>,
+    ) -> FloatTensor<Self> {
+        conv::host_forward(&x, &w, None, stride, pad, ready.as_ref())
     }
 
     fn conv2d_bias(
@@ -131,11 +138,17 @@ impl KernelOps for Flex {
 }
 
 impl<C: CheckpointStrategy> KernelOps for Autodiff<Flex, C> {
-    fn conv2d(x: FloatTensor<Self>, w: FloatTensor<Self>, stride: usize, pad: Padding) -> FloatTensor<Self> {
+    fn conv2d(
+        x: FloatTensor<Self>,
+        w: FloatTensor<Self>,
+        stride: usize,
+        pad: Padding,
+        ready: Option<Ready>,
+    ) -> FloatTensor<Self> {
         record::<C, _, _, 2>(
             [x, w],
-            |[x, w]| (conv::host_forward(x, w, None, stride, pad, None), ()),
-            |[x, w], (), _, need| ConvPullback::new(x, w, stride, pad, need, Precision::Single),
+            |[x, w]| (conv::host_forward(x, w, None, stride, pad, ready.as_ref()), ()),
+            |[x, w], (), _, need| ConvPullback::new(x, w, stride, pad, need, precision_of(ready.as_ref())),
         )
     }
 

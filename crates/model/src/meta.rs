@@ -148,6 +148,9 @@ impl ModelMeta {
                 && c.c_in != 0.0
                 && (c.c_out != 0.0 || !self.prediction.is_posterior_mean());
             say(sound, &|| format!("prediction {:?} with {:?} at time {t} is {c:?}, {told}", self.prediction, self.time_input))?;
+            say(self.network.takes_time(told), &|| {
+                format!("time_input {:?} is {told} at time {t}, which is no noise level of {:?}", self.time_input, self.network)
+            })?;
         }
         Ok(())
     }
@@ -161,6 +164,10 @@ impl ModelMeta {
                 let levels = c.channel_mult.iter().map(|m| base * m);
                 let others = [base, base * c.embedding_mult as f64, c.classes as f64, c.stem_channels.unwrap_or(1) as f64];
                 (c.blocks.saturating_mul(c.levels()), levels.chain(others).collect())
+            }
+            NetworkConfig::RefineNet(c) => {
+                let widths = c.channel_mult.iter().map(|&m| c.model_channels as f64 * m as f64);
+                (c.stages(), widths.chain([c.model_channels as f64, c.noise_levels as f64]).collect())
             }
         };
         if let Some(wide) = widths.into_iter().find(|w| w.is_nan() || *w > WIDEST) {

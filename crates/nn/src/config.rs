@@ -1,11 +1,11 @@
 //! Networks as data: what a recipe or a model file says, and why it may be refused.
 
-use crate::{Mlp, MlpConfig, Network, UNet, UNetConfig};
+use crate::{Mlp, MlpConfig, Network, RefineNet, RefineNetConfig, UNet, UNetConfig};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// The configuration of a network. In TOML the key `kind` is `mlp` or `unet`; missing keys take their defaults and unknown keys are
-/// refused.
+/// The configuration of a network. In TOML the key `kind` is `mlp`, `unet` or `refinenet`; missing keys take their defaults and unknown
+/// keys are refused.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum NetworkConfig {
@@ -13,6 +13,8 @@ pub enum NetworkConfig {
     Mlp(MlpConfig),
     /// For pictures.
     UNet(UNetConfig),
+    /// For pictures: the networks of NCSN and NCSNv2.
+    RefineNet(RefineNetConfig),
 }
 
 impl NetworkConfig {
@@ -24,6 +26,7 @@ impl NetworkConfig {
         Ok(match self {
             Self::Mlp(config) => Box::new(Mlp::new(config, shape)?),
             Self::UNet(config) => Box::new(UNet::new(config, shape)?),
+            Self::RefineNet(config) => Box::new(RefineNet::new(config, shape)?),
         })
     }
 
@@ -40,6 +43,15 @@ impl NetworkConfig {
         match self {
             Self::Mlp(config) => config.classes,
             Self::UNet(config) => config.classes,
+            Self::RefineNet(_) => 0,
+        }
+    }
+
+    /// Whether the network can be told this number for a time: any but not a number, except where times are the indices of a table.
+    pub fn takes_time(&self, time: f64) -> bool {
+        match self {
+            Self::Mlp(_) | Self::UNet(_) => time.is_finite(),
+            Self::RefineNet(config) => config.level(time).is_ok(),
         }
     }
 
@@ -48,17 +60,37 @@ impl NetworkConfig {
         match self {
             Self::Mlp(config) => config.learned_variance,
             Self::UNet(config) => config.learned_variance,
+            Self::RefineNet(_) => false,
         }
     }
 
-    /// The same network for another number of classes.
+    /// The same network for another number of classes. A RefineNet is told no class and stays as it is.
     #[must_use]
     pub fn with_classes(mut self, classes: usize) -> Self {
         match &mut self {
             Self::Mlp(config) => config.classes = classes,
             Self::UNet(config) => config.classes = classes,
+            Self::RefineNet(_) => {}
         }
         self
+    }
+}
+
+impl From<MlpConfig> for NetworkConfig {
+    fn from(config: MlpConfig) -> Self {
+        Self::Mlp(config)
+    }
+}
+
+impl From<UNetConfig> for NetworkConfig {
+    fn from(config: UNetConfig) -> Self {
+        Self::UNet(config)
+    }
+}
+
+impl From<RefineNetConfig> for NetworkConfig {
+    fn from(config: RefineNetConfig) -> Self {
+        Self::RefineNet(config)
     }
 }
 
@@ -103,6 +135,20 @@ pub enum NetworkError {
         least: usize,
         /// Most levels for the size.
         fit: usize,
+    },
+    /// A picture whose sides the halvings of a network do not divide.
+    #[error(
+        "pictures of {height} x {width}: each side must be a multiple of {multiple}, because the network halves the size {} times without \
+         padding. The nearest size that works is {} x {}", multiple.ilog2(), height.next_multiple_of(*multiple),
+        width.next_multiple_of(*multiple)
+    )]
+    Multiple {
+        /// Height found.
+        height: usize,
+        /// Width found.
+        width: usize,
+        /// What both must be a multiple of, a power of two.
+        multiple: usize,
     },
 }
 

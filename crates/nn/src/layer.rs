@@ -4,6 +4,7 @@
 //! indices meet the numbers.
 
 use crate::ops::{self, Act, Padding};
+use crate::picture;
 use crate::{Call, Init, Mode, ParamSpec, Params, Precision};
 use scorefield_tensor::{DType, Streams, Tensor, TensorData, fill_survivors};
 use serde::{Deserialize, Serialize};
@@ -84,15 +85,13 @@ impl Layout {
     }
 
     pub(crate) fn conv(&mut self, name: &str, shape: ConvShape, place: Place) -> Conv {
-        let ConvShape { inputs, outputs, kernel, stride, pad } = shape;
+        let ConvShape { inputs, outputs, kernel, bias, .. } = shape;
         let area = kernel * kernel;
         let (fan_in, fan_out) = (inputs * area, outputs * area);
         self.within(name, |l| Conv {
             weight: l.add("weight", &[outputs, inputs, kernel, kernel], l.scheme.weight(fan_in, fan_out, place), true),
-            bias: l.add("bias", &[outputs], l.scheme.bias(fan_in, place), true),
+            bias: bias.then(|| l.add("bias", &[outputs], l.scheme.bias(fan_in, place), true)),
             shape,
-            stride,
-            pad,
         })
     }
 
@@ -130,36 +129,46 @@ pub(crate) struct ConvShape {
     pub(crate) kernel: usize,
     pub(crate) stride: usize,
     pub(crate) pad: Padding,
+    /// How far apart neighbouring taps are. Above 1 the stride is 1 and the padding keeps the size.
+    pub(crate) dilation: usize,
+    pub(crate) bias: bool,
 }
 
 impl ConvShape {
     /// 3x3, padded by one.
     pub(crate) fn three(inputs: usize, outputs: usize) -> Self {
-        Self { inputs, outputs, kernel: 3, stride: 1, pad: Padding::all(1) }
+        Self { inputs, outputs, kernel: 3, stride: 1, pad: Padding::all(1), dilation: 1, bias: true }
     }
 
     /// 1x1.
     pub(crate) fn one(inputs: usize, outputs: usize) -> Self {
-        Self { inputs, outputs, kernel: 1, stride: 1, pad: Padding::all(0) }
+        Self { inputs, outputs, kernel: 1, stride: 1, pad: Padding::all(0), dilation: 1, bias: true }
     }
 }
 
-/// Cross-correlation with zero padding, and a bias.
+/// Cross-correlation with zero padding, and a bias where the shape says so.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Conv {
     weight: usize,
-    bias: usize,
+    bias: Option<usize>,
     shape: ConvShape,
-    stride: usize,
-    pad: Padding,
 }
 
 impl Conv {
     pub(crate) fn forward(&self, pass: &Pass<'_>, x: Tensor<4>) -> Tensor<4> {
-        let ConvShape { inputs, outputs, kernel, .. } = self.shape;
-        pass.note(self.weight, &x.dims(), self.stride, self.pad);
-        let w = pass.tensor(self.weight, [outputs, inputs, kernel, kernel]);
-        ops::conv2d_ready(x, w, Some(pass.tensor(self.bias, [outputs])), self.stride, self.pad, pass.params.ready(self.weight))
+        let ConvShape { inputs, outputs, kernel, stride, pad, dilation, .. } = self.shape;
+        let conv = |x: Tensor<4>| {
+            pass.note(self.weight, &x.dims(), stride, pad);
+            let w = pass.tensor(self.weight, [outputs, inputs, kernel, kernel]);
+            let bias = self.bias.map(|b| pass.tensor(b, [outputs]));
+            ops::conv2d_ready(x, w, bias, stride, pad, pass.params.ready(self.weight))
+        };
+        if dilation == 1 {
+            return conv(x);
+        }
+        // The pixels that dilated taps see from one place all lie on one of the interleaved grids.
+        let size = [x.dims()[2], x.dims()[3]];
+        picture::interlace(conv(picture::deinterlace(x, dilation)), dilation, size)
     }
 }
 

@@ -5,7 +5,8 @@
 //! optimiser, the moving average, clipping, files, imports and counting then work on lists and never see a layer.
 //!
 //! What goes in besides the rows is one number a row ([`Input::time`], any embedding of a noise level), a class or none, and the nine
-//! numbers of an augmentation or none. [`Mlp`] takes vectors, [`UNet`] pictures of any channel count and size.
+//! numbers of an augmentation or none. [`Mlp`] takes vectors, [`UNet`] pictures of any channel count and size, and
+//! [`RefineNet`] pictures whose sides its few halvings divide.
 //!
 //! ```
 //! use scorefield_nn::{Input, Mode, Params, preset};
@@ -30,7 +31,9 @@ mod network;
 mod ops;
 mod packing;
 mod params;
+mod picture;
 mod preset;
+mod refinenet;
 mod unet;
 
 pub use config::{NetworkConfig, NetworkError};
@@ -42,6 +45,7 @@ pub use network::{Network, Stage, difference_jvp};
 pub use packing::QkvPacking;
 pub use params::{Call, Calls, Init, ParamSpec, Params, ParamsError};
 pub use preset::{Preset, preset, presets};
+pub use refinenet::{RefineNet, RefineNetConfig};
 pub use scorefield_kernels::{Padding, Precision};
 pub use unet::{
     AttentionPlacement, DownPadding, ProgressiveInput, ProgressiveOutput, ResampleFilter, Resampling, UNet, UNetConfig,

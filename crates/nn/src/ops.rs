@@ -3,8 +3,8 @@
 use scorefield_tensor::Tensor;
 
 pub(crate) use scorefield_kernels::{
-    Act, Padding, Resample, add, add_channels, attention, concat, conv2d_ready, fir, group_norm, linear, linear_ready, resample,
-    silu,
+    Act, Padding, Pool, Resample, add, add_channels, attention, concat, conv2d_ready, fir, group_norm, linear, linear_ready,
+    pool, resample, silu,
 };
 
 /// `x + h` of rows.

@@ -188,7 +188,7 @@ pub fn conv2d_ready(
     let (x, w) = (x.into_dispatch(), w.into_dispatch());
     Tensor::from_dispatch(match bias {
         Some(b) => <Dispatch as KernelOps>::conv2d_bias(x, w, b.into_dispatch(), stride, pad, ready),
-        None => <Dispatch as KernelOps>::conv2d(x, w, stride, pad),
+        None => <Dispatch as KernelOps>::conv2d(x, w, stride, pad, ready),
     })
 }
 

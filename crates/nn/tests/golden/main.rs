@@ -6,20 +6,21 @@
 mod diffusers;
 mod edm;
 mod files;
+mod ncsn;
 mod openai;
 mod score_sde;
 
 use files::{Array, Arrays};
-use scorefield_nn::{Input, Mode, Network, NetworkConfig, Params, UNetConfig};
+use scorefield_nn::{Input, Mode, Network, NetworkConfig, Params};
 use scorefield_tensor::{DType, Tensor, TensorData, batch, rows, rows_f64};
 
 /// A network of the configuration whose parameter `name` of a shape holds `weights(name, shape)`.
 fn network(
-    config: UNetConfig,
+    config: impl Into<NetworkConfig>,
     shape: &[usize],
     mut weights: impl FnMut(&str, &[usize]) -> Vec<f32>,
 ) -> (Box<dyn Network>, Params) {
-    let network = NetworkConfig::UNet(config).build(shape).unwrap();
+    let network = config.into().build(shape).unwrap();
     let values = network.params().iter().map(|s| weights(&s.name, &s.shape)).collect();
     let params = Params::from_host(network.params(), values, &Default::default()).unwrap();
     (network, params)

@@ -1,7 +1,9 @@
 //! What every network keeps: derivatives, independence of rows, sizes, refusals.
 
 mod derivatives;
+mod parameters;
 mod precision;
+mod refinenet;
 
 use scorefield_nn::{
     DownPadding, Init, InitScheme, Input, Mlp, MlpConfig, Mode, Network, NetworkConfig, NetworkError, ParamSpec, Params,
@@ -64,6 +66,8 @@ fn zoo() -> Vec<(&'static str, NetworkConfig, Vec<usize>)> {
                 ..small
             },
         ),
+        ("refinenet told the level", NetworkConfig::RefineNet(refinenet::small(3)), vec![2, 6, 4]),
+        ("refinenet told nothing", NetworkConfig::RefineNet(refinenet::small(0)), vec![1, 4, 6]),
     ]
 }
 
@@ -89,7 +93,9 @@ fn numbers(n: usize, d: usize, step: u32) -> Vec<f32> {
 }
 
 fn input(n: usize, network: &dyn Network, augment: bool) -> Input {
-    let time = (0..n).map(|i| 0.3 * i as f64 - 0.4).collect();
+    // Tables of noise levels are told indices: 1, 0, 2, 1, ...
+    let indices = network.params().iter().any(|s| s.name.ends_with(".table"));
+    let time = (0..n).map(|i| if indices { ((2 * i + 1) % 3) as f64 } else { 0.3 * i as f64 - 0.4 }).collect();
     let classes = (network.classes() > 0).then(|| (0..n).map(|i| (i % 4 < 3).then_some((i % 4) as u32)).collect());
     let augment = augment.then(|| (0..n).map(|i| [0.1 * i as f32; 9]).collect());
     Input { time, classes, augment }
@@ -184,6 +190,7 @@ fn rows_do_not_see_each_other() {
         let config = match config {
             NetworkConfig::UNet(c) => NetworkConfig::UNet(UNetConfig { dropout: 0.4, ..c }),
             NetworkConfig::Mlp(c) => NetworkConfig::Mlp(MlpConfig { dropout: if c.energy { 0.0 } else { 0.4 }, ..c }),
+            NetworkConfig::RefineNet(c) => NetworkConfig::RefineNet(c),
         };
         let network = config.build(&shape).unwrap();
         let p = params(network.as_ref());
@@ -208,7 +215,12 @@ fn rows_do_not_see_each_other() {
             }
             assert_eq!(of(&[3, 1], train), [&whole[3 * out..4 * out], &whole[out..2 * out]].concat(), "{name}, another order");
         }
-        if !matches!(&config, NetworkConfig::Mlp(c) if !c.residual || c.energy) {
+        let dropped = match &config {
+            NetworkConfig::Mlp(c) => c.residual && !c.energy,
+            NetworkConfig::UNet(_) => true,
+            NetworkConfig::RefineNet(_) => false,
+        };
+        if dropped {
             assert_ne!(of(&[0], true), of(&[0], false), "{name}: dropout drops");
         }
     }
@@ -289,7 +301,7 @@ fn sizes() {
 /// Conditions change the output, and the null class of an added embedding is no class at all.
 #[test]
 fn conditions_matter() {
-    for (name, config, shape) in zoo() {
+    for (name, config, shape) in zoo().into_iter().filter(|(_, c, _)| !matches!(c, NetworkConfig::RefineNet(_))) {
         let network = config.build(&shape).unwrap();
         let p = params(network.as_ref());
         let x = numbers(1, shape.iter().product(), 0);
@@ -305,54 +317,6 @@ fn conditions_matter() {
             assert_eq!(none, run(Input { augment: Some(vec![[0.0; 9]]), ..Input::at(vec![0.5]) }), "{name}: no augmentation");
         }
     }
-}
-
-/// The moments the rules promise, the same numbers for the same seed, others for another.
-#[test]
-fn drawn_parameters() {
-    let spec = |init| ParamSpec { name: "w".into(), shape: vec![200, 500], init, trainable: true };
-    let variance = |v: &[f32]| v.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>() / v.len() as f64;
-    for (init, expected) in [
-        (Init::fan_average(500, 200, 1.0), 1.0 / 350.0),
-        (Init::fan_in(500, 1.0 / 3.0), 1.0 / 1500.0),
-        (Init::Normal { std: 2.0 }, 4.0),
-        (Init::Ones, 1.0),
-        (Init::Zeros, 0.0),
-    ] {
-        let v = spec(init).draw(3, 7);
-        assert!((variance(&v) - expected).abs() <= 0.02 * expected, "{init:?}: {} against {expected}", variance(&v));
-        assert_eq!(v, spec(init).draw(3, 7));
-        if !matches!(init, Init::Ones | Init::Zeros) {
-            assert_ne!(v, spec(init).draw(4, 7));
-            assert_ne!(v, spec(init).draw(3, 8));
-            assert!(v.iter().map(|&v| f64::from(v)).sum::<f64>().abs() / (1e5 * expected).sqrt() < 5.0, "{init:?}: mean");
-        }
-    }
-    assert_eq!(Init::fan_average(4, 4, 0.0), Init::Zeros);
-
-    // A fresh network is zero whatever the scheme's body, so that a denoiser starts as its skip.
-    for init in [InitScheme::Ddpm, InitScheme::Adm] {
-        let NetworkConfig::UNet(base) = preset("digits8").unwrap().config else { panic!("a unet") };
-        let network = NetworkConfig::UNet(UNetConfig { init, ..base }).build(&[1, 8, 8]).unwrap();
-        let p = Params::init(network.params(), 0, &Default::default());
-        let y = network.forward(&p, batch(numbers(1, 64, 0), 1, &Default::default()), &Input::at(vec![0.0]), &Mode::Eval);
-        assert!(rows(y).iter().all(|&v| v == 0.0), "{init:?}");
-    }
-}
-
-#[test]
-fn parameters_to_the_host_and_back() {
-    let network = preset("mlp-2d").unwrap().config.build(&[2]).unwrap();
-    let device = Default::default();
-    let p = Params::init(network.params(), 1, &device);
-    let host = p.to_host();
-    assert_eq!(Params::from_host(network.params(), host.clone(), &device).unwrap().to_host(), host);
-    let few = Params::from_host(network.params(), host[1..].to_vec(), &device).unwrap_err();
-    assert_eq!(few, ParamsError::Count { found: host.len() - 1, expected: host.len() });
-    let mut wrong = host;
-    wrong[1].push(0.0);
-    let message = Params::from_host(network.params(), wrong, &device).unwrap_err().to_string();
-    assert!(message.contains("embed.linear0.weight"), "{message}");
 }
 
 /// What cannot be is refused with what would do.
