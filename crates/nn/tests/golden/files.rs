@@ -69,7 +69,9 @@ pub(crate) fn torch(path: PathBuf, prefix: &str) -> BTreeMap<String, Vec<f64>> {
     let mut tensors = BTreeMap::new();
     let mut name: Option<String> = None;
     for text in strings(pickle) {
-        if text.starts_with(prefix) && [".weight", ".bias", ".W", ".b", ".alpha", ".gamma", ".beta"].iter().any(|end| text.ends_with(end)) {
+        if text.starts_with(prefix)
+            && [".weight", ".bias", ".W", ".b", ".alpha", ".gamma", ".beta"].iter().any(|end| text.ends_with(end))
+        {
             name = Some(text);
         } else if text.parse::<usize>().is_ok()
             && let Some(name) = name.take()

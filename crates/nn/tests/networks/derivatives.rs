@@ -21,7 +21,13 @@ fn jacobian_products_equal_differences() {
             let quotient = rows_f64((at(h) - at(-h)) / (2.0 * h));
             let largest = quotient.iter().fold(0.0f64, |m, v| m.max(v.abs()));
             // The step of the library's own differences is that of single precision.
-            let tolerance = if network.exact_jvp() { 1e-6 } else { 3e-3 } * largest;
+            let tolerance = match &config {
+                _ if network.exact_jvp() => 1e-6,
+                // Steps of that size cross the kinks of maxima.
+                NetworkConfig::RefineNet(_) => 2e-2,
+                _ => 3e-3,
+            };
+            let tolerance = tolerance * largest;
             assert_eq!(rows_f64(y), rows_f64(at(0.0)), "{name}");
             let [once, twice] = [0, 1].map(|k| rows_f64(products[k].clone()));
             for ((a, b), q) in once.iter().zip(&twice).zip(&quotient) {
