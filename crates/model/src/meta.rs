@@ -176,6 +176,9 @@ impl ModelMeta {
                 && c.c_in != 0.0
                 && (c.c_out != 0.0 || !self.prediction.is_posterior_mean());
             say(sound, &|| format!("prediction {:?} with {:?} at time {t} is {c:?}, {told}", self.prediction, self.time_input))?;
+            say(self.network.takes_time(told), &|| {
+                format!("time_input {:?} is {told} at time {t}, which is no noise level of {:?}", self.time_input, self.network)
+            })?;
         }
         Ok(())
     }
@@ -211,6 +214,10 @@ impl ModelMeta {
                 let blocks = c.depths.iter().fold(0usize, |n, &d| n.saturating_add(d));
                 let others = [c.mapping_width as f64, c.patch_size as f64];
                 (blocks, c.channels.iter().map(|&c| c as f64).chain(others).collect())
+            }
+            NetworkConfig::RefineNet(c) => {
+                let widths = c.channel_mult.iter().map(|&m| c.model_channels as f64 * m as f64);
+                (c.stages(), widths.chain([c.model_channels as f64, c.noise_levels as f64]).collect())
             }
         };
         if let Some(wide) = widths.into_iter().find(|w| w.is_nan() || *w > WIDEST) {

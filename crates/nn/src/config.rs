@@ -1,13 +1,14 @@
 //! Networks as data: what a recipe or a model file says, and why it may be refused.
 
 use crate::{
-    AdaGnUNet, AdaGnUNetConfig, Hourglass, HourglassConfig, Mlp, MlpConfig, Network, RmsUNet, RmsUNetConfig, UNet, UNetConfig,
+    AdaGnUNet, AdaGnUNetConfig, Hourglass, HourglassConfig, Mlp, MlpConfig, Network, RefineNet, RefineNetConfig, RmsUNet,
+    RmsUNetConfig, UNet, UNetConfig,
 };
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// The configuration of a network. In TOML the key `kind` is `mlp`, `unet`, `hourglass`, `rms-unet` or `adagn-unet`; missing keys take
-/// their defaults and unknown keys are refused.
+/// The configuration of a network. In TOML the key `kind` is `mlp`, `unet`, `hourglass`, `rms-unet`, `adagn-unet` or `refinenet`; missing
+/// keys take their defaults and unknown keys are refused.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum NetworkConfig {
@@ -23,6 +24,8 @@ pub enum NetworkConfig {
     /// For pictures: the first U-Net of k-diffusion.
     #[serde(rename = "adagn-unet")]
     AdaGnUNet(AdaGnUNetConfig),
+    /// For pictures: the networks of NCSN and NCSNv2.
+    RefineNet(RefineNetConfig),
 }
 
 impl NetworkConfig {
@@ -37,6 +40,7 @@ impl NetworkConfig {
             Self::Hourglass(config) => Box::new(Hourglass::new(config, shape)?),
             Self::RmsUNet(config) => Box::new(RmsUNet::new(config, shape)?),
             Self::AdaGnUNet(config) => Box::new(AdaGnUNet::new(config, shape)?),
+            Self::RefineNet(config) => Box::new(RefineNet::new(config, shape)?),
         })
     }
 
@@ -55,6 +59,15 @@ impl NetworkConfig {
             Self::UNet(config) => config.classes,
             Self::Hourglass(config) => config.classes,
             Self::RmsUNet(_) | Self::AdaGnUNet(_) => 0,
+            Self::RefineNet(_) => 0,
+        }
+    }
+
+    /// Whether the network can be told this number for a time: any but not a number, except where times are the indices of a table.
+    pub fn takes_time(&self, time: f64) -> bool {
+        match self {
+            Self::RefineNet(config) => config.level(time).is_ok(),
+            _ => time.is_finite(),
         }
     }
 
@@ -65,6 +78,7 @@ impl NetworkConfig {
             Self::UNet(config) => config.learned_variance,
             Self::Hourglass(config) => config.learned_variance,
             Self::RmsUNet(config) => config.learned_variance,
+            Self::RefineNet(_) => false,
             // Its variance is one number a picture, which its output leaves out.
             Self::AdaGnUNet(_) => false,
         }
@@ -77,11 +91,25 @@ impl NetworkConfig {
             Self::Mlp(config) => config.classes = classes,
             Self::UNet(config) => config.classes = classes,
             Self::Hourglass(config) => config.classes = classes,
-            Self::RmsUNet(_) | Self::AdaGnUNet(_) => {}
+            Self::RmsUNet(_) | Self::AdaGnUNet(_) | Self::RefineNet(_) => {}
         }
         self
     }
 }
+
+macro_rules! from {
+    ($($config:ident => $kind:ident),*) => {$(
+        impl From<$config> for NetworkConfig {
+            fn from(config: $config) -> Self {
+                Self::$kind(config)
+            }
+        }
+    )*};
+}
+from!(
+    MlpConfig => Mlp, UNetConfig => UNet, HourglassConfig => Hourglass, RmsUNetConfig => RmsUNet, AdaGnUNetConfig => AdaGnUNet,
+    RefineNetConfig => RefineNet
+);
 
 /// Why a configuration makes no network.
 #[derive(Clone, Debug, Error, PartialEq)]

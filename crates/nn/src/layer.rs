@@ -4,6 +4,7 @@
 //! indices meet the numbers.
 
 use crate::ops::{self, Act, Padding};
+use crate::picture;
 use crate::{Call, Init, Mode, ParamSpec, Params, Precision};
 use scorefield_tensor::{DType, Streams, Tensor, TensorData, fill_survivors};
 use serde::{Deserialize, Serialize};
@@ -84,15 +85,13 @@ impl Layout {
     }
 
     pub(crate) fn conv(&mut self, name: &str, shape: ConvShape, place: Place) -> Conv {
-        let ConvShape { inputs, outputs, kernel, stride, pad, bias } = shape;
+        let ConvShape { inputs, outputs, kernel, bias, .. } = shape;
         let area = kernel * kernel;
         let (fan_in, fan_out) = (inputs * area, outputs * area);
         self.within(name, |l| Conv {
             weight: l.add("weight", &[outputs, inputs, kernel, kernel], l.scheme.weight(fan_in, fan_out, place), true),
             bias: bias.then(|| l.add("bias", &[outputs], l.scheme.bias(fan_in, place), true)),
             shape,
-            stride,
-            pad,
         })
     }
 
@@ -130,13 +129,15 @@ pub(crate) struct ConvShape {
     pub(crate) kernel: usize,
     pub(crate) stride: usize,
     pub(crate) pad: Padding,
+    /// How far apart neighbouring taps are. Above 1 the stride is 1 and the padding keeps the size.
+    pub(crate) dilation: usize,
     pub(crate) bias: bool,
 }
 
 impl ConvShape {
     /// An odd kernel that keeps the size.
     pub(crate) fn same(kernel: usize, inputs: usize, outputs: usize) -> Self {
-        Self { inputs, outputs, kernel, stride: 1, pad: Padding::same(kernel), bias: true }
+        Self { inputs, outputs, kernel, stride: 1, pad: Padding::same(kernel), dilation: 1, bias: true }
     }
 
     /// 3x3, padded by one.
@@ -152,7 +153,7 @@ impl ConvShape {
     /// Patches of `side` x `side` that do not overlap, each to one pixel. It is what others write as moving the pixels of a patch to
     /// channels, channel after channel and row after row, and a 1x1 convolution: the weights are the same numbers in the same order.
     pub(crate) fn patches(side: usize, inputs: usize, outputs: usize) -> Self {
-        Self { inputs, outputs, kernel: side, stride: side, pad: Padding::NONE, bias: true }
+        Self { inputs, outputs, kernel: side, stride: side, pad: Padding::NONE, dilation: 1, bias: true }
     }
 
     /// The same without a bias.
@@ -167,17 +168,23 @@ pub(crate) struct Conv {
     weight: usize,
     bias: Option<usize>,
     shape: ConvShape,
-    stride: usize,
-    pad: Padding,
 }
 
 impl Conv {
     pub(crate) fn forward(&self, pass: &Pass<'_>, x: Tensor<4>) -> Tensor<4> {
-        let ConvShape { inputs, outputs, kernel, .. } = self.shape;
-        pass.note(self.weight, &x.dims(), self.stride, self.pad);
-        let w = pass.tensor(self.weight, [outputs, inputs, kernel, kernel]);
-        let bias = self.bias.map(|b| pass.tensor(b, [outputs]));
-        ops::conv2d_ready(x, w, bias, self.stride, self.pad, pass.params.ready(self.weight))
+        let ConvShape { inputs, outputs, kernel, stride, pad, dilation, .. } = self.shape;
+        let conv = |x: Tensor<4>| {
+            pass.note(self.weight, &x.dims(), stride, pad);
+            let w = pass.tensor(self.weight, [outputs, inputs, kernel, kernel]);
+            let bias = self.bias.map(|b| pass.tensor(b, [outputs]));
+            ops::conv2d_ready(x, w, bias, stride, pad, pass.params.ready(self.weight))
+        };
+        if dilation == 1 {
+            return conv(x);
+        }
+        // The pixels that dilated taps see from one place all lie on one of the interleaved grids.
+        let size = [x.dims()[2], x.dims()[3]];
+        picture::interlace(conv(picture::deinterlace(x, dilation)), dilation, size)
     }
 }
 

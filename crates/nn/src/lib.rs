@@ -6,7 +6,7 @@
 //!
 //! What goes in besides the rows is one number a row ([`Input::time`], any embedding of a noise level), a class or none, and the nine
 //! numbers of an augmentation or none. [`Mlp`] takes vectors, [`UNet`] pictures of any channel count and size, [`Hourglass`] pictures
-//! that are made of patches; [`RmsUNet`] and [`AdaGnUNet`] are the networks that files of two other projects hold.
+//! that are made of patches; [`RmsUNet`], [`AdaGnUNet`] and [`RefineNet`] are the networks that files of other projects hold.
 //!
 //! ```
 //! use scorefield_nn::{Input, Mode, Params, preset};
@@ -33,7 +33,9 @@ mod network;
 mod ops;
 mod packing;
 mod params;
+mod picture;
 mod preset;
+mod refinenet;
 mod rms_unet;
 mod unet;
 
@@ -48,6 +50,7 @@ pub use network::{Network, Stage, difference_jvp};
 pub use packing::QkvPacking;
 pub use params::{Call, Calls, Init, ParamSpec, Params, ParamsError};
 pub use preset::{Preset, preset, presets};
+pub use refinenet::{RefineNet, RefineNetConfig};
 pub use rms_unet::{RmsTimeFeatures, RmsUNet, RmsUNetConfig};
 pub use scorefield_kernels::{Padding, Precision};
 pub use unet::{

@@ -3,20 +3,14 @@
 use scorefield_tensor::Tensor;
 
 pub(crate) use scorefield_kernels::{
-    Act, Padding, Resample, add, add_channels, attention, concat, conv2d_ready, fir, group_norm, linear, linear_ready, resample,
-    silu,
+    Act, Padding, Pool, Resample, add, add_channels, attention, concat, conv2d_ready, fir, group_norm, linear, linear_ready,
+    pool, resample, silu,
 };
 
 /// `x + h` of rows.
 pub(crate) fn add_rows(x: Tensor<2>, h: Tensor<2>) -> Tensor<2> {
     let [n, d] = x.dims();
     add(x.reshape([n, d, 1, 1]), h.reshape([n, d, 1, 1]), 1.0).reshape([n, d])
-}
-
-/// `x` times the normal distribution's share below it (Hendrycks and Gimpel 2016), exact.
-pub(crate) fn gelu(x: Tensor<2>) -> Tensor<2> {
-    let below = ((x.clone() * std::f64::consts::FRAC_1_SQRT_2).erf() + 1.0) * 0.5;
-    x * below
 }
 
 /// The slope of SiLU, `s (1 + x (1 - s))` with `s` the sigmoid, from operations that can be differentiated again; the hyperbolic

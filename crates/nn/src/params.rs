@@ -39,6 +39,18 @@ pub enum Init {
         /// Largest magnitude.
         bound: f64,
     },
+    /// Independent normals about another mean than zero.
+    Around {
+        /// Mean.
+        mean: f64,
+        /// Standard deviation.
+        std: f64,
+    },
+    /// Rows `[gamma | alpha | beta]` of a table of norms: two thirds normal about one, the last third zero (Song and Ermon 2019).
+    Norms {
+        /// Standard deviation.
+        std: f64,
+    },
 }
 
 impl Init {
@@ -86,6 +98,10 @@ impl ParamSpec {
     pub fn draw(&self, seed: u64, index: usize) -> Vec<f32> {
         let stream = Stream::new(seed, index as u64, Purpose::Init, 0, 0);
         let mut values = vec![0.0f32; self.len()];
+        let about = |mean: f64, std: f64, values: &mut [f32]| {
+            stream.fill_normal_f32(values);
+            values.iter_mut().for_each(|v| *v = (mean + f64::from(*v) * std) as f32);
+        };
         match self.init {
             Init::Zeros => {}
             Init::Ones => values.fill(1.0),
@@ -95,9 +111,12 @@ impl ParamSpec {
                 let number = |i: usize| (from * (to / from).powf(i as f64 / len as f64)) as f32;
                 values.iter_mut().enumerate().for_each(|(at, v)| *v = number(at % (len / r) * r + at / (len / r)));
             }
-            Init::Normal { std } => {
-                stream.fill_normal_f32(&mut values);
-                values.iter_mut().for_each(|v| *v = (f64::from(*v) * std) as f32);
+            Init::Normal { std } => about(0.0, std, &mut values),
+            Init::Around { mean, std } => about(mean, std, &mut values),
+            Init::Norms { std } => {
+                about(1.0, std, &mut values);
+                let width = self.shape.last().map_or(0, |c| c / 3).max(1);
+                values.chunks_mut(width).skip(2).step_by(3).for_each(|beta| beta.fill(0.0));
             }
             Init::Uniform { bound } => {
                 // The middle of one of 2^32 cells, as `Stream::uniform` gives it, four numbers a block.

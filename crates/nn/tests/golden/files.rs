@@ -41,7 +41,6 @@ pub(crate) fn safetensors(path: PathBuf) -> Arrays {
         let values = match view.dtype() {
             Dtype::F16 => view.data().chunks(2).map(|b| half(u16::from_le_bytes([b[0], b[1]]))).collect(),
             Dtype::F32 => floats(view.data()),
-            Dtype::F16 => view.data().chunks(2).map(|b| half(u16::from_le_bytes(b.try_into().unwrap()))).collect(),
             Dtype::F64 => view.data().chunks(8).map(|b| f64::from_le_bytes(b.try_into().unwrap())).collect(),
             Dtype::I64 => view.data().chunks(8).map(|b| i64::from_le_bytes(b.try_into().unwrap()) as f64).collect(),
             other => panic!("{name} is {other:?}"),
@@ -64,7 +63,7 @@ pub(crate) fn npz(path: PathBuf) -> Arrays {
 
 /// The single-precision tensors of a zipped pickle whose names begin with `prefix`, flat.
 pub(crate) fn torch(path: PathBuf, prefix: &str) -> BTreeMap<String, Vec<f64>> {
-    torch_after(path, "", prefix, &[".weight", ".bias", ".W", ".b"])
+    torch_after(path, "", prefix, &[".weight", ".bias", ".W", ".b", ".alpha", ".gamma", ".beta"])
 }
 
 /// Those with a name behind the string `after` (the key of one of several dictionaries; empty for the beginning) that begins with `prefix`
@@ -103,14 +102,6 @@ fn half(bits: u16) -> f64 {
 
 fn floats(bytes: &[u8]) -> Vec<f64> {
     bytes.chunks(4).map(|b| f64::from(f32::from_le_bytes(b.try_into().unwrap()))).collect()
-}
-
-/// A number of half precision: one bit of sign, five of exponent, ten of significand.
-fn half(bits: u16) -> f64 {
-    let (exponent, fraction) = (i32::from(bits >> 10 & 31), f64::from(bits & 1023) / 1024.0);
-    assert!(exponent < 31, "weights are finite");
-    let magnitude = if exponent == 0 { fraction * 2f64.powi(-14) } else { (1.0 + fraction) * 2f64.powi(exponent - 15) };
-    if bits >> 15 == 1 { -magnitude } else { magnitude }
 }
 
 /// BINUNICODE strings (opcode `X`, four bytes of length).

@@ -1,8 +1,8 @@
 //! crowsonkb/k-diffusion, `image_transformer_v2`.
 
 use crate::files::{Arrays, folder, safetensors};
-use crate::{compare, get, network_of};
-use scorefield_nn::{HourglassConfig, HourglassLevel, Input, NetworkConfig};
+use crate::{compare, get, network};
+use scorefield_nn::{HourglassConfig, HourglassLevel, Input};
 
 /// The numbers of our parameter `name` in a file of theirs.
 fn weight(w: &Arrays, name: &str) -> Vec<f32> {
@@ -57,7 +57,7 @@ fn global() {
     let level = HourglassLevel { width: 64, depth: 2, head_channels: 32, ..HourglassLevel::default() };
     let config =
         HourglassConfig { patch: [4, 4], levels: vec![level], mapping_width: 32, classes: 10, ..HourglassConfig::default() };
-    let net = network_of(NetworkConfig::Hourglass(config), &[1, 28, 28], |name, _| weight(&w, name));
+    let net = network(config, &[1, 28, 28], |name, _| weight(&w, name));
 
     // Their denoiser is D = c_skip x + c_out F(c_in x, ln(sigma) / 4).
     let (x, sigma, mut f) = (get(&io, "x"), get(&io, "sigma"), get(&io, "D_inference_fp16file").clone());

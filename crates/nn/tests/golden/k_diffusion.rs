@@ -1,8 +1,8 @@
 //! crowsonkb/k-diffusion, `ImageDenoiserModelV1`.
 
 use crate::files::{Array, Arrays, folder, safetensors, torch_after};
-use crate::{Loaded, compare, get, network_of};
-use scorefield_nn::{AdaGnUNet, AdaGnUNetConfig, Input, Mode, NetworkConfig};
+use crate::{Loaded, compare, get, network};
+use scorefield_nn::{AdaGnUNet, AdaGnUNetConfig, Input, Mode};
 use scorefield_tensor::{DType, batch, rows_f64};
 use std::collections::BTreeMap;
 
@@ -46,7 +46,7 @@ fn theirs(config: &AdaGnUNetConfig, name: &str) -> Option<String> {
 /// The network with the numbers of a file; all of them belong somewhere, and the filters in it are ours.
 fn load(config: &AdaGnUNetConfig, shape: &[usize], w: &BTreeMap<String, Vec<f64>>, prefix: &str) -> Loaded {
     let mut used = std::collections::BTreeSet::new();
-    let net = network_of(NetworkConfig::AdaGnUNet(config.clone()), shape, |name, _| {
+    let net = network(config.clone(), shape, |name, _| {
         let file = theirs(config, name).unwrap_or_else(|| panic!("no name for {name}"));
         let file = format!("{prefix}{file}");
         let values = w.get(&file).unwrap_or_else(|| panic!("{file} for {name}: {:?}", w.keys().collect::<Vec<_>>()));

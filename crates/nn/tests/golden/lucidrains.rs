@@ -1,8 +1,8 @@
 //! lucidrains/denoising-diffusion-pytorch, `Unet`.
 
 use crate::files::{Arrays, folder, safetensors, torch_after};
-use crate::{compare, get, network_of};
-use scorefield_nn::{Input, NetworkConfig, RmsTimeFeatures, RmsUNetConfig};
+use crate::{compare, get, network};
+use scorefield_nn::{Input, RmsTimeFeatures, RmsUNetConfig};
 
 /// What is done with the numbers of a parameter of theirs.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -95,7 +95,7 @@ fn check(fixture: &str, file: &str, prefix: &str, config: &RmsUNetConfig, output
     let io: Arrays = safetensors(folder.join("io.safetensors"));
     let x = get(&io, "x");
     let mut used = std::collections::BTreeSet::new();
-    let net = network_of(NetworkConfig::RmsUNet(config.clone()), &x.shape[1..], |name, _| {
+    let net = network(config.clone(), &x.shape[1..], |name, _| {
         let (file, how) = theirs(config, name).unwrap_or_else(|| panic!("no name for {name}"));
         let file = format!("{prefix}{file}");
         let values = w.get(&file).unwrap_or_else(|| panic!("{file} for {name}: {:?}", w.keys().collect::<Vec<_>>()));

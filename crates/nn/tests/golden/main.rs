@@ -9,24 +9,20 @@ mod files;
 mod hourglass;
 mod k_diffusion;
 mod lucidrains;
+mod ncsn;
 mod openai;
 mod score_sde;
 
 use files::{Array, Arrays};
-use scorefield_nn::{Input, Mode, Network, NetworkConfig, Params, UNetConfig};
+use scorefield_nn::{Input, Mode, Network, NetworkConfig, Params};
 use scorefield_tensor::{DType, Tensor, TensorData, batch, rows, rows_f64};
 
 /// A network and its parameters.
 type Loaded = (Box<dyn Network>, Params);
 
 /// A network of the configuration whose parameter `name` of a shape holds `weights(name, shape)`.
-fn network(config: UNetConfig, shape: &[usize], weights: impl FnMut(&str, &[usize]) -> Vec<f32>) -> Loaded {
-    network_of(NetworkConfig::UNet(config), shape, weights)
-}
-
-/// The same for any kind of network.
-fn network_of(config: NetworkConfig, shape: &[usize], mut weights: impl FnMut(&str, &[usize]) -> Vec<f32>) -> Loaded {
-    let network = config.build(shape).unwrap();
+fn network(config: impl Into<NetworkConfig>, shape: &[usize], mut weights: impl FnMut(&str, &[usize]) -> Vec<f32>) -> Loaded {
+    let network = config.into().build(shape).unwrap();
     let values = network.params().iter().map(|s| weights(&s.name, &s.shape)).collect();
     let params = Params::from_host(network.params(), values, &Default::default()).unwrap();
     (network, params)

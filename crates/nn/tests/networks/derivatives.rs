@@ -20,13 +20,16 @@ fn jacobian_products_equal_differences() {
             let h = 1e-4;
             let quotient = rows_f64((at(h) - at(-h)) / (2.0 * h));
             let largest = quotient.iter().fold(0.0f64, |m, v| m.max(v.abs()));
-            // The step of the library's own differences is that of single precision; norms of few numbers are crooked on its scale.
-            let tolerance = largest
-                * match config {
-                    _ if network.exact_jvp() => 1e-6,
-                    NetworkConfig::Hourglass(_) => 1e-2,
-                    _ => 3e-3,
-                };
+            // The step of the library's own differences is that of single precision.
+            let tolerance = match &config {
+                _ if network.exact_jvp() => 1e-6,
+                // Steps of that size cross the kinks of maxima.
+                NetworkConfig::RefineNet(_) => 2e-2,
+                // Norms of few numbers are crooked on its scale.
+                NetworkConfig::Hourglass(_) => 1e-2,
+                _ => 3e-3,
+            };
+            let tolerance = tolerance * largest;
             assert_eq!(rows_f64(y), rows_f64(at(0.0)), "{name}");
             let [once, twice] = [0, 1].map(|k| rows_f64(products[k].clone()));
             for ((a, b), q) in once.iter().zip(&twice).zip(&quotient) {

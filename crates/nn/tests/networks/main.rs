@@ -3,13 +3,15 @@
 mod derivatives;
 mod foreign;
 mod hourglass;
+mod parameters;
 mod precision;
+mod refinenet;
 mod refusals;
 mod zoo;
 
 use scorefield_nn::{
     AdaGnUNetConfig, Init, InitScheme, Input, Mlp, MlpConfig, Mode, Network, NetworkConfig, ParamSpec, Params, ParamsError,
-    RmsUNetConfig, UNetConfig, preset,
+    RmsTimeFeatures, RmsUNetConfig, UNetConfig, preset,
 };
 use scorefield_tensor::{Batch, DType, Device, Purpose, Streams, Tensor, TensorData, batch, batch_f64, rows, rows_f64};
 use zoo::{input, numbers, params, takes_augmentation, zoo};
@@ -102,6 +104,7 @@ fn rows_do_not_see_each_other() {
             NetworkConfig::Hourglass(c) => NetworkConfig::Hourglass(hourglass::with_dropout(c, 0.4)),
             NetworkConfig::RmsUNet(c) => NetworkConfig::RmsUNet(RmsUNetConfig { dropout: 0.4, ..c }),
             NetworkConfig::AdaGnUNet(c) => NetworkConfig::AdaGnUNet(AdaGnUNetConfig { dropout: 0.4, ..c }),
+            NetworkConfig::RefineNet(c) => NetworkConfig::RefineNet(c),
         };
         let network = config.build(&shape).unwrap();
         let p = params(network.as_ref());
@@ -126,7 +129,12 @@ fn rows_do_not_see_each_other() {
             }
             assert_eq!(of(&[3, 1], train), [&whole[3 * out..4 * out], &whole[out..2 * out]].concat(), "{name}, another order");
         }
-        if !matches!(&config, NetworkConfig::Mlp(c) if !c.residual || c.energy) {
+        let dropped = match &config {
+            NetworkConfig::Mlp(c) => c.residual && !c.energy,
+            NetworkConfig::RefineNet(_) => false,
+            _ => true,
+        };
+        if dropped {
             assert_ne!(of(&[0], true), of(&[0], false), "{name}: dropout drops");
         }
     }
@@ -227,7 +235,7 @@ fn exceptions_of_the_middle_and_of_attention() {
 /// Conditions change the output, and the null class of an added embedding is no class at all.
 #[test]
 fn conditions_matter() {
-    for (name, config, shape) in zoo() {
+    for (name, config, shape) in zoo().into_iter().filter(|(_, c, _)| !matches!(c, NetworkConfig::RefineNet(_))) {
         let network = config.build(&shape).unwrap();
         let p = params(network.as_ref());
         let x = numbers(1, shape.iter().product(), 0);
@@ -245,54 +253,6 @@ fn conditions_matter() {
             assert_eq!(none, run(Input { augment: Some(vec![[0.0; 9]]), ..Input::at(vec![0.5]) }), "{name}: no augmentation");
         }
     }
-}
-
-/// The moments the rules promise, the same numbers for the same seed, others for another.
-#[test]
-fn drawn_parameters() {
-    let spec = |init| ParamSpec { name: "w".into(), shape: vec![200, 500], init, trainable: true };
-    let variance = |v: &[f32]| v.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>() / v.len() as f64;
-    for (init, expected) in [
-        (Init::fan_average(500, 200, 1.0), 1.0 / 350.0),
-        (Init::fan_in(500, 1.0 / 3.0), 1.0 / 1500.0),
-        (Init::Normal { std: 2.0 }, 4.0),
-        (Init::Ones, 1.0),
-        (Init::Zeros, 0.0),
-    ] {
-        let v = spec(init).draw(3, 7);
-        assert!((variance(&v) - expected).abs() <= 0.02 * expected, "{init:?}: {} against {expected}", variance(&v));
-        assert_eq!(v, spec(init).draw(3, 7));
-        if !matches!(init, Init::Ones | Init::Zeros) {
-            assert_ne!(v, spec(init).draw(4, 7));
-            assert_ne!(v, spec(init).draw(3, 8));
-            assert!(v.iter().map(|&v| f64::from(v)).sum::<f64>().abs() / (1e5 * expected).sqrt() < 5.0, "{init:?}: mean");
-        }
-    }
-    assert_eq!(Init::fan_average(4, 4, 0.0), Init::Zeros);
-
-    // A fresh network is zero whatever the scheme's body, so that a denoiser starts as its skip.
-    for init in [InitScheme::Ddpm, InitScheme::Adm] {
-        let NetworkConfig::UNet(base) = preset("digits8").unwrap().config else { panic!("a unet") };
-        let network = NetworkConfig::UNet(UNetConfig { init, ..base }).build(&[1, 8, 8]).unwrap();
-        let p = Params::init(network.params(), 0, &Default::default());
-        let y = network.forward(&p, batch(numbers(1, 64, 0), 1, &Default::default()), &Input::at(vec![0.0]), &Mode::Eval);
-        assert!(rows(y).iter().all(|&v| v == 0.0), "{init:?}");
-    }
-}
-
-#[test]
-fn parameters_to_the_host_and_back() {
-    let network = preset("mlp-2d").unwrap().config.build(&[2]).unwrap();
-    let device = Default::default();
-    let p = Params::init(network.params(), 1, &device);
-    let host = p.to_host();
-    assert_eq!(Params::from_host(network.params(), host.clone(), &device).unwrap().to_host(), host);
-    let few = Params::from_host(network.params(), host[1..].to_vec(), &device).unwrap_err();
-    assert_eq!(few, ParamsError::Count { found: host.len() - 1, expected: host.len() });
-    let mut wrong = host;
-    wrong[1].push(0.0);
-    let message = Params::from_host(network.params(), wrong, &device).unwrap_err().to_string();
-    assert!(message.contains("embed.linear0.weight"), "{message}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The networks that are tested, and what they are fed.
 
-use crate::hourglass;
+use crate::{foreign, hourglass, refinenet};
 use scorefield_nn::{
     DownPadding, Init, Input, MlpConfig, Network, NetworkConfig, ParamSpec, Params, ProgressiveInput, ProgressiveOutput,
     ResampleFilter, Resampling, TimeFeatures, UNetConfig,
@@ -67,6 +67,8 @@ pub(crate) fn zoo() -> Vec<(&'static str, NetworkConfig, Vec<usize>)> {
     ];
     zoo.extend(hourglass::zoo());
     zoo.extend(foreign::zoo());
+    zoo.push(("refinenet told the level", NetworkConfig::RefineNet(refinenet::small(3)), vec![2, 6, 4]));
+    zoo.push(("refinenet told nothing", NetworkConfig::RefineNet(refinenet::small(0)), vec![1, 4, 6]));
     zoo
 }
 
@@ -98,7 +100,9 @@ pub(crate) fn numbers(n: usize, d: usize, step: u32) -> Vec<f32> {
 }
 
 pub(crate) fn input(n: usize, network: &dyn Network, augment: bool) -> Input {
-    let time = (0..n).map(|i| 0.3 * i as f64 - 0.4).collect();
+    // Tables of noise levels are told indices: 1, 0, 2, 1, ...
+    let indices = network.params().iter().any(|s| s.name.ends_with(".table"));
+    let time = (0..n).map(|i| if indices { ((2 * i + 1) % 3) as f64 } else { 0.3 * i as f64 - 0.4 }).collect();
     let classes = (network.classes() > 0).then(|| (0..n).map(|i| (i % 4 < 3).then_some((i % 4) as u32)).collect());
     let augment = augment.then(|| (0..n).map(|i| [0.1 * i as f32; 9]).collect());
     Input { time, classes, augment }
@@ -106,7 +110,7 @@ pub(crate) fn input(n: usize, network: &dyn Network, augment: bool) -> Input {
 
 pub(crate) fn takes_augmentation(config: &NetworkConfig) -> bool {
     match config {
-        NetworkConfig::Mlp(_) => false,
+        NetworkConfig::Mlp(_) | NetworkConfig::RefineNet(_) => false,
         NetworkConfig::UNet(c) => c.augment,
         NetworkConfig::Hourglass(_) => true,
         NetworkConfig::RmsUNet(_) => false,
