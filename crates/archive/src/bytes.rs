@@ -78,7 +78,7 @@ mod tests {
         let part = all.part(1, 4).unwrap();
         assert_eq!(&*part, [1, 2, 3, 4]);
         assert_eq!(&*part.part(3, 1).unwrap(), [4]);
-        assert_eq!(&*part.part(4, 0).unwrap(), []);
+        assert!(part.part(4, 0).unwrap().is_empty());
         for (from, length) in [(0, 5), (5, 0), (4, 1), (u64::MAX, 1), (1, u64::MAX), (u64::MAX, u64::MAX)] {
             assert!(part.part(from, length).is_none(), "{from} {length}");
         }
