@@ -68,7 +68,7 @@ impl Pickle {
     }
 
     pub(crate) fn text(self, text: &str) -> Self {
-        self.op(&[b'X']).op(&(text.len() as u32).to_le_bytes()).op(text.as_bytes())
+        self.op(b"X").op(&(text.len() as u32).to_le_bytes()).op(text.as_bytes())
     }
 
     pub(crate) fn int(self, n: i32) -> Self {

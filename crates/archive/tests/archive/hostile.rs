@@ -107,9 +107,11 @@ fn absurd_lengths_are_not_believed() {
     }
     let nested = header(&format!("{{\"a\":{}", "[".repeat(1 << 20)));
     soon(|| fault(&nested));
-    let many: Vec<String> =
-        (0..300_000).map(|i| format!(r#""{i}":{{"dtype":"F32","shape":[0],"data_offsets":[0,0]}}"#)).collect();
-    soon(|| drop(read(&header(&format!("{{{}}}", many.join(","))))));
+    for n in [90_000, 300_000] {
+        let many: Vec<String> = (0..n).map(|i| format!(r#""{i}":{{"dtype":"F32","shape":[0],"data_offsets":[0,0]}}"#)).collect();
+        let bytes = header(&format!("{{{}}}", many.join(",")));
+        assert_eq!(soon(|| read(&bytes)).is_ok(), n < 100_000);
+    }
 }
 
 /// Containers within themselves and within each other, a hundred thousand deep.
@@ -249,8 +251,11 @@ fn other_zips_and_tars() {
     let order = zip(&[("a/data.pkl", &Pickle::new().op(b"}").stop()), ("a/byteorder", b"middle")], Stored);
     assert!(fault(&order).to_string().contains("middle"));
     let mut tar = tar::Builder::new(Vec::new());
-    tar.append_data(&mut tar::Header::new_ustar(), "storages", &b""[..]).unwrap();
-    assert!(matches!(fault(&tar.into_inner().unwrap()), Fault::Truncated { .. } | Fault::Missing { .. }));
+    let mut header = tar::Header::new_ustar();
+    header.set_size(0);
+    tar.append_data(&mut header, "storages", &b""[..]).unwrap();
+    let fault = fault(&tar.into_inner().unwrap());
+    assert!(matches!(fault, Fault::Truncated { .. } | Fault::Missing { .. }), "{fault}");
 }
 
 #[test]
@@ -282,7 +287,8 @@ fn prefixes_are_refused() {
     for path in all_small() {
         let bytes = std::fs::read(&path).unwrap();
         // The end of a tar is padding.
-        let needed = if path.ends_with("tar.pt") { 0 } else { bytes.len() };
+        let last = bytes.iter().rposition(|&b| b != 0).unwrap() + 1;
+        let needed = if path.ends_with("tar.pt") { last } else { bytes.len() };
         let step = 1 + bytes.len() / 500;
         for n in (0..bytes.len()).step_by(step) {
             if let (Ok(_), true) = (soon(|| read(&bytes[..n])), n < needed) {

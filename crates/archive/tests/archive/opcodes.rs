@@ -138,7 +138,7 @@ fn arrays_of_numpy() {
     let array = archive.root().array().unwrap();
     assert_eq!((array.dtype(), array.shape(), array.i64().unwrap()), (Dtype::I16, &[2, 2][..], vec![1, 2, 3, 4]));
     // In-band buffers of protocol 5, columns first.
-    let p = Pickle::new().global("numpy._core.numeric", "_frombuffer").bytes(&[1, 2, 3, 4]).global("numpy", "dtype");
+    let p = Pickle::new().global("numpy._core.numeric", "_frombuffer").op(b"(").bytes(&[1, 2, 3, 4]).global("numpy", "dtype");
     let p = p.text("|u1").op(b"\x89\x88\x87R(K\x02K\x02t").text("F").op(b"tR");
     assert_eq!(p.read().root().array().unwrap().i64().unwrap(), [1, 3, 2, 4]);
     // What is no number stays an object.
