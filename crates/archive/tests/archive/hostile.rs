@@ -2,6 +2,7 @@
 
 use crate::files::{Pickle, all_small, fault, read, read_with, zip, zipped_tensor};
 use scorefield_archive::{Fault, Kind, Limit, Limits, Policy};
+use std::io::{Seek, SeekFrom, Write};
 use std::time::{Duration, Instant};
 use zip::CompressionMethod::{Deflated, Stored};
 
@@ -238,6 +239,55 @@ fn zip_bombs() {
     assert_eq!(limit(*read_with(&packed, &policy).unwrap_err().fault), Limit::Inflated);
     let packed = zip(&[("a/data.pkl", &zeros)], Deflated);
     assert_eq!(limit(soon(|| fault(&packed))), Limit::Bytes);
+}
+
+/// Directories that are nowhere, everywhere, or as long as the file.
+#[test]
+fn directories_are_searched_within_limits() {
+    let begin = b"PK\x03\x04";
+    let sparse = |head: &[u8], length: u64, tail: &[u8]| {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(head).unwrap();
+        file.as_file().set_len(length).unwrap();
+        file.seek(SeekFrom::End(0)).unwrap();
+        file.write_all(tail).unwrap();
+        let error = soon(|| scorefield_archive::open(file.path())).unwrap_err();
+        assert!(matches!(*error.fault, Fault::Malformed(_) | Fault::Duplicate { .. }), "{error}");
+    };
+    sparse(begin, 1 << 30, b"");
+    // Ends of directories, each with another number of members and another place.
+    let end = |n: u16, at: u32| {
+        [b"PK\x05\x06\0\0\0\0".as_slice(), &n.to_le_bytes(), &n.to_le_bytes(), &[9; 4], &at.to_le_bytes(), &[0; 2]].concat()
+    };
+    let ends: Vec<u8> = (0..400_000_u32).flat_map(|i| end(i as u16, i * 20)).collect();
+    sparse(begin, 1 << 24, &ends);
+    let directory: Vec<u8> = (0..300_000).flat_map(|_| [b"PK\x01\x02".as_slice(), &[0; 42]].concat()).collect();
+    let locator = |n: u64, at: u64| {
+        let record = [b"PK\x06\x06".as_slice(), &44_u64.to_le_bytes(), &[0; 12], &n.to_le_bytes(), &n.to_le_bytes()].concat();
+        let whole = [record, (46 * n).to_le_bytes().to_vec(), at.to_le_bytes().to_vec()].concat();
+        let place = at + 46 * n;
+        [&whole[..], b"PK\x06\x07\0\0\0\0", &place.to_le_bytes(), &[1, 0, 0, 0], &end(u16::MAX, u32::MAX)].concat()
+    };
+    for n in [300_000, 1 << 40] {
+        sparse(begin, 1 << 20, &[&directory[..], &locator(n, 1 << 20)].concat());
+    }
+    // As many members as no model has are no harm.
+    let names: Vec<String> = (0..20_000).map(|i| format!("a/data/{i}")).collect();
+    let pickle = Pickle::new().op(b"}").stop();
+    let members: Vec<(&str, &[u8])> =
+        names.iter().map(|name| (name.as_str(), &b"abcd"[..])).chain([("a/data.pkl", &pickle[..])]).collect();
+    assert!(soon(|| read(&zip(&members, Stored))).is_ok());
+    // A tar of nothing but names.
+    let mut header = tar::Header::new_gnu();
+    header.set_entry_type(tar::EntryType::GNULongName);
+    header.set_size(1 << 30);
+    header.set_cksum();
+    sparse(header.as_bytes(), (1 << 30) + 1024, b"");
+    header.set_entry_type(tar::EntryType::Regular);
+    header.set_size(0);
+    header.set_cksum();
+    let many = soon(|| fault(&header.as_bytes().repeat(100_000)));
+    assert!(matches!(many, Fault::Malformed(_) | Fault::Duplicate { .. }), "{many}");
 }
 
 #[test]
