@@ -1,8 +1,8 @@
-//! A stretch of a mapped file or of memory: shared by whoever points into it, and never copied.
+//! A stretch of a mapped file or of memory: shared by whoever points into it, and never copied. What others read of it is counted.
 
 use memmap2::Mmap;
 use std::fs::File;
-use std::io;
+use std::io::{self, Cursor, Read, Seek, SeekFrom};
 use std::ops::{Deref, Range};
 use std::path::Path;
 use std::sync::Arc;
@@ -65,6 +65,46 @@ impl Deref for Bytes {
 impl std::fmt::Debug for Bytes {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} bytes", self.len())
+    }
+}
+
+/// What a library reads to find its way in a file, with a bound: a directory may be announced anywhere, any number of times, and as
+/// long as the file.
+pub(crate) struct Metered<'a> {
+    bytes: Cursor<&'a [u8]>,
+    left: u64,
+}
+
+/// Enough for the directory of an archive with two hundred thousand members.
+const DIRECTORY: u64 = 1 << 25;
+/// What a call costs besides the bytes it reads.
+const CALL: u64 = 32;
+
+impl<'a> Metered<'a> {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes: Cursor::new(bytes), left: DIRECTORY }
+    }
+
+    fn spend(&mut self, n: usize) -> io::Result<()> {
+        let left = self.left.checked_sub(CALL + n as u64);
+        self.left =
+            left.ok_or_else(|| io::Error::other(format!("more than {DIRECTORY} bytes to read in search of the members")))?;
+        Ok(())
+    }
+}
+
+impl Read for Metered<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let n = self.bytes.read(into)?;
+        self.spend(n)?;
+        Ok(n)
+    }
+}
+
+impl Seek for Metered<'_> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.spend(0)?;
+        self.bytes.seek(to)
     }
 }
 

@@ -11,7 +11,9 @@ use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::marker::PhantomData;
 
-/// A header of this length describes a hundred thousand tensors; a longer one means another kind of file.
+/// More than any model has in one file.
+const MOST_TENSORS: usize = 100_000;
+/// A header of this length describes so many; a longer one means another kind of file.
 const LONGEST_HEADER: u64 = 32 << 20;
 
 /// Reads the header of a file: a flat dict.
@@ -26,7 +28,12 @@ pub(crate) fn read(heap: &mut Heap, bytes: &Bytes, texts: &mut BTreeMap<String, 
     }
     let header = bytes.part(8, length).ok_or_else(|| short(length, size - 8))?;
     // The library's own maps keep the last of two equal keys.
-    serde_json::from_slice::<Unique<IgnoredAny>>(&header).map_err(|e| Fault::malformed(format!("the header: {e}")))?;
+    let names =
+        serde_json::from_slice::<Unique<IgnoredAny>>(&header).map_err(|e| Fault::malformed(format!("the header: {e}")))?;
+    if names.0.len() > MOST_TENSORS {
+        return Err(Fault::malformed(format!("the header names {} tensors; at most {MOST_TENSORS} are read", names.0.len())));
+    }
+    drop(names);
     let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|e| Fault::malformed(format!("the header: {e}")))?;
     texts.extend(metadata.metadata().iter().flatten().map(|(k, v)| (k.clone(), v.clone())));
 

@@ -6,14 +6,13 @@
 //! `pickle`: the value, in which a tensor is a reference by its key. Keys are the addresses that things had in memory.
 
 use super::{refers_to, size};
-use crate::bytes::Bytes;
+use crate::bytes::{Bytes, Metered};
 use crate::error::shown;
 use crate::globals::Meaning;
 use crate::heap::{Data, Heap, Id, Storage, Tensor, Value};
 use crate::pickle::{self, Alone, References};
 use crate::{Dtype, Fault};
 use std::collections::HashMap;
-use std::io::Cursor;
 
 /// More axes than any tensor has.
 const MOST_AXES: u32 = 64;
@@ -37,7 +36,7 @@ pub(crate) fn read(heap: &mut Heap, bytes: &Bytes) -> Result<Id, Fault> {
 
 fn members(bytes: &Bytes) -> Result<HashMap<String, Bytes>, Fault> {
     let broken = |e: std::io::Error| Fault::malformed(format!("the tar's directory cannot be read: {e}"));
-    let mut archive = tar::Archive::new(Cursor::new(&**bytes));
+    let mut archive = tar::Archive::new(Metered::new(bytes));
     let mut members = HashMap::new();
     for entry in archive.entries_with_seek().map_err(broken)? {
         let entry = entry.map_err(broken)?;

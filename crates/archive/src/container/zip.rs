@@ -6,14 +6,13 @@
 
 use super::{Reference, refers_to};
 use crate::array::inflate;
-use crate::bytes::Bytes;
+use crate::bytes::{Bytes, Metered};
 use crate::error::shown;
 use crate::heap::{Data, Heap, Id, Storage, Value};
 use crate::pickle::{self, References};
 use crate::policy::Count;
 use crate::{Dtype, Fault, Limit};
 use std::collections::HashMap;
-use std::io::Cursor;
 use zip::{CompressionMethod, ZipArchive};
 
 /// Deflate makes at most this many bytes out of one: a longer member is a lie.
@@ -67,7 +66,7 @@ fn members(bytes: &Bytes) -> Result<HashMap<String, Data>, Fault> {
     let broken = |e: zip::result::ZipError| {
         Fault::malformed(format!("the zip's directory cannot be read, the file may be cut short: {e}"))
     };
-    let mut archive = ZipArchive::new(Cursor::new(&**bytes)).map_err(broken)?;
+    let mut archive = ZipArchive::new(Metered::new(bytes)).map_err(broken)?;
     if archive.has_duplicate_names() {
         return Err(Fault::Duplicate { key: "a member".to_owned(), place: "the zip's directory".to_owned() });
     }

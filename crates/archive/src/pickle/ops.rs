@@ -297,8 +297,18 @@ impl Machine<'_> {
     }
 
     fn push_integer(&mut self, line: &str) -> Result<(), Fault> {
-        let n = line.trim().parse().map_err(|_| self.wrong(format!("{:?} is no integer of 64 bits", shown(line))))?;
-        self.push(Value::Int(n))
+        let line = line.trim();
+        let n: i128 = line.parse().map_err(|_| self.wrong(format!("{:?} is no integer of 128 bits", shown(line))))?;
+        let sign = i128::from(n < 0);
+        let mut bytes = n.to_le_bytes().to_vec();
+        // As protocol 2 writes it: no byte that the sign of the one below it says already.
+        while let [.., below, last] = bytes[..]
+            && i128::from(last) == sign * 0xFF
+            && i128::from(below >> 7) == sign
+        {
+            bytes.pop();
+        }
+        self.push(i64::try_from(n).map_or_else(|_| Value::Big(bytes.into()), Value::Int))
     }
 
     /// An integer in two's complement, the lowest byte first.
