@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{meta, model, pictures, small_mlp, small_unet, vectors};
+use common::{meta, model, pictures, small_hourglass, small_mlp, small_unet, vectors};
 use proptest::prelude::*;
 use scorefield_model::{Model, ModelError, Weights};
 use scorefield_process::Denoiser;
@@ -38,8 +38,16 @@ impl Parts {
     }
 }
 
-fn good(unet: bool) -> Vec<u8> {
-    let meta = if unet { meta(&pictures(), small_unet()) } else { meta(&vectors(), small_mlp()) };
+/// Kinds of networks.
+const KINDS: usize = 3;
+
+/// A file that loads, with a network of some kind.
+fn good(kind: usize) -> Vec<u8> {
+    let meta = match kind {
+        0 => meta(&vectors(), small_mlp()),
+        1 => meta(&pictures(), small_unet()),
+        _ => meta(&pictures(), small_hourglass()),
+    };
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("m.safetensors");
     let one = model(&meta, 1);
@@ -80,7 +88,7 @@ fn refused(bytes: &[u8], words: &[&str]) {
 /// Cut anywhere: in the length, in the header, between and inside tensors, one byte short; or one byte too long.
 #[test]
 fn every_cut_is_seen() {
-    let bytes = good(false);
+    let bytes = good(0);
     let header = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
     let folder = tempfile::tempdir().unwrap();
     for cut in (0..bytes.len()).step_by(13).chain([0, 1, 7, 8, 9, header - 1, header, header + 1, header + 4, bytes.len() - 1]) {
@@ -103,7 +111,7 @@ fn other_files_are_told_apart() {
     refused(&[&(deep.len() as u64).to_le_bytes()[..], deep.as_bytes()].concat(), &["its header"]);
 
     // Another project's file names its first tensors.
-    let mut parts = Parts::of(&good(false));
+    let mut parts = Parts::of(&good(0));
     parts.header["__metadata__"] = json!({ "format": "pt" });
     refused(&parts.bytes(), &["no layout that is known", "ema.embed", "diffusers"]);
     parts.header.as_object_mut().unwrap().remove("__metadata__");
@@ -116,7 +124,7 @@ fn other_files_are_told_apart() {
 /// Headers that lie about their tensors.
 #[test]
 fn lying_headers_are_refused() {
-    let parts = Parts::of(&good(false));
+    let parts = Parts::of(&good(0));
     let name = "ema.first.weight";
     let with = |change: &dyn Fn(&mut Value), words: &[&str]| {
         let mut parts = parts.clone();
@@ -148,7 +156,7 @@ fn lying_headers_are_refused() {
 /// NaN and infinity in the weights.
 #[test]
 fn weights_that_are_no_numbers_are_refused() {
-    let parts = Parts::of(&good(false));
+    let parts = Parts::of(&good(0));
     let at = parts.header["ema.first.weight"]["data_offsets"][0].as_u64().unwrap() as usize;
     for (value, word) in [(f32::NAN, "NaN at entry 2"), (f32::NEG_INFINITY, "-inf at entry 2")] {
         let mut parts = parts.clone();
@@ -161,7 +169,7 @@ fn weights_that_are_no_numbers_are_refused() {
 #[test]
 fn impossible_descriptions_are_refused() {
     for text in ["", "not json", "[]", "null", "{}", "{\"format\":\"1\"}", "{\"format\":1}"] {
-        let mut parts = Parts::of(&good(false));
+        let mut parts = Parts::of(&good(0));
         parts.header["__metadata__"]["scorefield"] = json!(text);
         refused(&parts.bytes(), &["the description in the file is wrong", "expected format 1"]);
     }
@@ -210,8 +218,23 @@ fn impossible_descriptions_are_refused() {
         ("/network/classes", json!(4), "3 names for the network's 4 classes"),
         ("/network/heads", json!(3), "heads"),
     ];
-    for (unet, cases) in [(false, mlp), (true, unet)] {
-        let parts = Parts::of(&good(unet));
+    let hourglass: &[(&str, Value, &str)] = &[
+        ("/network/patch", json!([1u64 << 40, 1u64 << 40]), "units, at most"),
+        ("/network/patch", json!([3, 1]), "network.patch = [3, 1]"),
+        ("/network/levels", json!([]), "network.levels = 0"),
+        ("/network/levels/0/width", huge.clone(), "units, at most"),
+        ("/network/levels/0/hidden", huge.clone(), "units, at most"),
+        ("/network/levels/1/depth", huge.clone(), "blocks in a file of"),
+        ("/network/levels/1/head_channels", json!(0), "head_channels = 0"),
+        ("/network/levels/0/attention/size", huge.clone(), "attention.size"),
+        ("/network/levels/1/attention/size", huge.clone(), "attention.size"),
+        ("/network/levels/1/attention/kind", json!("dilated"), "dilated"),
+        ("/network/mapping_width", huge.clone(), "units, at most"),
+        ("/network/mapping_depth", huge.clone(), "blocks in a file of"),
+        ("/network/classes", json!(4), "3 names for the network's 4 classes"),
+    ];
+    for (kind, cases) in [(0, mlp), (1, unet), (2, hourglass)] {
+        let parts = Parts::of(&good(kind));
         for (place, value, word) in cases {
             let mut parts = parts.clone();
             let mut description = parts.description();
@@ -248,8 +271,8 @@ proptest! {
 
     /// Any few bytes changed anywhere, most of them in the header: an answer, never a panic.
     #[test]
-    fn changed_bytes_never_panic(unet: bool, changes in prop::collection::vec((0.0f64..1.0, any::<u8>()), 1..6)) {
-        let mut bytes = good(unet);
+    fn changed_bytes_never_panic(kind in 0..KINDS, changes in prop::collection::vec((0.0f64..1.0, any::<u8>()), 1..6)) {
+        let mut bytes = good(kind);
         let header = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
         for (place, byte) in changes {
             let span = if byte % 4 == 0 { bytes.len() } else { 8 + header };
@@ -264,7 +287,7 @@ proptest! {
     /// Any number of the description replaced by another: an answer, never a panic.
     #[test]
     fn changed_numbers_never_panic(
-        unet: bool,
+        kind in 0..KINDS,
         place in 0.0f64..1.0,
         value in prop_oneof![
             (0u64..200).prop_map(|v| json!(v)),
@@ -273,7 +296,7 @@ proptest! {
             any::<f64>().prop_map(|v| json!(v)),
         ],
     ) {
-        let mut parts = Parts::of(&good(unet));
+        let mut parts = Parts::of(&good(kind));
         let mut description = parts.description();
         let mut places = Vec::new();
         numbers(&mut description, "", &mut places);

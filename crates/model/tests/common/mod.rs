@@ -2,7 +2,7 @@
 
 use scorefield_data::{Codec, Dataset, Shape};
 use scorefield_model::{DataSummary, FORMAT, Model, ModelMeta, NetworkInput, SamplingDefaults, TrainingSummary};
-use scorefield_nn::{MlpConfig, NetworkConfig, Params, UNetConfig};
+use scorefield_nn::{HourglassAttention, HourglassConfig, HourglassLevel, MlpConfig, NetworkConfig, Params, UNetConfig};
 use scorefield_process::{Prediction, ProcessConfig, TimeInput};
 
 /// The description of a network for a data set; numbers that decimal fractions do not hold exactly are among it.
@@ -61,6 +61,19 @@ pub(crate) fn small_unet() -> NetworkConfig {
         group_width: 2,
         classes: 3,
         ..UNetConfig::default()
+    })
+}
+
+/// An hourglass transformer of two levels with classes.
+pub(crate) fn small_hourglass() -> NetworkConfig {
+    let level = |attention| HourglassLevel { width: 8, depth: 1, head_channels: 8, attention, ..HourglassLevel::default() };
+    NetworkConfig::Hourglass(HourglassConfig {
+        patch: [2, 2],
+        levels: vec![level(HourglassAttention::ShiftedWindow { size: 2 }), level(HourglassAttention::Neighbourhood { size: 1 })],
+        mapping_width: 4,
+        mapping_depth: 1,
+        classes: 3,
+        ..HourglassConfig::default()
     })
 }
 

@@ -75,7 +75,7 @@ impl<'a> Builder<'a> {
             specs: self.layout.specs,
             stages: self.stages,
             multiplications: self.multiplications,
-            grids: self.grids.iter().map(|&size| Grid::new(size)).collect(),
+            grids: self.grids.iter().map(|&size| Grid { size }).collect(),
             mapping,
             enter,
             down,
@@ -97,7 +97,7 @@ impl<'a> Builder<'a> {
         let augment_frequencies = frequencies(self, "augment_frequencies", AUGMENT);
         let augment = self.linear("mapping.augment", width, width, Place::Inner, 1);
         let class = (config.classes > 0).then(|| self.layout.table("mapping.class", config.classes + 1, width));
-        self.multiplications += class.map_or(0, |class| (class.inputs * width) as u64);
+        self.count(class.map_or(0, |class| class.inputs), width, 1);
         let enter = RmsNorm::new(&mut self.layout, "mapping.enter", width);
         let block = |i: usize| {
             let norm = RmsNorm::new(&mut self.layout, &format!("mapping.{i}.norm"), width);
@@ -187,8 +187,14 @@ impl<'a> Builder<'a> {
 
     /// A linear map without bias, used at so many places.
     fn linear(&mut self, name: &str, inputs: usize, outputs: usize, place: Place, places: usize) -> Linear {
-        self.multiplications += inputs as u64 * outputs as u64 * places as u64;
+        self.count(inputs, outputs, places);
         self.layout.linear(name, inputs, outputs, false, place)
+    }
+
+    /// Counts a map's multiplications; sizes that no machine could hold stop at the largest number.
+    fn count(&mut self, inputs: usize, outputs: usize, places: usize) {
+        let work = (inputs as u64).saturating_mul(outputs as u64).saturating_mul(places as u64);
+        self.multiplications = self.multiplications.saturating_add(work);
     }
 
     /// Tokens of a level.

@@ -1,5 +1,4 @@
-//! The hourglass diffusion transformer for pictures (Crowson et al. 2024, "Scalable high-resolution pixel-space image synthesis with
-//! hourglass diffusion transformers").
+//! The hourglass transformer for pictures (Crowson et al. 2024, arXiv 2401.11605).
 //!
 //! A picture is cut into patches, each a token. On the way down, layers of attention among near tokens alternate with merging each 2x2
 //! tokens into one; the layers of the middle see all tokens; on the way up each token is split again and meets, in a learned

@@ -8,37 +8,33 @@
 use scorefield_tensor::Tensor;
 
 /// Where the tokens of a level are.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Grid {
     /// Height and width in tokens.
     pub(super) size: [usize; 2],
-    /// The place of each row.
-    y: Vec<f64>,
-    /// The place of each column.
-    x: Vec<f64>,
 }
 
 impl Grid {
-    pub(super) fn new(size: [usize; 2]) -> Self {
-        let longer = size[0].max(size[1]) as f64;
-        let centres = |side: usize| (0..side).map(|i| (2 * i + 1) as f64 / longer - side as f64 / longer).collect();
-        Self { size, y: centres(size[0]), x: centres(size[1]) }
-    }
-
     /// How many tokens there are.
     pub(super) fn tokens(&self) -> usize {
         self.size[0] * self.size[1]
     }
 
+    /// The places of the rows and of the columns.
+    fn places(&self) -> [Vec<f64>; 2] {
+        let longer = self.size[0].max(self.size[1]) as f64;
+        self.size.map(|side| (0..side).map(|i| (2 * i + 1) as f64 / longer - side as f64 / longer).collect())
+    }
+
     /// The cosines and sines of the angles, `[tokens, heads, d / 4]` each, for frequencies `[heads, d / 8]`.
     pub(super) fn turns(&self, frequencies: &[f32], heads: usize) -> [Vec<f32>; 2] {
         let each = frequencies.len() / heads;
-        let along = |places: &[f64]| -> Vec<(f32, f32)> {
+        let along = |places: Vec<f64>| -> Vec<(f32, f32)> {
             let angles = places.iter().flat_map(|&p| frequencies.iter().map(move |&f| p * f64::from(f)));
             angles.map(|a| (a.cos() as f32, a.sin() as f32)).collect()
         };
         // Few angles are different: those of a row, and those of a column.
-        let (down, across) = (along(&self.y), along(&self.x));
+        let [down, across] = self.places().map(along);
         let mut turns = [0, 1].map(|_| Vec::with_capacity(self.tokens() * 2 * frequencies.len()));
         for row in down.chunks(frequencies.len()) {
             for column in across.chunks(frequencies.len()) {
@@ -69,12 +65,11 @@ mod tests {
 
     #[test]
     fn places_are_centres_and_merge_to_means() {
-        let grid = Grid::new([2, 4]);
-        assert_eq!((grid.y.as_slice(), grid.x.as_slice()), (&[-0.25, 0.25][..], &[-0.75, -0.25, 0.25, 0.75][..]));
-        let (fine, coarse) = (Grid::new([6, 12]), Grid::new([3, 6]));
+        let places = |size| Grid { size }.places();
+        assert_eq!(places([2, 4]), [vec![-0.25, 0.25], vec![-0.75, -0.25, 0.25, 0.75]]);
         let means = |v: &[f64]| v.chunks(2).map(|p| (p[0] + p[1]) / 2.0).collect::<Vec<_>>();
-        for (fine, coarse) in [(fine.y, coarse.y), (fine.x, coarse.x)] {
-            means(&fine).iter().zip(&coarse).for_each(|(a, b)| assert!((a - b).abs() < 1e-15, "{a} {b}"));
+        for (fine, coarse) in places([6, 12]).iter().zip(places([3, 6])) {
+            means(fine).iter().zip(&coarse).for_each(|(a, b)| assert!((a - b).abs() < 1e-15, "{a} {b}"));
         }
     }
 
@@ -83,19 +78,20 @@ mod tests {
     #[test]
     fn rotations() {
         let (size, heads, d) = ([3, 2], 2, 16);
-        let grid = Grid::new(size);
+        let grid = Grid { size };
+        let [y, x] = grid.places();
         let frequencies: Vec<f32> = (0..4).map(|i| 1.0 + i as f32).collect(); // [2, 2]
         let [cos, sin] = grid.turns(&frequencies, heads);
         let tensor = |v: &[f32], last: usize| {
             Tensor::<5>::from_data(TensorData::new(v.to_vec(), [1, 6, 1, heads, last]), &Default::default())
         };
-        let x: Vec<f32> = (0..6 * heads * d).map(|i| ((i * 37 % 101) as f32 - 50.0) / 50.0).collect();
-        let turned = rows(rotate(tensor(&x, d), tensor(&cos, 4), tensor(&sin, 4)));
+        let numbers: Vec<f32> = (0..6 * heads * d).map(|i| ((i * 37 % 101) as f32 - 50.0) / 50.0).collect();
+        let turned = rows(rotate(tensor(&numbers, d), tensor(&cos, 4), tensor(&sin, 4)));
         for token in 0..6 {
-            let place = [grid.y[token / 2], grid.x[token % 2]];
+            let place = [y[token / 2], x[token % 2]];
             for head in 0..heads {
                 let at = (token * heads + head) * d;
-                let (before, after) = (&x[at..at + d], &turned[at..at + d]);
+                let (before, after) = (&numbers[at..at + d], &turned[at..at + d]);
                 for k in 0..4 {
                     let theta = place[k / 2] * f64::from(frequencies[head * 2 + k % 2]);
                     let (a, b) = (f64::from(before[k]), f64::from(before[4 + k]));
@@ -107,7 +103,7 @@ mod tests {
         }
 
         // The same two heads at tokens one row apart, wherever.
-        let repeated: Vec<f32> = (0..6).flat_map(|_| x[..heads * d].to_vec()).collect();
+        let repeated: Vec<f32> = (0..6).flat_map(|_| numbers[..heads * d].to_vec()).collect();
         let turned = rows(rotate(tensor(&repeated, d), tensor(&cos, 4), tensor(&sin, 4)));
         let product = |s: usize, t: usize| -> f32 { (0..d).map(|k| turned[s * heads * d + k] * turned[t * heads * d + k]).sum() };
         assert!((product(0, 2) - product(2, 4)).abs() < 1e-5 && (product(0, 1) - product(4, 5)).abs() < 1e-5);
