@@ -3,10 +3,10 @@
 
 mod common;
 
-use common::{meta, model, pictures, small_mlp, small_unet, vectors};
+use common::{meta, model, pictures, small_mlp, small_refinenet, small_unet, vectors};
 use proptest::prelude::*;
-use scorefield_model::{Model, ModelError, Weights};
-use scorefield_process::Denoiser;
+use scorefield_model::{Model, ModelError, ModelMeta, Weights};
+use scorefield_process::{Denoiser, TimeInput};
 use scorefield_tensor::{batch, rows};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -38,8 +38,18 @@ impl Parts {
     }
 }
 
-fn good(unet: bool) -> Vec<u8> {
-    let meta = if unet { meta(&pictures(), small_unet()) } else { meta(&vectors(), small_mlp()) };
+/// Kinds of network.
+const MLP: usize = 0;
+const UNET: usize = 1;
+const REFINENET: usize = 2;
+
+fn good(kind: usize) -> Vec<u8> {
+    let meta = match kind {
+        MLP => meta(&vectors(), small_mlp()),
+        UNET => meta(&pictures(), small_unet()),
+        // Times from 0 to 1 become the levels 0 to 2.
+        _ => ModelMeta { time_input: TimeInput::Time { scale: 2.0 }, ..meta(&pictures(), small_refinenet()) },
+    };
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("m.safetensors");
     let one = model(&meta, 1);
@@ -79,7 +89,7 @@ fn refused(bytes: &[u8], words: &[&str]) {
 /// Cut anywhere: in the length, in the header, between and inside tensors, one byte short; or one byte too long.
 #[test]
 fn every_cut_is_seen() {
-    let bytes = good(false);
+    let bytes = good(MLP);
     let header = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
     let folder = tempfile::tempdir().unwrap();
     for cut in (0..bytes.len()).step_by(13).chain([0, 1, 7, 8, 9, header - 1, header, header + 1, header + 4, bytes.len() - 1]) {
@@ -102,7 +112,7 @@ fn other_files_are_told_apart() {
     refused(&[&(deep.len() as u64).to_le_bytes()[..], deep.as_bytes()].concat(), &["its header"]);
 
     // Another project's file names its first tensors.
-    let mut parts = Parts::of(&good(false));
+    let mut parts = Parts::of(&good(MLP));
     parts.header["__metadata__"] = json!({ "format": "pt" });
     refused(&parts.bytes(), &["without scorefield's description", "ema.embed", "metadata key `scorefield`"]);
     parts.header.as_object_mut().unwrap().remove("__metadata__");
@@ -115,7 +125,7 @@ fn other_files_are_told_apart() {
 /// Headers that lie about their tensors.
 #[test]
 fn lying_headers_are_refused() {
-    let parts = Parts::of(&good(false));
+    let parts = Parts::of(&good(MLP));
     let name = "ema.first.weight";
     let with = |change: &dyn Fn(&mut Value), words: &[&str]| {
         let mut parts = parts.clone();
@@ -147,7 +157,7 @@ fn lying_headers_are_refused() {
 /// NaN and infinity in the weights.
 #[test]
 fn weights_that_are_no_numbers_are_refused() {
-    let parts = Parts::of(&good(false));
+    let parts = Parts::of(&good(MLP));
     let at = parts.header["ema.first.weight"]["data_offsets"][0].as_u64().unwrap() as usize;
     for (value, word) in [(f32::NAN, "NaN at entry 2"), (f32::NEG_INFINITY, "-inf at entry 2")] {
         let mut parts = parts.clone();
@@ -160,7 +170,7 @@ fn weights_that_are_no_numbers_are_refused() {
 #[test]
 fn impossible_descriptions_are_refused() {
     for text in ["", "not json", "[]", "null", "{}", "{\"format\":\"1\"}", "{\"format\":1}"] {
-        let mut parts = Parts::of(&good(false));
+        let mut parts = Parts::of(&good(MLP));
         parts.header["__metadata__"]["scorefield"] = json!(text);
         refused(&parts.bytes(), &["the description in the file is wrong", "expected format 1"]);
     }
@@ -209,8 +219,22 @@ fn impossible_descriptions_are_refused() {
         ("/network/classes", json!(4), "3 names for the network's 4 classes"),
         ("/network/heads", json!(3), "heads"),
     ];
-    for (unet, cases) in [(false, mlp), (true, unet)] {
-        let parts = Parts::of(&good(unet));
+    let refinenet: &[(&str, Value, &str)] = &[
+        ("/network/model_channels", huge.clone(), "units, at most"),
+        ("/network/model_channels", json!(0), "network.model_channels = 0"),
+        ("/network/channel_mult", json!([1, 1u64 << 50, 1]), "units, at most"),
+        ("/network/channel_mult", json!(vec![1; 1000]), "blocks in a file of"),
+        ("/network/dilations", json!([1, 1, 1u64 << 40]), "network.dilations"),
+        ("/network/dilations", json!([1]), "network.dilations"),
+        ("/network/noise_levels", huge, "units, at most"),
+        ("/network/noise_levels", json!(1), "is no noise level"),
+        ("/network/noise_levels", json!(2), "is no noise level"),
+        ("/time_input", json!({ "time": { "scale": 2.6 } }), "is no noise level"),
+        ("/time_input", json!("quarter-log-ratio"), "is no noise level"),
+        ("/time_input", json!("untold"), ""),
+    ];
+    for (kind, cases) in [(MLP, mlp), (UNET, unet), (REFINENET, refinenet)] {
+        let parts = Parts::of(&good(kind));
         for (place, value, word) in cases {
             let mut parts = parts.clone();
             let mut description = parts.description();
@@ -247,8 +271,8 @@ proptest! {
 
     /// Any few bytes changed anywhere, most of them in the header: an answer, never a panic.
     #[test]
-    fn changed_bytes_never_panic(unet: bool, changes in prop::collection::vec((0.0f64..1.0, any::<u8>()), 1..6)) {
-        let mut bytes = good(unet);
+    fn changed_bytes_never_panic(kind in 0usize..3, changes in prop::collection::vec((0.0f64..1.0, any::<u8>()), 1..6)) {
+        let mut bytes = good(kind);
         let header = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
         for (place, byte) in changes {
             let span = if byte % 4 == 0 { bytes.len() } else { 8 + header };
@@ -263,7 +287,7 @@ proptest! {
     /// Any number of the description replaced by another: an answer, never a panic.
     #[test]
     fn changed_numbers_never_panic(
-        unet: bool,
+        kind in 0usize..3,
         place in 0.0f64..1.0,
         value in prop_oneof![
             (0u64..200).prop_map(|v| json!(v)),
@@ -272,7 +296,7 @@ proptest! {
             any::<f64>().prop_map(|v| json!(v)),
         ],
     ) {
-        let mut parts = Parts::of(&good(unet));
+        let mut parts = Parts::of(&good(kind));
         let mut description = parts.description();
         let mut places = Vec::new();
         numbers(&mut description, "", &mut places);
