@@ -3,9 +3,10 @@
 
 mod common;
 
-use common::{meta, model, pictures, small_mlp, small_refinenet, small_unet, vectors};
+use common::{meta, model, pictures, small_mlp, small_unet, vectors};
 use proptest::prelude::*;
 use scorefield_model::{Model, ModelError, ModelMeta, Weights};
+use scorefield_nn::{NetworkConfig, RefineNetConfig};
 use scorefield_process::{Denoiser, TimeInput};
 use scorefield_tensor::{batch, rows};
 use serde_json::{Value, json};
@@ -42,6 +43,11 @@ impl Parts {
 const MLP: usize = 0;
 const UNET: usize = 1;
 const REFINENET: usize = 2;
+
+/// A RefineNet told one of three noise levels.
+fn small_refinenet() -> NetworkConfig {
+    RefineNetConfig { model_channels: 2, channel_mult: vec![1, 2, 2], dilations: vec![1, 1, 2], noise_levels: 3 }.into()
+}
 
 fn good(kind: usize) -> Vec<u8> {
     let meta = match kind {

@@ -2,7 +2,7 @@
 
 use scorefield_data::{Codec, Dataset, Shape};
 use scorefield_model::{DataSummary, FORMAT, Model, ModelMeta, SamplingDefaults, TrainingSummary};
-use scorefield_nn::{MlpConfig, NetworkConfig, Params, RefineNetConfig, UNetConfig};
+use scorefield_nn::{MlpConfig, NetworkConfig, Params, UNetConfig};
 use scorefield_process::{Prediction, ProcessConfig, TimeInput};
 
 /// The description of a network for a data set; numbers that decimal fractions do not hold exactly are among it.
@@ -61,11 +61,6 @@ pub(crate) fn small_unet() -> NetworkConfig {
         classes: 3,
         ..UNetConfig::default()
     })
-}
-
-/// A RefineNet told one of three noise levels.
-pub(crate) fn small_refinenet() -> NetworkConfig {
-    RefineNetConfig { model_channels: 2, channel_mult: vec![1, 2, 2], dilations: vec![1, 1, 2], noise_levels: 3 }.into()
 }
 
 /// A model of that description, every weight drawn from a normal so that no layer is silent.
