@@ -112,6 +112,25 @@ fn gradients_are_the_derivatives() {
     }
 }
 
+/// What is kept of weights serves without a bias as well: the bits are those of a bias of zeros, forward and backward.
+#[test]
+fn no_bias_is_a_bias_of_zeros() {
+    let device = Device::flex().autodiff();
+    for (n, c, k, size) in [(2, 3, 5, 8), (3, 40, 17, 16), (5, 18, 33, 4)] {
+        for precision in [Precision::Single, Precision::Bf16] {
+            let run = |zeros: bool| {
+                let x = tensor([n, c, size, size], 1, DType::F32, &device).require_grad();
+                let w = tensor([k, c, 3, 3], 2, DType::F32, &device).require_grad();
+                let bias = zeros.then(|| tensor([k], 3, DType::F32, &device) * 0.0);
+                let y = conv2d_ready(x.clone(), w.clone(), bias, 1, Padding::same(3), Some(Ready::new(precision)));
+                let gradients = (y.clone() * tensor(y.dims(), 4, DType::F32, &device)).sum().backward();
+                [values(&y.inner()), values(&x.grad(&gradients).unwrap()), values(&w.grad(&gradients).unwrap())]
+            };
+            assert_eq!(run(false), run(true), "{n} {c} {k} {size} {precision:?}");
+        }
+    }
+}
+
 /// Pictures of under and over a block of the sum, odd counts of pixels, several pictures in a vector: the gradient of the
 /// weights takes different ways.
 #[test]

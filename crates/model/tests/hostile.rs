@@ -5,8 +5,9 @@ mod common;
 
 use common::{meta, model, pictures, small_hourglass, small_mlp, small_unet, vectors};
 use proptest::prelude::*;
-use scorefield_model::{Model, ModelError, Weights};
-use scorefield_process::Denoiser;
+use scorefield_model::{Model, ModelError, ModelMeta, Weights};
+use scorefield_nn::{NetworkConfig, RefineNetConfig};
+use scorefield_process::{Denoiser, TimeInput};
 use scorefield_tensor::{batch, rows};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -38,15 +39,25 @@ impl Parts {
     }
 }
 
-/// Kinds of networks.
-const KINDS: usize = 3;
+/// Kinds of network.
+const MLP: usize = 0;
+const UNET: usize = 1;
+const REFINENET: usize = 2;
+const HOURGLASS: usize = 3;
+const KINDS: usize = 4;
 
-/// A file that loads, with a network of some kind.
+/// A RefineNet told one of three noise levels.
+fn small_refinenet() -> NetworkConfig {
+    RefineNetConfig { model_channels: 2, channel_mult: vec![1, 2, 2], dilations: vec![1, 1, 2], noise_levels: 3 }.into()
+}
+
 fn good(kind: usize) -> Vec<u8> {
     let meta = match kind {
-        0 => meta(&vectors(), small_mlp()),
-        1 => meta(&pictures(), small_unet()),
-        _ => meta(&pictures(), small_hourglass()),
+        MLP => meta(&vectors(), small_mlp()),
+        UNET => meta(&pictures(), small_unet()),
+        HOURGLASS => meta(&pictures(), small_hourglass()),
+        // Times from 0 to 1 become the levels 0 to 2.
+        _ => ModelMeta { time_input: TimeInput::Time { scale: 2.0 }, ..meta(&pictures(), small_refinenet()) },
     };
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("m.safetensors");
@@ -88,7 +99,7 @@ fn refused(bytes: &[u8], words: &[&str]) {
 /// Cut anywhere: in the length, in the header, between and inside tensors, one byte short; or one byte too long.
 #[test]
 fn every_cut_is_seen() {
-    let bytes = good(0);
+    let bytes = good(MLP);
     let header = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
     let folder = tempfile::tempdir().unwrap();
     for cut in (0..bytes.len()).step_by(13).chain([0, 1, 7, 8, 9, header - 1, header, header + 1, header + 4, bytes.len() - 1]) {
@@ -111,7 +122,7 @@ fn other_files_are_told_apart() {
     refused(&[&(deep.len() as u64).to_le_bytes()[..], deep.as_bytes()].concat(), &["its header"]);
 
     // Another project's file names its first tensors.
-    let mut parts = Parts::of(&good(0));
+    let mut parts = Parts::of(&good(MLP));
     parts.header["__metadata__"] = json!({ "format": "pt" });
     refused(&parts.bytes(), &["no layout that is known", "ema.embed", "diffusers"]);
     parts.header.as_object_mut().unwrap().remove("__metadata__");
@@ -124,7 +135,7 @@ fn other_files_are_told_apart() {
 /// Headers that lie about their tensors.
 #[test]
 fn lying_headers_are_refused() {
-    let parts = Parts::of(&good(0));
+    let parts = Parts::of(&good(MLP));
     let name = "ema.first.weight";
     let with = |change: &dyn Fn(&mut Value), words: &[&str]| {
         let mut parts = parts.clone();
@@ -156,7 +167,7 @@ fn lying_headers_are_refused() {
 /// NaN and infinity in the weights.
 #[test]
 fn weights_that_are_no_numbers_are_refused() {
-    let parts = Parts::of(&good(0));
+    let parts = Parts::of(&good(MLP));
     let at = parts.header["ema.first.weight"]["data_offsets"][0].as_u64().unwrap() as usize;
     for (value, word) in [(f32::NAN, "NaN at entry 2"), (f32::NEG_INFINITY, "-inf at entry 2")] {
         let mut parts = parts.clone();
@@ -169,7 +180,7 @@ fn weights_that_are_no_numbers_are_refused() {
 #[test]
 fn impossible_descriptions_are_refused() {
     for text in ["", "not json", "[]", "null", "{}", "{\"format\":\"1\"}", "{\"format\":1}"] {
-        let mut parts = Parts::of(&good(0));
+        let mut parts = Parts::of(&good(MLP));
         parts.header["__metadata__"]["scorefield"] = json!(text);
         refused(&parts.bytes(), &["the description in the file is wrong", "expected format 1"]);
     }
@@ -233,7 +244,21 @@ fn impossible_descriptions_are_refused() {
         ("/network/mapping_depth", huge.clone(), "blocks in a file of"),
         ("/network/classes", json!(4), "3 names for the network's 4 classes"),
     ];
-    for (kind, cases) in [(0, mlp), (1, unet), (2, hourglass)] {
+    let refinenet: &[(&str, Value, &str)] = &[
+        ("/network/model_channels", huge.clone(), "units, at most"),
+        ("/network/model_channels", json!(0), "network.model_channels = 0"),
+        ("/network/channel_mult", json!([1, 1u64 << 50, 1]), "units, at most"),
+        ("/network/channel_mult", json!(vec![1; 1000]), "blocks in a file of"),
+        ("/network/dilations", json!([1, 1, 1u64 << 40]), "network.dilations"),
+        ("/network/dilations", json!([1]), "network.dilations"),
+        ("/network/noise_levels", huge.clone(), "units, at most"),
+        ("/network/noise_levels", json!(1), "is no noise level"),
+        ("/network/noise_levels", json!(2), "is no noise level"),
+        ("/time_input", json!({ "time": { "scale": 2.6 } }), "is no noise level"),
+        ("/time_input", json!("quarter-log-ratio"), "is no noise level"),
+        ("/time_input", json!("untold"), ""),
+    ];
+    for (kind, cases) in [(MLP, mlp), (UNET, unet), (REFINENET, refinenet), (HOURGLASS, hourglass)] {
         let parts = Parts::of(&good(kind));
         for (place, value, word) in cases {
             let mut parts = parts.clone();

@@ -274,7 +274,8 @@ impl TrainConfig {
         Ok(())
     }
 
-    /// A prediction whose coefficients are no numbers, or whose output does not count, cannot be trained.
+    /// A prediction whose coefficients are no numbers, or whose output does not count, cannot be trained; nor can a network that looks
+    /// its noise level up in a table and is told something else.
     fn validate_prediction(&self) -> Result<(), ConfigError> {
         let Ok(process) = self.process.build() else { return Ok(()) };
         // A consistency model's own output does not count at the lowest level, by design.
@@ -288,6 +289,15 @@ impl TrainConfig {
             found: format!("{:?}", self.prediction),
             expected: "one with finite coefficients: a sigma_data above 0",
         };
-        sound.then_some(()).ok_or_else(error)
+        sound.then_some(()).ok_or_else(error)?;
+        let told = [0.0, 0.5, 1.0].map(|u| self.time_input.at(&*process, process.span().at(u)));
+        match told.into_iter().find(|&t| !self.network.takes_time(t)) {
+            None => Ok(()),
+            Some(found) => Err(ConfigError {
+                key: "time_input",
+                found: format!("{:?}, which is {found} at one of the times", self.time_input),
+                expected: "the index of a noise level at all times, because network.noise_levels is not 0",
+            }),
+        }
     }
 }

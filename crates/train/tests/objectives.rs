@@ -6,10 +6,10 @@ mod common;
 use common::exact::{errors, largest, law};
 use common::*;
 use scorefield_model::Model;
-use scorefield_nn::{MlpConfig, NetworkConfig};
+use scorefield_nn::{MlpConfig, NetworkConfig, RefineNetConfig};
 use scorefield_process::{Denoiser, Prediction, ProcessConfig, ProcessExt, TimeInput};
 use scorefield_tensor::{Coefficient, batch, rows};
-use scorefield_train::{Coupling, Directions, Loss, OptimConfig, TimeLaw, TrainConfig, Uncertainty, Weight};
+use scorefield_train::{Coupling, Directions, ExampleConfig, Loss, OptimConfig, TimeLaw, TrainConfig, Uncertainty, Weight};
 
 /// Largest relative error of a trained network. Untrained ones are wrong by more than the whole, and losses without the added noise are
 /// the noisier ones: at 2000 steps the exact trace comes to 0.09.
@@ -139,4 +139,24 @@ fn coupled_noise_straightens_the_flow() {
     let blurred = spread(Coupling::Sinkhorn { epsilon: 0.05, rounds: 50 });
     // The data's own is 1.8.
     assert!(independent < 0.2 && optimal > 1.2 && optimal < 2.2 && blurred > 1.0, "{independent} {optimal} {blurred}");
+}
+
+/// A network that looks its noise level up takes indices for times and trains; what is no index is refused before. One without a table
+/// takes any.
+#[test]
+fn a_table_of_noise_levels() {
+    let refinenet =
+        |noise_levels| RefineNetConfig { model_channels: 2, channel_mult: vec![1, 2, 2], dilations: vec![1, 1, 2], noise_levels };
+    let base = TrainConfig { label_dropout: 0.0, examples: ExampleConfig::default(), ..recipe_of_pictures(3) };
+    let of = |levels, time_input| TrainConfig { network: refinenet(levels).into(), time_input, ..base.clone() };
+    for time_input in [TimeInput::QuarterLogRatio, TimeInput::Time { scale: 2.6 }, TimeInput::Ratio] {
+        let refused = of(3, time_input).validate().unwrap_err().to_string();
+        assert!(refused.contains("time_input") && refused.contains("network.noise_levels"), "{refused}");
+    }
+    for recipe in [of(3, TimeInput::Time { scale: 2.0 }), of(0, TimeInput::Untold)] {
+        let (folder, data) = (tempfile::tempdir().unwrap(), pictures(20));
+        let mut trainer = create(folder.path(), &recipe, &data);
+        run(&mut trainer).0.unwrap();
+        assert!(trainer.model().unwrap().weights().to_host().concat().iter().all(|v| v.is_finite()));
+    }
 }

@@ -167,8 +167,9 @@ impl Builder<'_> {
     /// A convolution over pictures halved so often.
     fn conv(&mut self, name: &str, shape: ConvShape, halvings: usize) -> Conv {
         let [h, w] = self.sizes.map(|side| side >> halvings);
-        let weights = shape.inputs * shape.outputs * shape.kernel * shape.kernel;
-        self.multiplications += (weights * h * w) as u64;
+        let weights = (shape.inputs * shape.outputs * shape.kernel * shape.kernel) as u64;
+        // What a damaged file says may be beyond counting, and is refused for other reasons.
+        self.multiplications = self.multiplications.saturating_add(weights.saturating_mul((h * w) as u64));
         self.layout.conv(name, shape, Place::Inner)
     }
 
