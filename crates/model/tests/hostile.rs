@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{meta, model, pictures, small_mlp, small_unet, vectors};
+use common::{every_kind, model};
 use proptest::prelude::*;
 use scorefield_model::{Model, ModelError, Weights};
 use scorefield_process::Denoiser;
@@ -38,8 +38,9 @@ impl Parts {
     }
 }
 
-fn good(unet: bool) -> Vec<u8> {
-    let meta = if unet { meta(&pictures(), small_unet()) } else { meta(&vectors(), small_mlp()) };
+/// The bytes of a model of kind `kind` of [`every_kind`].
+fn good(kind: usize) -> Vec<u8> {
+    let meta = every_kind().remove(kind);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("m.safetensors");
     let one = model(&meta, 1);
@@ -79,7 +80,7 @@ fn refused(bytes: &[u8], words: &[&str]) {
 /// Cut anywhere: in the length, in the header, between and inside tensors, one byte short; or one byte too long.
 #[test]
 fn every_cut_is_seen() {
-    let bytes = good(false);
+    let bytes = good(0);
     let header = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
     let folder = tempfile::tempdir().unwrap();
     for cut in (0..bytes.len()).step_by(13).chain([0, 1, 7, 8, 9, header - 1, header, header + 1, header + 4, bytes.len() - 1]) {
@@ -102,7 +103,7 @@ fn other_files_are_told_apart() {
     refused(&[&(deep.len() as u64).to_le_bytes()[..], deep.as_bytes()].concat(), &["its header"]);
 
     // Another project's file names its first tensors.
-    let mut parts = Parts::of(&good(false));
+    let mut parts = Parts::of(&good(0));
     parts.header["__metadata__"] = json!({ "format": "pt" });
     refused(&parts.bytes(), &["without scorefield's description", "ema.embed", "metadata key `scorefield`"]);
     parts.header.as_object_mut().unwrap().remove("__metadata__");
@@ -115,7 +116,7 @@ fn other_files_are_told_apart() {
 /// Headers that lie about their tensors.
 #[test]
 fn lying_headers_are_refused() {
-    let parts = Parts::of(&good(false));
+    let parts = Parts::of(&good(0));
     let name = "ema.first.weight";
     let with = |change: &dyn Fn(&mut Value), words: &[&str]| {
         let mut parts = parts.clone();
@@ -147,7 +148,7 @@ fn lying_headers_are_refused() {
 /// NaN and infinity in the weights.
 #[test]
 fn weights_that_are_no_numbers_are_refused() {
-    let parts = Parts::of(&good(false));
+    let parts = Parts::of(&good(0));
     let at = parts.header["ema.first.weight"]["data_offsets"][0].as_u64().unwrap() as usize;
     for (value, word) in [(f32::NAN, "NaN at entry 2"), (f32::NEG_INFINITY, "-inf at entry 2")] {
         let mut parts = parts.clone();
@@ -160,7 +161,7 @@ fn weights_that_are_no_numbers_are_refused() {
 #[test]
 fn impossible_descriptions_are_refused() {
     for text in ["", "not json", "[]", "null", "{}", "{\"format\":\"1\"}", "{\"format\":1}"] {
-        let mut parts = Parts::of(&good(false));
+        let mut parts = Parts::of(&good(0));
         parts.header["__metadata__"]["scorefield"] = json!(text);
         refused(&parts.bytes(), &["the description in the file is wrong", "expected format 1"]);
     }
@@ -209,8 +210,32 @@ fn impossible_descriptions_are_refused() {
         ("/network/classes", json!(4), "3 names for the network's 4 classes"),
         ("/network/heads", json!(3), "heads"),
     ];
-    for (unet, cases) in [(false, mlp), (true, unet)] {
-        let parts = Parts::of(&good(unet));
+    let rms: &[(&str, Value, &str)] = &[
+        ("/network/model_channels", huge.clone(), "units, at most"),
+        ("/network/channel_mult", json!([1, 1u64 << 62]), "units, at most"),
+        ("/network/channel_mult", json!(vec![1; 1000]), "blocks in a file of"),
+        ("/network/channel_mult", json!([1, 1, 1, 1]), "multiple of 8"),
+        ("/network/stem_channels", huge.clone(), "units, at most"),
+        ("/network/heads", huge.clone(), "units, at most"),
+        ("/network/head_channels", json!(0), "network.head_channels = 0"),
+        ("/network/full_attention_levels", json!([7]), "full_attention_levels = 7"),
+        ("/network/time", json!({ "kind": "learned", "width": 1u64 << 62 }), "units, at most"),
+        ("/network/time", json!({ "kind": "sinusoidal", "theta": -1.0 }), "time.theta = -1"),
+        ("/network/learned_variance", json!(true), "learned_variance is true"),
+    ];
+    let adagn: &[(&str, Value, &str)] = &[
+        ("/network/mapping_width", huge.clone(), "units, at most"),
+        ("/network/channels", json!([4, 1u64 << 62]), "units, at most"),
+        ("/network/depths", json!([1, 1u64 << 62]), "blocks in a file of"),
+        ("/network/depths", json!([u64::MAX, u64::MAX]), "blocks in a file of"),
+        ("/network/depths", json!([1]), "network.depths = [1]"),
+        ("/network/patch_size", huge.clone(), "units, at most"),
+        ("/network/patch_size", json!(4), "at least 16"),
+        ("/network/group_width", json!(0), "network.group_width = 0"),
+        ("/network/norm_eps", json!(-1.0), "network.norm_eps = -1"),
+    ];
+    for (kind, cases) in [mlp, unet, rms, adagn].into_iter().enumerate() {
+        let parts = Parts::of(&good(kind));
         for (place, value, word) in cases {
             let mut parts = parts.clone();
             let mut description = parts.description();
@@ -247,8 +272,8 @@ proptest! {
 
     /// Any few bytes changed anywhere, most of them in the header: an answer, never a panic.
     #[test]
-    fn changed_bytes_never_panic(unet: bool, changes in prop::collection::vec((0.0f64..1.0, any::<u8>()), 1..6)) {
-        let mut bytes = good(unet);
+    fn changed_bytes_never_panic(kind in 0usize..4, changes in prop::collection::vec((0.0f64..1.0, any::<u8>()), 1..6)) {
+        let mut bytes = good(kind);
         let header = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
         for (place, byte) in changes {
             let span = if byte % 4 == 0 { bytes.len() } else { 8 + header };
@@ -263,7 +288,7 @@ proptest! {
     /// Any number of the description replaced by another: an answer, never a panic.
     #[test]
     fn changed_numbers_never_panic(
-        unet: bool,
+        kind in 0usize..4,
         place in 0.0f64..1.0,
         value in prop_oneof![
             (0u64..200).prop_map(|v| json!(v)),
@@ -272,7 +297,7 @@ proptest! {
             any::<f64>().prop_map(|v| json!(v)),
         ],
     ) {
-        let mut parts = Parts::of(&good(unet));
+        let mut parts = Parts::of(&good(kind));
         let mut description = parts.description();
         let mut places = Vec::new();
         numbers(&mut description, "", &mut places);
