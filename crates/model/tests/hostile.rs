@@ -3,11 +3,10 @@
 
 mod common;
 
-use common::{meta, model, pictures, small_hourglass, small_mlp, small_unet, vectors};
+use common::{every_kind, model};
 use proptest::prelude::*;
-use scorefield_model::{Model, ModelError, ModelMeta, Weights};
-use scorefield_nn::{NetworkConfig, RefineNetConfig};
-use scorefield_process::{Denoiser, TimeInput};
+use scorefield_model::{Model, ModelError, Weights};
+use scorefield_process::Denoiser;
 use scorefield_tensor::{batch, rows};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -39,26 +38,12 @@ impl Parts {
     }
 }
 
-/// Kinds of network.
-const MLP: usize = 0;
-const UNET: usize = 1;
-const REFINENET: usize = 2;
-const HOURGLASS: usize = 3;
-const KINDS: usize = 4;
+/// Kinds of network, as [`every_kind`] has them.
+const KINDS: usize = 6;
 
-/// A RefineNet told one of three noise levels.
-fn small_refinenet() -> NetworkConfig {
-    RefineNetConfig { model_channels: 2, channel_mult: vec![1, 2, 2], dilations: vec![1, 1, 2], noise_levels: 3 }.into()
-}
-
+/// The bytes of a model of kind `kind` of [`every_kind`].
 fn good(kind: usize) -> Vec<u8> {
-    let meta = match kind {
-        MLP => meta(&vectors(), small_mlp()),
-        UNET => meta(&pictures(), small_unet()),
-        HOURGLASS => meta(&pictures(), small_hourglass()),
-        // Times from 0 to 1 become the levels 0 to 2.
-        _ => ModelMeta { time_input: TimeInput::Time { scale: 2.0 }, ..meta(&pictures(), small_refinenet()) },
-    };
+    let meta = every_kind().remove(kind);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("m.safetensors");
     let one = model(&meta, 1);
@@ -99,7 +84,7 @@ fn refused(bytes: &[u8], words: &[&str]) {
 /// Cut anywhere: in the length, in the header, between and inside tensors, one byte short; or one byte too long.
 #[test]
 fn every_cut_is_seen() {
-    let bytes = good(MLP);
+    let bytes = good(0);
     let header = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
     let folder = tempfile::tempdir().unwrap();
     for cut in (0..bytes.len()).step_by(13).chain([0, 1, 7, 8, 9, header - 1, header, header + 1, header + 4, bytes.len() - 1]) {
@@ -122,7 +107,7 @@ fn other_files_are_told_apart() {
     refused(&[&(deep.len() as u64).to_le_bytes()[..], deep.as_bytes()].concat(), &["its header"]);
 
     // Another project's file names its first tensors.
-    let mut parts = Parts::of(&good(MLP));
+    let mut parts = Parts::of(&good(0));
     parts.header["__metadata__"] = json!({ "format": "pt" });
     refused(&parts.bytes(), &["no layout that is known", "ema.embed", "diffusers"]);
     parts.header.as_object_mut().unwrap().remove("__metadata__");
@@ -135,7 +120,7 @@ fn other_files_are_told_apart() {
 /// Headers that lie about their tensors.
 #[test]
 fn lying_headers_are_refused() {
-    let parts = Parts::of(&good(MLP));
+    let parts = Parts::of(&good(0));
     let name = "ema.first.weight";
     let with = |change: &dyn Fn(&mut Value), words: &[&str]| {
         let mut parts = parts.clone();
@@ -167,7 +152,7 @@ fn lying_headers_are_refused() {
 /// NaN and infinity in the weights.
 #[test]
 fn weights_that_are_no_numbers_are_refused() {
-    let parts = Parts::of(&good(MLP));
+    let parts = Parts::of(&good(0));
     let at = parts.header["ema.first.weight"]["data_offsets"][0].as_u64().unwrap() as usize;
     for (value, word) in [(f32::NAN, "NaN at entry 2"), (f32::NEG_INFINITY, "-inf at entry 2")] {
         let mut parts = parts.clone();
@@ -180,7 +165,7 @@ fn weights_that_are_no_numbers_are_refused() {
 #[test]
 fn impossible_descriptions_are_refused() {
     for text in ["", "not json", "[]", "null", "{}", "{\"format\":\"1\"}", "{\"format\":1}"] {
-        let mut parts = Parts::of(&good(MLP));
+        let mut parts = Parts::of(&good(0));
         parts.header["__metadata__"]["scorefield"] = json!(text);
         refused(&parts.bytes(), &["the description in the file is wrong", "expected format 1"]);
     }
@@ -258,7 +243,31 @@ fn impossible_descriptions_are_refused() {
         ("/time_input", json!("quarter-log-ratio"), "is no noise level"),
         ("/time_input", json!("untold"), ""),
     ];
-    for (kind, cases) in [(MLP, mlp), (UNET, unet), (REFINENET, refinenet), (HOURGLASS, hourglass)] {
+    let rms: &[(&str, Value, &str)] = &[
+        ("/network/model_channels", huge.clone(), "units, at most"),
+        ("/network/channel_mult", json!([1, 1u64 << 62]), "units, at most"),
+        ("/network/channel_mult", json!(vec![1; 1000]), "blocks in a file of"),
+        ("/network/channel_mult", json!([1, 1, 1, 1]), "multiple of 8"),
+        ("/network/stem_channels", huge.clone(), "units, at most"),
+        ("/network/heads", huge.clone(), "units, at most"),
+        ("/network/head_channels", json!(0), "network.head_channels = 0"),
+        ("/network/full_attention_levels", json!([7]), "full_attention_levels = 7"),
+        ("/network/time", json!({ "kind": "learned", "width": 1u64 << 62 }), "units, at most"),
+        ("/network/time", json!({ "kind": "sinusoidal", "theta": -1.0 }), "time.theta = -1"),
+        ("/network/learned_variance", json!(true), "learned_variance is true"),
+    ];
+    let adagn: &[(&str, Value, &str)] = &[
+        ("/network/mapping_width", huge.clone(), "units, at most"),
+        ("/network/channels", json!([4, 1u64 << 62]), "units, at most"),
+        ("/network/depths", json!([1, 1u64 << 62]), "blocks in a file of"),
+        ("/network/depths", json!([u64::MAX, u64::MAX]), "blocks in a file of"),
+        ("/network/depths", json!([1]), "network.depths = [1]"),
+        ("/network/patch_size", huge.clone(), "units, at most"),
+        ("/network/patch_size", json!(4), "at least 16"),
+        ("/network/group_width", json!(0), "network.group_width = 0"),
+        ("/network/norm_eps", json!(-1.0), "network.norm_eps = -1"),
+    ];
+    for (kind, cases) in [mlp, unet, rms, adagn, refinenet, hourglass].into_iter().enumerate() {
         let parts = Parts::of(&good(kind));
         for (place, value, word) in cases {
             let mut parts = parts.clone();

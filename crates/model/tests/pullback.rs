@@ -2,17 +2,15 @@
 
 mod common;
 
-use common::{meta, model, pictures, small_hourglass, small_mlp, small_unet, vectors};
+use common::{every_kind, model};
 use scorefield_process::{Denoiser, Differentiable};
 use scorefield_tensor::{Device, batch, rows};
 
 #[test]
 fn pullbacks_are_gradients() {
-    let mlp = model(&meta(&vectors(), small_mlp()), 3);
-    let unet = model(&meta(&pictures(), small_unet()), 4);
-    let hourglass = model(&meta(&pictures(), small_hourglass()), 4);
-    let classes = Some(vec![Some(0), None, Some(2)]);
-    for (model, classes) in [(&mlp, None), (&unet, classes.clone()), (&hourglass, classes)] {
+    for (seed, meta) in every_kind().into_iter().enumerate() {
+        let model = model(&meta, 3 + seed as u64);
+        let classes = (model.network().classes() > 0).then(|| vec![Some(0), None, Some(2)]);
         let (d, n) = (model.dim(), 3);
         let denoiser = model.denoiser(classes);
         let x: Vec<f32> = (0..n * d).map(|i| (i as f32 * 0.7).sin()).collect();

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{meta, model, pictures, small_hourglass, small_mlp, small_unet, vectors};
+use common::{every_kind, meta, model, pictures, small_mlp, small_unet, vectors};
 use scorefield_model::{LearnedVariance, Model, ModelError, Weights};
 use scorefield_nn::{MlpConfig, NetworkConfig, Params};
 use scorefield_process::{Denoiser, ProcessExt};
@@ -13,8 +13,7 @@ use scorefield_tensor::{batch, rows};
 fn weights_and_description_come_back() {
     let folder = tempfile::tempdir().unwrap();
     let device = Default::default();
-    let pictures = pictures();
-    for meta in [meta(&vectors(), small_mlp()), meta(&pictures, small_unet()), meta(&pictures, small_hourglass())] {
+    for meta in every_kind() {
         let (ema, raw) = (model(&meta, 1), model(&meta, 2));
         let path = folder.path().join("model.safetensors");
         ema.save(&path, Some(raw.weights())).unwrap();

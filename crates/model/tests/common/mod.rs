@@ -2,7 +2,10 @@
 
 use scorefield_data::{Codec, Dataset, Shape};
 use scorefield_model::{DataSummary, FORMAT, Model, ModelMeta, NetworkInput, SamplingDefaults, TrainingSummary};
-use scorefield_nn::{HourglassAttention, HourglassConfig, HourglassLevel, MlpConfig, NetworkConfig, Params, UNetConfig};
+use scorefield_nn::{
+    AdaGnUNetConfig, HourglassAttention, HourglassConfig, HourglassLevel, MlpConfig, NetworkConfig, Params, RefineNetConfig,
+    RmsUNetConfig, UNetConfig,
+};
 use scorefield_process::{Prediction, ProcessConfig, TimeInput};
 
 /// The description of a network for a data set; numbers that decimal fractions do not hold exactly are among it.
@@ -75,6 +78,36 @@ pub(crate) fn small_hourglass() -> NetworkConfig {
         classes: 3,
         ..HourglassConfig::default()
     })
+}
+
+/// A description of a network of each kind: vectors for the first, pictures for the others.
+pub(crate) fn every_kind() -> Vec<ModelMeta> {
+    let rms = NetworkConfig::RmsUNet(RmsUNetConfig {
+        model_channels: 4,
+        channel_mult: vec![1, 2],
+        full_attention_levels: vec![1],
+        heads: 1,
+        head_channels: 2,
+        ..RmsUNetConfig::default()
+    });
+    let adagn = NetworkConfig::AdaGnUNet(AdaGnUNetConfig {
+        mapping_width: 4,
+        depths: vec![1, 1],
+        channels: vec![4, 6],
+        attention_levels: vec![1],
+        head_channels: 3,
+        group_width: 2,
+        variance_channel: true,
+        ..AdaGnUNetConfig::default()
+    });
+    // They know no classes, so neither may the data.
+    let plain = Dataset::from_rows("plain", pictures().shape(), vec![0.0, 17.0, 255.0, 3.0].repeat(12), None);
+    // Times from 0 to 1 become the levels 0 to 2.
+    let refinenet = RefineNetConfig { model_channels: 2, channel_mult: vec![1, 2, 2], dilations: vec![1, 1, 2], noise_levels: 3 };
+    let refinenet = ModelMeta { time_input: TimeInput::Time { scale: 2.0 }, ..meta(&plain, refinenet.into()) };
+    let unet = meta(&pictures(), small_unet());
+    let hourglass = meta(&pictures(), small_hourglass());
+    vec![meta(&vectors(), small_mlp()), unet, meta(&plain, rms), meta(&plain, adagn), refinenet, hourglass]
 }
 
 /// A model of that description, every weight drawn from a normal so that no layer is silent.

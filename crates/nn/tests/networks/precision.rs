@@ -44,17 +44,19 @@ fn bfloat16_is_near() {
 fn rows_do_not_see_each_other_in_bfloat16() {
     let device = Device::default();
     let p = preset("small28").unwrap();
-    let network = p.config.build(&p.shape).unwrap();
-    let weights = params(network.as_ref()).kept(Precision::Bf16);
-    let (n, d) = (5, 784);
-    let x = numbers(n, d, 0);
-    let run = |rows: std::ops::Range<usize>| {
-        let x = batch(x[rows.start * d..rows.end * d].to_vec(), rows.len(), &device);
-        let y = network.forward(&weights, x, &Input::at(vec![0.3; rows.len()]), &Mode::Eval);
-        super::rows(y).iter().map(|v| v.to_bits()).collect::<Vec<u32>>()
-    };
-    let all = run(0..n);
-    (0..n).for_each(|i| assert_eq!(run(i..i + 1), all[i * d..(i + 1) * d], "row {i}"));
+    for (name, config, shape) in [(p.name, p.config, p.shape)].into_iter().chain(foreign::usual()) {
+        let network = config.build(&shape).unwrap();
+        let weights = params(network.as_ref()).kept(Precision::Bf16);
+        let (n, d) = (5, 784);
+        let x = numbers(n, d, 0);
+        let run = |rows: std::ops::Range<usize>| {
+            let x = batch(x[rows.start * d..rows.end * d].to_vec(), rows.len(), &device);
+            let y = network.forward(&weights, x, &Input::at(vec![0.3; rows.len()]), &Mode::Eval);
+            super::rows(y).iter().map(|v| v.to_bits()).collect::<Vec<u32>>()
+        };
+        let all = run(0..n);
+        (0..n).for_each(|i| assert_eq!(run(i..i + 1), all[i * d..(i + 1) * d], "{name}, row {i}"));
+    }
 }
 
 /// Every preset at its full size, one picture, against double precision: run with `--ignored`, it takes minutes.
