@@ -141,6 +141,16 @@ impl Given {
         })
     }
 
+    /// A list of truth values.
+    pub(crate) fn flags(&self, key: &str) -> Result<Option<Vec<bool>>, Fault> {
+        self.typed(key, "a list of true and false", |v| v.as_array()?.iter().map(Value::as_bool).collect())
+    }
+
+    /// A list of objects.
+    pub(crate) fn objects(&self, key: &str) -> Result<Option<Vec<serde_json::Map<String, Value>>>, Fault> {
+        self.typed(key, "a list of objects", |v| v.as_array()?.iter().map(|o| o.as_object().cloned()).collect())
+    }
+
     /// Height and width: one number for both, `HxW`, or two numbers.
     pub(crate) fn size(&self, key: &str) -> Result<Option<[usize; 2]>, Fault> {
         self.typed(key, "a side, or HEIGHTxWIDTH", |v| {

@@ -2,7 +2,7 @@
 
 use super::error::{Fault, ImportError};
 use super::plan::Plan;
-use super::{Given, diffusers, edm, openai, score_sde};
+use super::{Given, diffusers, edm, k_diffusion, lucidrains, ncsn, openai, score_sde};
 use scorefield_archive::{Archive, Kind, Node};
 use std::fmt;
 use std::path::Path;
@@ -18,11 +18,20 @@ pub enum Layout {
     Edm,
     /// openai/improved-diffusion and openai/guided-diffusion.
     OpenAi,
+    /// lucidrains/denoising-diffusion-pytorch.
+    Lucidrains,
+    /// crowsonkb/k-diffusion.
+    KDiffusion,
+    /// ermongroup/ncsn.
+    Ncsn,
+    /// ermongroup/ncsnv2.
+    NcsnV2,
 }
 
 impl Layout {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Diffusers, Self::ScoreSde, Self::Edm, Self::OpenAi];
+    pub const ALL: [Self; 8] =
+        [Self::Diffusers, Self::ScoreSde, Self::Edm, Self::OpenAi, Self::Lucidrains, Self::KDiffusion, Self::Ncsn, Self::NcsnV2];
 
     /// The name in messages and tables.
     pub fn name(self) -> &'static str {
@@ -31,6 +40,10 @@ impl Layout {
             Self::ScoreSde => "score-sde",
             Self::Edm => "edm",
             Self::OpenAi => "openai",
+            Self::Lucidrains => "lucidrains",
+            Self::KDiffusion => "k-diffusion",
+            Self::Ncsn => "ncsn",
+            Self::NcsnV2 => "ncsnv2",
         }
     }
 
@@ -41,6 +54,12 @@ impl Layout {
             Self::ScoreSde => "yang-song/score_sde_pytorch: ddpm, DDPM++ and NCSN++ .pth with the unnamed list of averages",
             Self::Edm => "NVlabs/edm: network-snapshot-*.pkl of SongUNet and DhariwalUNet under four preconditionings",
             Self::OpenAi => "openai/improved-diffusion and guided-diffusion: UNetModel .pt",
+            Self::Lucidrains => "lucidrains/denoising-diffusion-pytorch: model-N.pt of the Trainer, or a bare Unet",
+            Self::KDiffusion => {
+                "crowsonkb/k-diffusion: image_v1 and image_transformer_v2, .pth of training and slim .safetensors"
+            }
+            Self::Ncsn => "ermongroup/ncsn: conditional RefineNet .pth",
+            Self::NcsnV2 => "ermongroup/ncsnv2: RefineNet .pth with averages",
         }
     }
 
@@ -55,6 +74,10 @@ impl Layout {
             Self::ScoreSde => &["all_modules.0", "all_modules.3", "GroupNorm_0", "shadow_params"],
             Self::Edm => &["map_layer0", "map_layer1", "enc.", "dec."],
             Self::OpenAi => &["input_blocks.0.0.weight", "middle_block.0", "output_blocks.0.0", "time_embed.0.weight"],
+            Self::Lucidrains => &["init_conv.weight", "time_mlp.1.weight", "final_res_block", "downs.0.0"],
+            Self::KDiffusion => &["u_net.d_blocks", "mapping.0.weight", "patch_in.proj", "mid_level.0"],
+            Self::Ncsn => &["begin_conv.weight", "res1.0", "refine1", "normalizer.embed"],
+            Self::NcsnV2 => &["begin_conv.weight", "res1.0", "refine1", "module.sigmas"],
         }
     }
 
@@ -64,6 +87,9 @@ impl Layout {
             Self::ScoreSde => score_sde::plan(path, archive, given),
             Self::Edm => edm::plan(archive, given),
             Self::OpenAi => openai::plan(path, archive, given),
+            Self::Lucidrains => lucidrains::plan(path, archive, given),
+            Self::KDiffusion => k_diffusion::plan(path, archive, given),
+            Self::Ncsn | Self::NcsnV2 => ncsn::plan(path, archive, given),
         }
     }
 }
@@ -95,6 +121,15 @@ fn recognise(archive: &Archive) -> Option<Layout> {
     }
     if root.get("ema").is_some_and(|ema| ema.get("shadow_params").is_some()) {
         return Some(Layout::ScoreSde);
+    }
+    if root.get("0").is_some_and(|model| model.get("module.begin_conv.weight").is_some()) {
+        return Some(if root.get("0").is_some_and(|m| ncsn::is_second(&m)) { Layout::NcsnV2 } else { Layout::Ncsn });
+    }
+    if root.get("model").is_some_and(|model| model.get("model.init_conv.weight").is_some()) || has("init_conv.weight") {
+        return Some(Layout::Lucidrains);
+    }
+    if has("model_ema") && has("config") || k_diffusion::is_network(&root) {
+        return Some(Layout::KDiffusion);
     }
     if has("input_blocks.0.0.weight") && has("time_embed.0.weight") {
         return Some(Layout::OpenAi);

@@ -20,6 +20,10 @@ pub(crate) type Arrays = BTreeMap<String, Array>;
 pub(crate) enum Source {
     /// As they are; dimensions of one at the end do not count (`[c, c, 1]` is `[c, c, 1, 1]`).
     Same(String),
+    /// As they are, whatever the axes: where theirs have axes of length one, or one axis where ours have two.
+    Reshaped(String),
+    /// The last two axes exchanged.
+    Planes(String),
     /// A matrix `[in, out]` that is ours as `[out, in]`.
     Transposed(String),
     /// Rows (the first dimension) in another order.
@@ -36,7 +40,9 @@ impl Source {
     /// The names in the file.
     fn names(&self) -> Vec<&str> {
         match self {
-            Self::Same(name) | Self::Transposed(name) | Self::Rows(name, _) => vec![name],
+            Self::Same(name) | Self::Reshaped(name) | Self::Planes(name) | Self::Transposed(name) | Self::Rows(name, _) => {
+                vec![name]
+            }
             Self::Stacked(parts) => parts.iter().flat_map(Self::names).collect(),
         }
     }
@@ -45,6 +51,13 @@ impl Source {
     fn expected(&self, shape: &[usize]) -> Vec<(&str, Vec<usize>)> {
         match self {
             Self::Same(name) | Self::Rows(name, _) => vec![(name, shape.to_vec())],
+            Self::Reshaped(name) => vec![(name, vec![shape.iter().product()])],
+            Self::Planes(name) => {
+                let mut theirs = shape.to_vec();
+                let n = theirs.len();
+                theirs.swap(n - 2, n - 1);
+                vec![(name, theirs)]
+            }
             Self::Transposed(name) => vec![(name, shape.iter().take(2).rev().copied().collect())],
             Self::Stacked(parts) => {
                 let mut part = shape.to_vec();
@@ -67,7 +80,17 @@ impl Source {
             }
         };
         match self {
-            Self::Same(name) => read(name),
+            Self::Same(name) | Self::Reshaped(name) => read(name),
+            Self::Planes(name) => {
+                let (values, shape) = (read(name)?, arrays[name].shape());
+                let &[.., rows, columns] = shape else {
+                    return Err(Fault::new(format!("`{name}` has shape {shape:?}"), "planes"));
+                };
+                let plane = |p: &[f32]| -> Vec<f32> {
+                    (0..columns).flat_map(|c| (0..rows).map(move |r| r * columns + c)).map(|at| p[at]).collect()
+                };
+                Ok(values.chunks_exact((rows * columns).max(1)).flat_map(plane).collect())
+            }
             Self::Transposed(name) => {
                 let values = read(name)?;
                 let columns = *arrays[name].shape().get(1).unwrap_or(&1);
@@ -139,9 +162,13 @@ impl Plan {
                 continue;
             };
             for (name, shape) in source.expected(&spec.shape) {
+                let fits = |a: &Array| match source {
+                    Source::Reshaped(_) => a.len() == shape[0],
+                    _ => trimmed(a.shape()) == trimmed(&shape),
+                };
                 match arrays.get(name) {
                     None => missing.push(name.to_owned()),
-                    Some(a) if trimmed(a.shape()) != trimmed(&shape) => {
+                    Some(a) if !fits(a) => {
                         wrong.push(format!("{name} {:?}, expected {:?}", a.shape(), trimmed(&shape)));
                     }
                     Some(_) => {}
