@@ -150,7 +150,7 @@ fn of_model(path: &Path) -> Result<(Value, String)> {
     row("layout", if foreign { found.layout.to_owned() } else { format!("scorefield, format {}", meta.format) });
     row("parameters", network.parameters().to_string());
     row("shape", format!("{} ({})", codec.shape(), codec.channels().join(", ")));
-    row("process", meta.process.to_string());
+    row("process", shortened(meta.process.to_string()));
     row("prediction", serde_json::to_string(&meta.prediction)?);
     if let Some(variance) = &meta.variance {
         row("variance", format!("learned: {}", serde_json::to_string(variance)?));
@@ -193,4 +193,10 @@ fn of_model(path: &Path) -> Result<(Value, String)> {
     row("data", format!("{}: {} examples, sigma_data {:.4}", meta.data.name, meta.data.examples, meta.sigma_data));
     row("sampling", format!("{} in {} steps on the {} grid", meta.sampling.solver, meta.sampling.steps, meta.sampling.grid));
     Ok((json, text))
+}
+
+/// A table of a thousand rates is no line to read; the JSON has all of it.
+fn shortened(text: String) -> String {
+    const MOST: usize = 160;
+    if text.chars().count() <= MOST { text } else { text.chars().take(MOST).chain(" ...".chars()).collect() }
 }

@@ -9,10 +9,14 @@ use super::diffusers_scheduler::{Schedule, schedule};
 use super::error::Fault;
 use super::given::{Given, json};
 use super::plan::{Arrays, Plan};
-use super::usual::{Pictures, SYMMETRIC, mult};
+use super::usual::{Pictures, SYMMETRIC, UNIT, mult};
 use crate::NetworkInput;
 use scorefield_archive::Archive;
-use scorefield_nn::{DownPadding, NetworkConfig, Resampling, SinCos, TimeFeatures, UNetConfig};
+use scorefield_nn::{
+    AttentionPlacement, DownPadding, NetworkConfig, ProgressiveInput, ProgressiveOutput, ResampleFilter, Resampling, SinCos,
+    TimeFeatures, UNetConfig,
+};
+use scorefield_process::{ProcessConfig, TimeInput};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
@@ -90,17 +94,26 @@ fn plan(folder: &Path, archive: &Archive, given: &mut Given) -> Result<Plan, Fau
     let naming = Naming {
         levels: network.levels(),
         block: network.resampling == Resampling::Block,
+        skips: network.progressive_output == ProgressiveOutput::Skip,
         old_attention: arrays.contains_key("mid_block.attentions.0.query.weight"),
     };
     let centred = said.flag("center_input_sample", false)?;
+    // The pipeline of exploding models keeps pictures in [0, 1], all others in [-1, 1]. Fourier features are of the logarithm.
+    let exploding = matches!(process, ProcessConfig::Ve { .. });
+    let fourier = matches!(network.time, TimeFeatures::Fourier { .. });
+    if exploding != naming.skips || exploding != fourier {
+        let found = "an exploding scheduler, skip blocks or Fourier features without the two others";
+        return Err(Fault::new(found, "all three, as in NCSN++, or none"));
+    }
+    let time_input = if exploding { TimeInput::LogRatio { factor: 1.0 } } else { time_input };
     let pictures = Pictures {
         network: NetworkConfig::UNet(network),
         shape: [channels, size[0], size[1]],
-        range: SYMMETRIC,
+        range: if exploding { UNIT } else { SYMMETRIC },
         process,
         prediction,
         time_input,
-        input: NetworkInput { unscaled: false, centred },
+        input: NetworkInput { unscaled: exploding, centred },
         sampling,
     };
     Ok(Plan {
@@ -173,8 +186,7 @@ fn network(said: &Said<'_>) -> Result<UNetConfig, Fault> {
     said.only("act_fn", &["silu".into(), "swish".into()])?;
     said.only("class_embed_type", &[])?;
     said.only("mid_block_type", &["UNetMidBlock2D".into()])?;
-    said.only("time_embedding_type", &["positional".into()])?;
-    said.only("mid_block_scale_factor", &[1.into(), 1.0.into()])?;
+    said.only("time_embedding_type", &["positional".into(), "fourier".into()])?;
     let read = |v: &Value| v.as_array()?.iter().map(|w| w.as_u64().map(|n| n as usize)).collect();
     let widths: Vec<usize> = said.get("block_out_channels", "a list of widths", vec![224, 448, 672, 896], read)?;
     let Some(&base) = widths.first().filter(|w| **w > 0) else {
@@ -187,15 +199,20 @@ fn network(said: &Said<'_>) -> Result<UNetConfig, Fault> {
         let found = format!("config.json: {levels} widths, {} blocks down, {} up", down.len(), up.len());
         return Err(Fault::new(found, "as many of each"));
     }
-    let attends = |names: [&str; 2], found: &str| match names.iter().position(|n| *n == found) {
-        Some(i) => Ok(i == 1),
-        None => Err(Fault::new(
-            format!("config.json: a block of type {found}"),
-            format!("{} (others are not read)", names.join(" or ")),
-        )),
+    let skips = down.iter().all(|d| d.contains("Skip"));
+    let attends = |way: &str, found: &str| {
+        let kind = if skips { "Skip" } else { "" };
+        let names = [format!("{kind}{way}Block2D"), format!("Attn{kind}{way}Block2D")];
+        match names.iter().position(|n| n == found) {
+            Some(i) => Ok(i == 1),
+            None => {
+                let expected = format!("{} (others are not read)", names.join(" or "));
+                Err(Fault::new(format!("config.json: a block of type {found}"), expected))
+            }
+        }
     };
-    let attention_down = down.iter().map(|d| attends(["DownBlock2D", "AttnDownBlock2D"], d)).collect::<Result<Vec<_>, _>>()?;
-    let attention_up = up.iter().rev().map(|u| attends(["UpBlock2D", "AttnUpBlock2D"], u)).collect::<Result<Vec<_>, _>>()?;
+    let attention_down = down.iter().map(|d| attends("Down", d)).collect::<Result<Vec<_>, _>>()?;
+    let attention_up = up.iter().rev().map(|u| attends("Up", u)).collect::<Result<Vec<_>, _>>()?;
     if attention_down != attention_up {
         return Err(Fault::new("config.json: attention at other levels on the way up than on the way down", "the same levels"));
     }
@@ -213,6 +230,14 @@ fn network(said: &Said<'_>) -> Result<UNetConfig, Fault> {
         return Err(Fault::new("config.json: resampling in residual blocks at some levels only", "the same at all levels"));
     }
 
+    let factor = said.get("mid_block_scale_factor", "a number", 1.0, Value::as_f64)?;
+    if skips {
+        return skip_blocks(said, &widths, &attention_down, factor);
+    }
+    if factor != 1.0 {
+        return Err(Fault::new(format!("config.json: mid_block_scale_factor = {factor}"), "1 beside blocks without skips"));
+    }
+    said.only("time_embedding_type", &["positional".into()])?;
     let groups = said.count("norm_num_groups", 32)?;
     let scale_shift = match said.text("resnet_time_scale_shift", "default")?.as_str() {
         "default" => false,
@@ -262,6 +287,39 @@ fn network(said: &Said<'_>) -> Result<UNetConfig, Fault> {
         embedding_mult: embedding / base,
         classes: said.count("num_class_embeds", 0)?,
         learned_variance: outputs != inputs,
+        ..UNetConfig::default()
+    })
+}
+
+/// The NCSN++ of Song et al. 2021 in the library's blocks. Their attention has 32 groups whatever the width.
+fn skip_blocks(said: &Said<'_>, widths: &[usize], attention: &[bool], factor: f64) -> Result<UNetConfig, Fault> {
+    said.only("time_embedding_type", &["fourier".into()])?;
+    said.only("resnet_time_scale_shift", &["default".into()])?;
+    said.only("norm_num_groups", &[])?;
+    said.only("num_class_embeds", &[])?;
+    said.only("attention_head_dim", &[])?;
+    let same = |a: f64| (factor - a).abs() < 1e-6;
+    if !same(std::f64::consts::SQRT_2) && !same(1.0) {
+        return Err(Fault::new(format!("config.json: mid_block_scale_factor = {factor}"), "1 or the root of two"));
+    }
+    Ok(UNetConfig {
+        model_channels: widths[0],
+        channel_mult: widths.iter().map(|w| mult(*w, widths[0])).collect(),
+        blocks: said.count("layers_per_block", 2)?,
+        attention_levels: (0..widths.len()).filter(|l| attention[*l]).collect(),
+        attention_placement: AttentionPlacement::LastBlock,
+        attention_groups: Some(32),
+        mid_attention: said.flag("add_attention", true)?,
+        mid_rescale: same(1.0).then_some(false),
+        filter: ResampleFilter::Fir,
+        resample_skip_conv: true,
+        skip_rescale: true,
+        progressive_input: ProgressiveInput::Skip,
+        progressive_output: ProgressiveOutput::Skip,
+        scale_shift: false,
+        norm_eps: said.get("norm_eps", "a number", 1e-5, Value::as_f64)?,
+        dropout: said.get("dropout", "a number", 0.0, Value::as_f64)?,
+        time: TimeFeatures::Fourier { scale: 16.0, frequency_first: false },
         ..UNetConfig::default()
     })
 }

@@ -10,6 +10,8 @@ pub(crate) struct Naming {
     pub(crate) block: bool,
     /// Attention by the names of versions before 0.14: `query`, `proj_attn`.
     pub(crate) old_attention: bool,
+    /// The skip blocks of NCSN++: `resnet_down`, `skip_conv`, and one attention a level on the way up.
+    pub(crate) skips: bool,
 }
 
 /// A residual block's layer, `norm0.weight` and the like.
@@ -42,10 +44,12 @@ impl Naming {
         }
     }
 
-    fn leave(self, place: String, rest: &[&str]) -> Option<Source> {
-        match (self.block, rest) {
-            (true, rest) => Source::same(format!("{place}.{}", inner(rest)?)),
-            (false, [end]) => Source::same(format!("{place}.conv.{end}")),
+    /// What halves (`way` of `down`) or doubles (`up`) the size at the end of a block.
+    fn leave(self, place: &str, rest: &[&str], way: &str) -> Option<Source> {
+        match rest {
+            rest if self.skips => Source::same(format!("{place}.resnet_{way}.{}", inner(rest)?)),
+            rest if self.block => Source::same(format!("{place}.{way}samplers.0.{}", inner(rest)?)),
+            [end] => Source::same(format!("{place}.{way}samplers.0.conv.{end}")),
             _ => None,
         }
     }
@@ -54,6 +58,7 @@ impl Naming {
     pub(crate) fn source(self, name: &str) -> Option<Source> {
         let parts: Vec<&str> = name.split('.').collect();
         let theirs = match parts[..] {
+            ["embed", "frequencies"] => "time_proj.weight".into(),
             ["embed", "class", _] => return Some(Source::Transposed("class_embedding.weight".into())),
             ["embed", "linear0", end] => format!("time_embedding.linear_1.{end}"),
             ["embed", "linear1", end] => format!("time_embedding.linear_2.{end}"),
@@ -62,7 +67,9 @@ impl Naming {
             ["out", "conv", end] => format!("conv_out.{end}"),
             ["mid", "attention", ref rest @ ..] => return self.attention("mid_block.attentions.0", rest),
             ["mid", i, ref rest @ ..] => format!("mid_block.resnets.{i}.{}", inner(rest)?),
-            ["down", level, "resample", ref rest @ ..] => return self.leave(format!("down_blocks.{level}.downsamplers.0"), rest),
+            ["down", level, "resample", ref rest @ ..] => return self.leave(&format!("down_blocks.{level}"), rest, "down"),
+            ["down", level, "input", end] => format!("down_blocks.{level}.skip_conv.{end}"),
+            ["up", "0", "output", layer, end] => format!("conv{}_out.{end}", if layer == "norm" { "_norm" } else { "" }),
             ["down", level, i, "attention", ref rest @ ..] => {
                 return self.attention(&format!("down_blocks.{level}.attentions.{i}"), rest);
             }
@@ -70,7 +77,9 @@ impl Naming {
             ["up", level, ref rest @ ..] => {
                 let place = format!("up_blocks.{}", (self.levels - 1).checked_sub(level.parse().ok()?)?);
                 match rest {
-                    ["resample", rest @ ..] => return self.leave(format!("{place}.upsamplers.0"), rest),
+                    ["resample", rest @ ..] => return self.leave(&place, rest, "up"),
+                    ["output", layer, end] => format!("{place}.skip_{layer}.{end}"),
+                    [_, "attention", rest @ ..] if self.skips => return self.attention(&format!("{place}.attentions.0"), rest),
                     [i, "attention", rest @ ..] => return self.attention(&format!("{place}.attentions.{i}"), rest),
                     [i, rest @ ..] => format!("{place}.resnets.{i}.{}", inner(rest)?),
                     [] => return None,

@@ -22,7 +22,7 @@ pub(crate) enum Source {
     Same(String),
     /// As they are, whatever the axes: where theirs have axes of length one, or one axis where ours have two.
     Reshaped(String),
-    /// The last two axes exchanged.
+    /// Their last two axes exchanged; ours may be one.
     Planes(String),
     /// A matrix `[in, out]` that is ours as `[out, in]`.
     Transposed(String),
@@ -51,13 +51,7 @@ impl Source {
     fn expected(&self, shape: &[usize]) -> Vec<(&str, Vec<usize>)> {
         match self {
             Self::Same(name) | Self::Rows(name, _) => vec![(name, shape.to_vec())],
-            Self::Reshaped(name) => vec![(name, vec![shape.iter().product()])],
-            Self::Planes(name) => {
-                let mut theirs = shape.to_vec();
-                let n = theirs.len();
-                theirs.swap(n - 2, n - 1);
-                vec![(name, theirs)]
-            }
+            Self::Reshaped(name) | Self::Planes(name) => vec![(name, vec![shape.iter().product()])],
             Self::Transposed(name) => vec![(name, shape.iter().take(2).rev().copied().collect())],
             Self::Stacked(parts) => {
                 let mut part = shape.to_vec();
@@ -164,6 +158,7 @@ impl Plan {
             for (name, shape) in source.expected(&spec.shape) {
                 let fits = |a: &Array| match source {
                     Source::Reshaped(_) => a.len() == shape[0],
+                    Source::Planes(_) => a.len() == shape[0] && a.shape().len() > 1,
                     _ => trimmed(a.shape()) == trimmed(&shape),
                 };
                 match arrays.get(name) {

@@ -29,6 +29,95 @@ fn diffusers_folders() {
     diffusers("class_cond_plain", &["image_size=16x24"]);
 }
 
+/// Skip blocks; the score at usual and at extreme levels.
+#[test]
+#[ignore = "needs ../shared/fixtures"]
+fn diffusers_ncsnpp() {
+    let f = Fixture::new("diffusers/ncsnpp_ve");
+    let m = model(&f.open("", &[]), Weights::Ema);
+    for (x, sigma, output) in [("x", "t", "output"), ("x_extreme", "t_extreme", "output_extreme")] {
+        let times: Vec<f64> = f.values(sigma).iter().map(|s| time_of(&m, *s)).collect();
+        compare(output, score(&m, &f.batch(x), &times), &f.values(output), 1e-5);
+    }
+}
+
+/// The network as its own program asks it, and the denoiser of the training loop's posterior.
+#[test]
+#[ignore = "needs ../shared/fixtures"]
+fn lucidrains() {
+    let f = Fixture::new("denoising_diffusion_pytorch/unet_pred_v");
+    let found = f.open("model-1.pt", &[]);
+    assert_eq!(found.layout(), Layout::Lucidrains);
+    // The project forms the ends of its sigmoid in single precision, so the rates are those of the file and no formula's.
+    assert!(matches!(&found.meta().process, ProcessConfig::DiscreteBetas { betas, .. } if betas.len() == 1000));
+    for (which, set) in [(Weights::Raw, "raw"), (Weights::Ema, "ema")] {
+        let m = model(&found, which);
+        let (x, times) = (f.batch("x"), f.values("t"));
+        compare(&format!("output {set}"), m.output_each(x.clone(), &times, None), &f.values(&format!("output_{set}")), 1e-5);
+        let clean = f.values(&format!("pred_x_start_{set}"));
+        compare(&format!("clean {set}"), m.denoiser(None).denoise_each(&x, &times), &clean, 1e-5);
+    }
+    let f = Fixture::new("denoising_diffusion_pytorch/unet_learned_sinusoidal");
+    let given = ["image_size=16", "objective=pred_noise", "beta_schedule=cosine"];
+    let m = model(&f.open("unet.pt", &given), Weights::Ema);
+    compare("bare", m.output_each(f.batch("x"), &f.values("t"), None), &f.values("output_raw"), 1e-5);
+}
+
+/// Denoisers of raw and averaged weights, of the file for inference, and with classes.
+#[test]
+#[ignore = "needs ../shared/fixtures"]
+fn k_diffusion() {
+    for name in ["image_v1", "image_v1_patch2_variance", "image_transformer_v2_global_mnist"] {
+        let f = Fixture::new(&format!("k_diffusion/{name}"));
+        let (saved, slim) = (f.open("model_00000010.pth", &[]), f.open("model_00000010.safetensors", &[]));
+        assert_eq!((saved.layout(), slim.layout()), (Layout::KDiffusion, Layout::KDiffusion));
+        // The last row of their table is for no class.
+        let none = |c: Option<u32>| c.filter(|c| *c < 10);
+        let classes = f.classes("class_cond").map(|all| all.into_iter().map(none).collect::<Vec<_>>());
+        for (file, which, d) in
+            [(&saved, Weights::Raw, "D_raw"), (&saved, Weights::Ema, "D_ema"), (&slim, Weights::Ema, "D_inference_fp16file")]
+        {
+            let denoised = model(file, which).denoiser(classes.clone()).denoise_each(&f.batch("x"), &f.values("sigma"));
+            compare(&format!("{name} {d}"), denoised, &f.values(d), 1e-5);
+        }
+    }
+}
+
+/// Scores at the listed levels.
+#[test]
+#[ignore = "needs ../shared/fixtures"]
+fn ncsn() {
+    for (name, file, layout) in [
+        ("ncsn/ncsn_cifar", "checkpoint_10.pth", Layout::Ncsn),
+        ("ncsn/ncsn_mnist28", "checkpoint_10.pth", Layout::Ncsn),
+        ("ncsn/ncsn_mnist28", "checkpoint_10.legacy_format.pth", Layout::Ncsn),
+        ("ncsnv2/ncsnv2", "checkpoint_10.pth", Layout::NcsnV2),
+    ] {
+        let f = Fixture::new(name);
+        let found = f.open(file, &[]);
+        assert_eq!(found.layout(), layout);
+        let sigmas = f.values("sigmas");
+        for (which, output) in [(Weights::Raw, "output_raw"), (Weights::Ema, "output_ema")] {
+            let m = model(&found, which);
+            let output = if f.has(output) { output } else { "output_raw" };
+            let levels: Vec<f64> = f.values("labels").iter().map(|l| sigmas[*l as usize]).collect();
+            let times: Vec<f64> = levels.iter().map(|s| time_of(&m, *s)).collect();
+            // The denoiser's score is a difference of x and of what is nearly x at low levels, so the network's own output is compared;
+            // that of 2020 is the score times the level.
+            let output_of = m.output_each(f.batch("x"), &times, None);
+            let factor = levels.iter().map(|s| if layout == Layout::Ncsn { 1.0 } else { 1.0 / s }).collect();
+            let (ours, stored) = (Column(factor).scale(output_of), f.values(output));
+            // Rows differ by the level; each is compared in its own size.
+            let width = stored.len() / times.len();
+            for (i, row) in stored.chunks(width).enumerate() {
+                compare(&format!("{name} {output} row {i}"), ours.clone().narrow(0, i, 1), row, 1e-5);
+                let through_denoiser = score(&m, &f.batch("x"), &times).narrow(0, i, 1);
+                compare(&format!("{name} score row {i}"), through_denoiser, row, 1e-3);
+            }
+        }
+    }
+}
+
 /// The score of each row at its own time.
 fn score(m: &Model, x: &Batch, times: &[f64]) -> Batch {
     let denoiser = m.denoiser(None);
