@@ -13,10 +13,10 @@ pub enum NetworkConfig {
     Mlp(MlpConfig),
     /// For pictures.
     UNet(UNetConfig),
-    /// For pictures: the U-Net of denoising-diffusion-pytorch.
+    /// For pictures: Wang's (lucidrains).
     #[serde(rename = "rms-unet")]
     RmsUNet(RmsUNetConfig),
-    /// For pictures: the first U-Net of k-diffusion.
+    /// For pictures: Crowson's first.
     #[serde(rename = "adagn-unet")]
     AdaGnUNet(AdaGnUNetConfig),
 }

@@ -84,7 +84,7 @@ pub(crate) fn every_kind() -> Vec<ModelMeta> {
         ..AdaGnUNetConfig::default()
     });
     // They know no classes, so neither may the data.
-    let plain = Dataset::from_rows("plain", pictures().shape(), vec![0.0, 17.0, 255.0, 3.0].repeat(12), None);
+    let plain = Dataset::from_rows("plain", pictures().shape(), [0.0, 17.0, 255.0, 3.0].repeat(12), None);
     vec![meta(&vectors(), small_mlp()), meta(&pictures(), small_unet()), meta(&plain, rms), meta(&plain, adagn)]
 }
 
