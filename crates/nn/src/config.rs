@@ -18,10 +18,10 @@ pub enum NetworkConfig {
     UNet(UNetConfig),
     /// For pictures, of transformer layers.
     Hourglass(HourglassConfig),
-    /// For pictures: the U-Net of denoising-diffusion-pytorch.
+    /// For pictures: Wang's (lucidrains).
     #[serde(rename = "rms-unet")]
     RmsUNet(RmsUNetConfig),
-    /// For pictures: the first U-Net of k-diffusion.
+    /// For pictures: Crowson's first.
     #[serde(rename = "adagn-unet")]
     AdaGnUNet(AdaGnUNetConfig),
     /// For pictures: the networks of NCSN and NCSNv2.

@@ -101,7 +101,7 @@ pub(crate) fn every_kind() -> Vec<ModelMeta> {
         ..AdaGnUNetConfig::default()
     });
     // They know no classes, so neither may the data.
-    let plain = Dataset::from_rows("plain", pictures().shape(), vec![0.0, 17.0, 255.0, 3.0].repeat(12), None);
+    let plain = Dataset::from_rows("plain", pictures().shape(), [0.0, 17.0, 255.0, 3.0].repeat(12), None);
     // Times from 0 to 1 become the levels 0 to 2.
     let refinenet = RefineNetConfig { model_channels: 2, channel_mult: vec![1, 2, 2], dilations: vec![1, 1, 2], noise_levels: 3 };
     let refinenet = ModelMeta { time_input: TimeInput::Time { scale: 2.0 }, ..meta(&plain, refinenet.into()) };

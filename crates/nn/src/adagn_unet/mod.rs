@@ -1,4 +1,4 @@
-//! The first U-Net of crowsonkb/k-diffusion (`image_v1`), whose files can then be run.
+//! A U-Net with adaptive group norms: Crowson's `image_v1`, so that files of it can be run.
 //!
 //! Patches of the picture become pixels, go down through levels of half the size each and up again, each level on the way up seeing one
 //! output of the level on the way down. Every norm is a group norm without weights of its own, scaled and shifted by the conditions (Dhariwal

@@ -106,10 +106,10 @@ mod tests {
         let y = unfold(tensor, 2);
         assert_eq!(y.dims(), [2, 2, 4, 6]);
         let y = rows_f64(y);
-        for at in 0..y.len() {
+        for (at, &found) in y.iter().enumerate() {
             let (n, c, row, column) = (at / 48, at / 24 % 2, at / 6 % 4, at % 6);
             let channel = c * 4 + row % 2 * 2 + column % 2;
-            assert_eq!(y[at], x[((n * 8 + channel) * 2 + row / 2) * 3 + column / 2]);
+            assert_eq!(found, x[((n * 8 + channel) * 2 + row / 2) * 3 + column / 2]);
         }
     }
 }

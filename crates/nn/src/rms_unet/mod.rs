@@ -1,4 +1,4 @@
-//! The U-Net of lucidrains/denoising-diffusion-pytorch, whose files can then be run.
+//! A U-Net with root-mean-square norms and linear attention: that of Wang (lucidrains), so that files of it can be run.
 //!
 //! Its plan is that of [`crate::UNet`]; what differs is inside. Norms divide each pixel by the root mean square of its channels (Zhang and
 //! Sennrich 2019, over channels). Every level has attention, two blocks before it on the way down and on the way up: among all pixels

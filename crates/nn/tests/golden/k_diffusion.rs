@@ -157,3 +157,37 @@ fn image_v1_with_patches_and_variance() {
     };
     check("image_v1_patch2_variance", &config, 0.6162, "");
 }
+
+/// The block of attention alone, 128 channels with two heads and four groups: in a network of one level whose other parts pass on what they
+/// are given. A condition of any sign cannot come out of the network of conditions; it is put into the bias of the norm that is told of it.
+#[test]
+#[ignore = "needs ../shared/fixtures"]
+fn attention_with_two_heads() {
+    let folder = folder("k_diffusion").join("image_v1_attn_block_2heads");
+    let (w, io) = (safetensors(folder.join("state_dict.safetensors")), safetensors(folder.join("io.safetensors")));
+    let config = AdaGnUNetConfig {
+        mapping_width: 16,
+        depths: vec![1],
+        channels: vec![128],
+        attention_levels: vec![0],
+        ..AdaGnUNetConfig::default()
+    };
+    let (x, stored, cond) = (get(&io, "x"), get(&io, "output"), get(&io, "cond"));
+    for row in 0..2 {
+        let cond = &cond.values[row * 16..][..16];
+        let told = |line: &[f64]| line.iter().zip(cond).map(|(w, c)| w * c).sum::<f64>();
+        let net = network_of(NetworkConfig::AdaGnUNet(config.clone()), &x.shape[1..], |name, shape| match name {
+            "stem.weight" | "out.weight" => (0..128 * 128).map(|i| if i % 129 == 0 { 1.0 } else { 0.0 }).collect(),
+            "down.0.0.attention.norm.bias" => {
+                let lines = get(&w, "norm_in.mapper.weight").values.chunks(16);
+                lines.zip(&get(&w, "norm_in.mapper.bias").values).map(|(line, b)| (told(line) + b) as f32).collect()
+            }
+            _ => match name.strip_prefix("down.0.0.attention.").and_then(|rest| rest.split_once('.')) {
+                Some((layer @ ("qkv" | "out"), end)) => get(&w, &format!("{layer}_proj.{end}")).f32(),
+                _ => vec![0.0; shape.iter().product()],
+            },
+        });
+        let of = |a: &Array| Array { shape: vec![1, 128, 6, 6], values: a.values[row * 4608..][..4608].to_vec() };
+        compare("two heads", &net, &of(x).f32(), &Input::at(vec![0.0]), &of(stored), 1e-5);
+    }
+}
