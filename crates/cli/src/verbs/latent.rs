@@ -33,7 +33,7 @@ struct Common {
 /// Carry data to the latents of the probability flow
 #[derive(Args, Debug)]
 pub(crate) struct Encode {
-    /// A model file or a run folder
+    /// A model file, a run folder, or another project's checkpoint
     #[arg(value_name = "MODEL")]
     model: PathBuf,
     /// The data
@@ -55,7 +55,7 @@ pub(crate) struct Encode {
 /// Carry latents of the probability flow to data
 #[derive(Args, Debug)]
 pub(crate) struct Decode {
-    /// A model file or a run folder
+    /// A model file, a run folder, or another project's checkpoint
     #[arg(value_name = "MODEL")]
     model: PathBuf,
     /// Standardised latents as encode writes them
@@ -77,7 +77,7 @@ pub(crate) struct Decode {
 /// Walk between two inputs on the great arc between their latents
 #[derive(Args, Debug)]
 pub(crate) struct Interpolate {
-    /// A model file or a run folder
+    /// A model file, a run folder, or another project's checkpoint
     #[arg(value_name = "MODEL")]
     model: PathBuf,
     /// The first input: data whose first example is taken, or DATA@I for example I

@@ -16,7 +16,7 @@ use std::path::PathBuf;
 /// Evaluate the network once on states in a .npy file
 #[derive(Args, Debug)]
 pub(crate) struct Predict {
-    /// A model file or a run folder
+    /// A model file, a run folder, or another project's checkpoint
     #[arg(value_name = "MODEL")]
     model: PathBuf,
     /// States x_t in model space: [n, c, h, w] or [n, d]

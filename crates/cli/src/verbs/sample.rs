@@ -20,7 +20,7 @@ use std::time::Instant;
 /// Draw samples from a model
 #[derive(Args, Debug)]
 pub(crate) struct Sample {
-    /// A model file or a run folder
+    /// A model file, a run folder, or another project's checkpoint
     #[arg(value_name = "MODEL")]
     model: PathBuf,
     /// How many samples
@@ -242,7 +242,10 @@ const MOST_STEPS: usize = 1_000_000;
 /// A model from a file or a run folder.
 pub(crate) fn load(context: &Context, path: &Path, weights: Weights) -> Result<Model> {
     if !path.exists() {
-        return Err(misuse(format!("{}: no such file or folder; expected a model file or a run folder", path.display())));
+        return Err(misuse(format!(
+            "{}: no such file or folder; expected a model file, a run folder or another project's checkpoint",
+            path.display()
+        )));
     }
     Ok(Model::load(path, weights, &context.device)?.in_precision(context.precision))
 }

@@ -3,7 +3,8 @@
 use scorefield_archive::Array;
 use scorefield_model::import::{Checkpoint, Given};
 use scorefield_model::{Model, Weights};
-use scorefield_tensor::{Batch, batch, rows};
+use scorefield_nn::{Input, Mode};
+use scorefield_tensor::{Batch, DType, Tensor, TensorData, batch, rows, rows_f64};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -58,6 +59,33 @@ impl Fixture {
             self.values(name).chunks(width).map(place).collect()
         })
     }
+}
+
+/// The network's output in an element type, for rows already scaled: what [`Model::output_each`] gives in single precision and without
+/// numbers of an augmentation.
+pub(crate) fn output_in(
+    dtype: DType,
+    m: &Model,
+    x: &[f64],
+    times: &[f64],
+    classes: Option<Vec<Option<u32>>>,
+    augment: Option<Vec<[f32; 9]>>,
+) -> Vec<f64> {
+    let centre = |v: &f64| if m.meta().input.centred { 2.0 * v - 1.0 } else { *v };
+    let x: Vec<f64> = x.iter().map(centre).collect();
+    let width = x.len() / times.len();
+    let x = Tensor::from_data(TensorData::new(x, [times.len(), width]), (&Default::default(), dtype));
+    let time = times.iter().map(|t| m.meta().time_input.at(m.process(), *t)).collect();
+    let input = Input { time, classes, augment };
+    rows_f64(m.network().forward(&m.weights().cast(dtype), x, &input, &Mode::Eval))
+}
+
+/// The largest difference as a share of the largest number, of numbers in double precision.
+#[track_caller]
+pub(crate) fn compare_f64(what: &str, ours: &[f64], stored: &[f64], tolerance: f64) {
+    assert_eq!(ours.len(), stored.len(), "{what}");
+    let error = ours.iter().zip(stored).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max) / largest(stored);
+    assert!(error < tolerance, "{what}: {error:.1e}");
 }
 
 pub(crate) fn model(checkpoint: &Checkpoint, which: Weights) -> Model {

@@ -1,10 +1,11 @@
 //! Outputs of the projects' own programs.
 
-use crate::fixtures::{Fixture, compare, compare_to, largest, model};
+use crate::fixtures::{Fixture, compare, compare_f64, compare_to, largest, model, output_in};
 use scorefield_model::import::Layout;
 use scorefield_model::{Model, Weights};
+use scorefield_nn::{AdaGnUNet, Input, Mode, NetworkConfig};
 use scorefield_process::{Denoiser, DenoiserExt, ProcessConfig, ProcessExt};
-use scorefield_tensor::{Batch, Coefficient, Column, Tensor};
+use scorefield_tensor::{Batch, Coefficient, Column, DType, Tensor, TensorData, batch, rows};
 
 /// Network outputs at whole and broken times.
 fn diffusers(name: &str, given: &[&str]) {
@@ -18,6 +19,8 @@ fn diffusers(name: &str, given: &[&str]) {
             compare(&format!("{name} {output}"), y, &f.values(output), 1e-5);
         }
     }
+    let ours = output_in(DType::F64, &m, &f.values("x"), &f.values("t"), f.classes("class_labels"), None);
+    compare_f64(&format!("{name} in double"), &ours, &f.values("output_f64"), 1e-5);
 }
 
 #[test]
@@ -61,6 +64,8 @@ fn lucidrains() {
     let given = ["image_size=16", "objective=pred_noise", "beta_schedule=cosine"];
     let m = model(&f.open("unet.pt", &given), Weights::Ema);
     compare("bare", m.output_each(f.batch("x"), &f.values("t"), None), &f.values("output_raw"), 1e-5);
+    let ours = output_in(DType::F64, &m, &f.values("x"), &f.values("t"), None, None);
+    compare_f64("bare in double", &ours, &f.values("output_f64_raw"), 1e-5);
 }
 
 /// Denoisers of raw and averaged weights, of the file for inference, and with classes.
@@ -79,6 +84,32 @@ fn k_diffusion() {
         {
             let denoised = model(file, which).denoiser(classes.clone()).denoise_each(&f.batch("x"), &f.values("sigma"));
             compare(&format!("{name} {d}"), denoised, &f.values(d), 1e-5);
+        }
+
+        let m = model(&saved, Weights::Raw);
+        let (x, sigma) = (f.values("x"), f.values("sigma"));
+        let c_in = m.meta().coeffs(&m.process().at_each(&sigma)).c_in.0;
+        let width = x.len() / sigma.len();
+        let scaled: Vec<f64> = x.iter().enumerate().map(|(i, v)| v * c_in[i / width]).collect();
+        let raw = |m: &Model, dtype, augment| output_in(dtype, m, &scaled, &sigma, classes.clone(), augment);
+        compare_f64(&format!("{name} F"), &raw(&m, DType::F32, None), &f.values("F_raw"), 1e-5);
+        compare_f64(&format!("{name} F in double"), &raw(&m, DType::F64, None), &f.values("F_f64_raw"), 1e-5);
+        if f.has("aug_cond") {
+            let numbers: Vec<f32> = f.values("aug_cond").into_iter().map(|v| v as f32).collect();
+            let told = numbers.chunks(9).map(|row| row.try_into().unwrap()).collect();
+            let m = model(&saved, Weights::Ema);
+            let network = Tensor::from_data(TensorData::new(raw(&m, DType::F32, Some(told)), [2, m.dim()]), &Default::default());
+            let denoised = m.meta().coeffs(&m.process().at_each(&sigma)).assemble(&f.batch("x"), &network);
+            compare(&format!("{name} D_ema_aug"), denoised, &f.values("D_ema_aug"), 1e-5);
+        }
+        if f.has("logvar_raw") {
+            let NetworkConfig::AdaGnUNet(config) = &m.meta().network else { panic!("a U-Net with adaptive norms") };
+            let network = AdaGnUNet::new(config, &m.meta().codec.shape().dims()).unwrap();
+            let x = batch(scaled.iter().map(|v| *v as f32).collect(), sigma.len(), &Default::default());
+            let input = Input::at(sigma.iter().map(|s| s.ln() / 4.0).collect());
+            let found = network.forward_with_log_variance(m.weights(), x, &input, &Mode::Eval).1.expect("a variance channel");
+            let found = rows(found);
+            found.iter().zip(f.values("logvar_raw")).for_each(|(a, b)| assert!((f64::from(*a) - b).abs() < 1e-5, "{a} {b}"));
         }
     }
 }
@@ -142,6 +173,8 @@ fn score_sde() {
                 let times: Vec<f64> = f.values("labels").iter().map(|l| l * scale).collect();
                 let stored = f.values(&format!("output_f64_{set}"));
                 compare(&format!("{name} output {set}"), m.output_each(x.clone(), &times, None), &stored, 1e-5);
+                let ours = output_in(DType::F64, &m, &f.values("x"), &times, None, None);
+                compare_f64(&format!("{name} {set} in double"), &ours, &stored, 1e-5);
             }
             if name != "ddpm_vp" {
                 let stored = f.values(&format!("score_{set}"));
@@ -190,6 +223,19 @@ fn edm() {
             let size = if x_name == "x" { 0.0 } else { largest(&f.values(x_name)) };
             compare_to(&format!("{name} {d}"), denoised, &f.values(d), size, 1e-5);
         }
+        let times: Vec<f64> = f.values("sigma").iter().map(|s| time_of(&m, *s)).collect();
+        let classes = f.one_hot("class_labels");
+        let raw = |dtype, augment| output_in(dtype, &m, &f.values("model_in_x"), &times, classes.clone(), augment);
+        compare_f64(&format!("{name} F"), &raw(DType::F32, None), &f.values("F"), 1e-5);
+        compare_f64(&format!("{name} F in double"), &raw(DType::F64, None), &f.values("F_f64"), 1e-5);
+        if f.has("augment_labels") {
+            let numbers: Vec<f32> = f.values("augment_labels").into_iter().map(|v| v as f32).collect();
+            let told = numbers.chunks(9).map(|row| row.try_into().unwrap()).collect();
+            let network = Tensor::from_data(TensorData::new(raw(DType::F32, Some(told)), [2, m.dim()]), &Default::default());
+            let coeffs = m.meta().coeffs(&m.process().at_each(&times));
+            let denoised = coeffs.assemble(&f.batch("x"), &network);
+            compare(&format!("{name} D_augment"), denoised, &f.values("D_augment"), 1e-5);
+        }
     }
 }
 
@@ -206,5 +252,7 @@ fn openai() {
             let y = m.output_each(f.batch("x"), &f.values(time), f.classes("y").as_deref());
             compare(&format!("{name} {output}"), y, &f.values(output), 1e-5);
         }
+        let ours = output_in(DType::F64, &m, &f.values("x"), &f.values("timesteps"), f.classes("y"), None);
+        compare_f64(&format!("{name} in double"), &ours, &f.values("output_f64"), 1e-5);
     }
 }

@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 /// Log-likelihood of data in nats and bits a dimension, with its standard error
 #[derive(Args, Debug)]
 pub(crate) struct Nll {
-    /// A model file or a run folder
+    /// A model file, a run folder, or another project's checkpoint
     #[arg(value_name = "MODEL")]
     model: PathBuf,
     /// The data
