@@ -63,6 +63,9 @@ fn find(path: &Path) -> Result<Found, ModelError> {
         return Ok(Found::Foreign);
     }
     let path = model_path(path)?;
+    if path.to_str().is_some_and(|p| p.ends_with(".index.json")) {
+        return Ok(Found::Foreign);
+    }
     match TensorFile::open(&path) {
         Ok(file) if file.text().is_ok() => Ok(Found::Ours(path, file)),
         Ok(_) => Ok(Found::Foreign),

@@ -106,7 +106,9 @@ pub(super) fn understand(path: &Path, mut given: Given) -> Result<(Layout, Plan,
         let plan = diffusers::of_folder(path, &mut given).map_err(|f| f.at(path, Layout::Diffusers))?;
         return Ok((Layout::Diffusers, plan, given));
     }
-    let archive = scorefield_archive::open(path)?;
+    // The index of a sharded checkpoint, `NAME.safetensors.index.json` or `NAME.bin.index.json`.
+    let sharded = path.file_name().and_then(|n| n.to_str()).is_some_and(|n| n.ends_with(".index.json"));
+    let archive = if sharded { scorefield_archive::open_sharded(path)? } else { scorefield_archive::open(path)? };
     let layout = recognise(&archive).map_or_else(|| Err(unknown(path, &archive)), Ok)?;
     let plan = layout.understand(path, &archive, &mut given).map_err(|f| f.at(path, layout))?;
     Ok((layout, plan, given))

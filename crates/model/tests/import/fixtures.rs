@@ -18,7 +18,15 @@ impl Fixture {
     pub(crate) fn new(name: &str) -> Self {
         let beside = || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared"));
         let shared = std::env::var_os("SCOREFIELD_SHARED").map_or_else(beside, PathBuf::from);
-        let folder = shared.join("fixtures/checkpoints").join(name);
+        Self::in_folder(shared.join("fixtures/checkpoints").join(name))
+    }
+
+    /// One of the small ones that every clone has.
+    pub(crate) fn committed(name: &str) -> Self {
+        Self::in_folder(PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures")).join(name))
+    }
+
+    fn in_folder(folder: PathBuf) -> Self {
         let io = scorefield_archive::open(&folder.join("io.safetensors")).unwrap().arrays().unwrap();
         Self { folder, io }
     }

@@ -2,5 +2,7 @@
 //!
 //! `SCOREFIELD_SHARED` names the folder that holds `fixtures/`, else `../shared` beside the workspace.
 
+mod committed;
 mod fixtures;
+mod hostile;
 mod outputs;
