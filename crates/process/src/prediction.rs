@@ -76,7 +76,7 @@ impl Prediction {
     /// variance-preserving processes.
     pub fn coeffs<S: Coefficient>(&self, m: &Marginal<S>) -> Coeffs<S> {
         let (alpha, sigma) = (m.alpha.clone(), m.sigma.clone());
-        let sigma_d = if let Self::Edm { sigma_data } | Self::Consistency { sigma_data, .. } = self { *sigma_data } else { 1.0 };
+        let sigma_d = self.sigma_data().unwrap_or(1.0);
         let variance = alpha.square() * (sigma_d * sigma_d) + sigma.square();
         let c_in = variance.sqrt().recip();
         let (c_skip, c_out) = match self {
@@ -131,6 +131,11 @@ impl Prediction {
     /// Whether the denoiser made of it is a posterior mean, which all solvers but `consistency` need.
     pub fn is_posterior_mean(&self) -> bool {
         self.path_end().is_none()
+    }
+
+    /// The root mean square of the data that the preconditioning is made for, where there is one.
+    pub fn sigma_data(&self) -> Option<f64> {
+        if let Self::Edm { sigma_data } | Self::Consistency { sigma_data, .. } = self { Some(*sigma_data) } else { None }
     }
 
     /// The noise level at which the paths end whose ends are predicted; none for posterior means.

@@ -81,7 +81,7 @@ pub(crate) fn plan(path: &Path, archive: &Archive, given: &mut Given) -> Result<
         prediction,
         time_input: TimeInput::Time { scale: if rescaled { scale } else { 1.0 } },
         input: NetworkInput::default(),
-        sampling: sampling("ddpm", "sections:counts=250", 250.min(steps)),
+        sampling: sampling("ddpm", "linspace", 250.min(steps)),
     };
     let packing = if new_order { QkvPacking::Parts } else { QkvPacking::HeadsThenParts };
     Ok(Plan {

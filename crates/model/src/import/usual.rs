@@ -28,11 +28,9 @@ pub(crate) struct Pictures {
 impl Pictures {
     /// The description; `source` names the project for whoever asks what the model was trained with.
     pub(crate) fn meta(self, source: &str) -> ModelMeta {
-        let sigma_data = match self.prediction {
-            Prediction::Edm { sigma_data } => sigma_data,
-            // The pictures of the world spread about a quarter of their range.
-            _ => 0.25 * (self.range[1] - self.range[0]),
-        };
+        // The pictures of the world spread about a quarter of their range.
+        let spread = 0.25 * (self.range[1] - self.range[0]);
+        let sigma_data = self.prediction.sigma_data().unwrap_or(spread);
         ModelMeta {
             format: FORMAT,
             variance: self.network.learned_variance().then_some(LearnedVariance::Blend),

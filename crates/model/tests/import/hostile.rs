@@ -89,6 +89,88 @@ fn cut_and_changed_files() {
     assert!(cases >= 24 * 12);
 }
 
+/// Any value of any configuration replaced by another: an answer, never a panic, never slow.
+#[test]
+fn changed_configurations() {
+    const VALUES: [&str; 16] = [
+        "0",
+        "1",
+        "-1",
+        "2",
+        "7",
+        "1000000",
+        "1e300",
+        "18446744073709551615",
+        "0.5",
+        "null",
+        "true",
+        "\"\"",
+        "\"none\"",
+        "[]",
+        "[1,2,3]",
+        "{}",
+    ];
+    let seconds: u64 = std::env::var("SCOREFIELD_FUZZ_SECONDS").ok().and_then(|s| s.parse().ok()).unwrap_or(0);
+    let mut random = Xorshift(0xD1B5_4A32_D192_ED03 ^ seconds);
+    for (_, _, path, given) in all() {
+        let folder = tempfile::tempdir().unwrap();
+        let (victim, configurations) = if path.is_dir() {
+            for part in ["unet", "scheduler"] {
+                std::fs::create_dir(folder.path().join(part)).unwrap();
+                for file in std::fs::read_dir(path.join(part)).unwrap() {
+                    let file = file.unwrap().path();
+                    std::fs::copy(&file, folder.path().join(part).join(file.file_name().unwrap())).unwrap();
+                }
+            }
+            (folder.path().to_owned(), vec!["unet/config.json", "scheduler/scheduler_config.json"])
+        } else {
+            (copy(&path, folder.path()), vec!["config.json", "flags.json", "ema.safetensors.index.json"])
+        };
+        let present: Vec<_> = configurations.iter().map(|c| folder.path().join(c)).filter(|c| c.is_file()).collect();
+        if present.is_empty() {
+            continue;
+        }
+        let began = Instant::now();
+        let mut round = 0;
+        while round < 60 || began.elapsed() < Duration::from_secs(seconds) {
+            let file = &present[random.next(present.len())];
+            let good = std::fs::read_to_string(file).unwrap();
+            let mut document: serde_json::Value = serde_json::from_str(&good).unwrap();
+            for _ in 0..1 + random.next(2) {
+                let mut places = Vec::new();
+                pointers(&document, String::new(), &mut places);
+                let place = &places[random.next(places.len())];
+                let value = serde_json::from_str(VALUES[random.next(VALUES.len())]).unwrap();
+                *document.pointer_mut(place).unwrap() = value;
+            }
+            std::fs::write(file, document.to_string()).unwrap();
+            let result = Checkpoint::open(&victim, Given::parse(given).unwrap());
+            // What is understood can be asked.
+            if let Ok(model) = result.map(|found| found.model(Weights::Ema, &Default::default())) {
+                let model = model.unwrap();
+                let rows = scorefield_tensor::batch(vec![0.5; model.dim()], 1, &Default::default());
+                let _ = scorefield_process::Denoiser::denoise(&model.denoiser(None), &rows, model.process().span().at(0.5));
+            }
+            std::fs::write(file, good).unwrap();
+            round += 1;
+        }
+    }
+}
+
+/// The places of a document's values.
+fn pointers(value: &serde_json::Value, place: String, places: &mut Vec<String>) {
+    if !place.is_empty() {
+        places.push(place.clone());
+    }
+    let escaped = |key: &str| key.replace('~', "~0").replace('/', "~1");
+    if let Some(map) = value.as_object() {
+        map.iter().for_each(|(key, v)| pointers(v, format!("{place}/{}", escaped(key)), places));
+    }
+    if let Some(list) = value.as_array() {
+        list.iter().enumerate().for_each(|(i, v)| pointers(v, format!("{place}/{i}"), places));
+    }
+}
+
 /// Configurations that lie: each is refused by a message with the word.
 #[test]
 fn lying_configurations() {

@@ -30,7 +30,7 @@ const LAYERS: &[Layer] = &[
     Layer { name: "scorefield-sample", uses: &["scorefield-tensor", "scorefield-process"], tests_use: &["scorefield-testkit"] },
     Layer {
         name: "scorefield-model",
-        uses: &["scorefield-tensor", "scorefield-process", "scorefield-nn", "scorefield-data"],
+        uses: &["scorefield-tensor", "scorefield-process", "scorefield-nn", "scorefield-data", "scorefield-archive"],
         tests_use: &["scorefield-testkit", "scorefield-sample"],
     },
     Layer { name: "scorefield-eval", uses: &["scorefield-tensor"], tests_use: &["scorefield-testkit"] },
