@@ -3,6 +3,7 @@
 mod common;
 mod density;
 mod errors;
+mod import;
 mod options;
 mod plots;
 mod samples;

@@ -31,7 +31,7 @@ pub enum ImportError {
         expected: String,
     },
     /// No layout has these names.
-    #[error("{}: no layout that is known ({found}); nearest is {nearest}. Known are: {}", path.display(), Layout::names())]
+    #[error("{}: no layout that is known ({found}; nearest is {nearest}); expected a model, or a checkpoint of {}", path.display(), Layout::names())]
     Unknown {
         /// The file.
         path: PathBuf,

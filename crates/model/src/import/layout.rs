@@ -160,7 +160,8 @@ fn unknown(path: &Path, archive: &Archive) -> ImportError {
         }
     };
     let first: Vec<String> = names.iter().take(4).map(|n| format!("`{n}`")).collect();
-    let found = format!("{}, {} names, first {}", archive.container(), names.len(), first.join(", "));
+    let first = if first.is_empty() { String::new() } else { format!(", first {}", first.join(", ")) };
+    let found = format!("{}, {} names{first}", archive.container(), names.len());
     ImportError::Unknown { path: path.to_owned(), found, nearest }
 }
 
