@@ -3,7 +3,7 @@
 
 use crate::fixtures::{Fixture, compare, model};
 use scorefield_model::import::{Checkpoint, Given, Layout};
-use scorefield_model::{Model, Weights};
+use scorefield_model::{Model, Weights, write_tensors};
 use scorefield_process::{Denoiser, ProcessExt};
 use scorefield_tensor::{Batch, Coefficient, Column, rows};
 use std::path::PathBuf;
@@ -106,4 +106,38 @@ fn a_model_file_keeps_every_bit() {
             assert_eq!((inspected.layout, &inspected.meta), (layout.name(), imported.meta()));
         }
     }
+}
+
+/// A folder whose weights lie in two files with an index is the folder with one.
+#[test]
+fn sharded_weights() {
+    let whole = Fixture::committed("diffusers/class_cond").folder;
+    let folder = tempfile::tempdir().unwrap();
+    let unet = folder.path().join("unet");
+    std::fs::create_dir(&unet).unwrap();
+    std::fs::copy(whole.join("unet/config.json"), unet.join("config.json")).unwrap();
+    std::fs::create_dir(folder.path().join("scheduler")).unwrap();
+    let scheduler = "scheduler/scheduler_config.json";
+    std::fs::copy(whole.join(scheduler), folder.path().join(scheduler)).unwrap();
+
+    let arrays = scorefield_archive::open(&whole.join("unet/diffusion_pytorch_model.safetensors")).unwrap().arrays().unwrap();
+    let numbers: Vec<_> = arrays.iter().map(|(name, a)| (name.clone(), a.shape().to_vec(), a.f32().unwrap())).collect();
+    let mut places = serde_json::Map::new();
+    for (part, few) in numbers.chunks(numbers.len().div_ceil(2)).enumerate() {
+        let file = format!("diffusion_pytorch_model-{:05}-of-00002.safetensors", part + 1);
+        let tensors: Vec<_> = few.iter().map(|(name, shape, v)| (name.clone(), shape.clone(), v.as_slice())).collect();
+        write_tensors(&unet.join(&file), &tensors, "").unwrap();
+        few.iter().for_each(|(name, _, _)| drop(places.insert(name.clone(), file.clone().into())));
+    }
+    let index = serde_json::json!({ "metadata": {}, "weight_map": places });
+    std::fs::write(unet.join("diffusion_pytorch_model.safetensors.index.json"), index.to_string()).unwrap();
+
+    let [one, two] = [whole.as_path(), folder.path()].map(|f| Checkpoint::open(f, Given::default()).unwrap());
+    assert_eq!(one.meta(), two.meta());
+    let host = |c: &Checkpoint| c.params(Weights::Ema, &Default::default()).unwrap().to_host();
+    assert_eq!(host(&one), host(&two));
+
+    std::fs::remove_file(unet.join("diffusion_pytorch_model-00002-of-00002.safetensors")).unwrap();
+    let error = Checkpoint::open(folder.path(), Given::default()).unwrap_err().to_string();
+    assert!(error.contains("00002-of-00002"), "{error}");
 }
