@@ -72,6 +72,11 @@ impl Given {
         self.value(key).is_some()
     }
 
+    /// Keys that the layout has and that decide nothing here may be said.
+    pub(crate) fn allow(&self, keys: &[&str]) {
+        self.asked.borrow_mut().extend(keys.iter().map(|k| (*k).to_owned()));
+    }
+
     /// The first key from the command line that nobody asked for.
     pub(crate) fn unknown(&self) -> Option<String> {
         let asked = self.asked.borrow();

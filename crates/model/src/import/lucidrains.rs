@@ -13,7 +13,7 @@ use crate::NetworkInput;
 use scorefield_archive::{Archive, Array};
 use scorefield_nn::{NetworkConfig, RmsTimeFeatures, RmsUNetConfig};
 use scorefield_process::schedule::Betas;
-use scorefield_process::{Prediction, ProcessConfig, TimeInput};
+use scorefield_process::{Prediction, Process as _, ProcessConfig, TimeInput};
 use std::path::Path;
 
 pub(crate) fn plan(path: &Path, archive: &Archive, given: &mut Given) -> Result<Plan, Fault> {
@@ -33,21 +33,20 @@ pub(crate) fn plan(path: &Path, archive: &Archive, given: &mut Given) -> Result<
     let mut needs = Needs::default();
     let size = needs.take(given.size("image_size")?, "image_size", "the size of its pictures");
     let objective = needs.take(given.text("objective")?, "objective", "what it predicts (pred_v, pred_noise or pred_x0)");
+    let asked = "its noise schedule (sigmoid, cosine or linear)";
+    let schedule = match &betas {
+        Some(_) => String::new(),
+        None => needs.take(given.text("beta_schedule")?, "beta_schedule", asked),
+    };
+    needs.finish()?;
     let process = match &betas {
         Some(betas) => table(betas, given)?,
         None => {
-            let name =
-                needs.take(given.text("beta_schedule")?, "beta_schedule", "its noise schedule (sigmoid, cosine or linear)");
-            let steps = given.count("timesteps")?.unwrap_or(1000);
-            let known = candidates(steps).into_iter().find(|(n, _, _)| *n == name);
-            match known {
-                Some((_, process, _)) => process,
-                None if name.is_empty() => ProcessConfig::DiscreteJsd { steps },
-                None => return Err(Fault::new(format!("beta_schedule = {name}"), "sigmoid, cosine or linear")),
-            }
+            let mut known = candidates(given.count("timesteps")?.unwrap_or(1000)).into_iter();
+            let found = known.find(|(name, _, _)| *name == schedule).map(|(_, process, _)| process);
+            found.ok_or_else(|| Fault::new(format!("beta_schedule = {schedule}"), "sigmoid, cosine or linear"))?
         }
     };
-    needs.finish()?;
     let prediction = match objective.as_str() {
         "pred_v" => Prediction::Velocity,
         "pred_noise" => Prediction::Noise,
@@ -60,12 +59,9 @@ pub(crate) fn plan(path: &Path, archive: &Archive, given: &mut Given) -> Result<
             "it was trained to see its own last estimate; here it sees zeros in its place, as in half of its training".into(),
         );
     }
-    for key in ["dim", "dim_mults", "timesteps", "beta_schedule", "attn_heads", "attn_dim_head", "package_version", "flash_attn"]
-    {
-        let _ = given.has(key);
-    }
+    given.allow(&["dim", "dim_mults", "timesteps", "beta_schedule", "attn_heads", "attn_dim_head", "package_version"]);
     let normalised = given.flag("auto_normalize")?.unwrap_or(true);
-    let steps = 250;
+    let times = process.build().ok().and_then(|p| p.steps()).unwrap_or(1000);
     let pictures = Pictures {
         network: NetworkConfig::RmsUNet(config.clone()),
         shape: [channels, size[0], size[1]],
@@ -74,7 +70,7 @@ pub(crate) fn plan(path: &Path, archive: &Archive, given: &mut Given) -> Result<
         prediction,
         time_input: TimeInput::Time { scale: 1.0 },
         input: NetworkInput::default(),
-        sampling: sampling("ddim", "trailing", steps),
+        sampling: sampling("ddim", "trailing", times.min(250)),
     };
     Ok(Plan {
         meta: pictures.meta("denoising-diffusion-pytorch"),

@@ -65,9 +65,7 @@ pub(crate) fn plan(path: &Path, archive: &Archive, given: &mut Given) -> Result<
         return Err(Fault::new("logit_transform = true", "false: states that are logits of pixels are not read"));
     }
     let rescaled = given.flag("rescaled")?.unwrap_or(false);
-    for key in ["ngf", "sigma_begin", "sigma_end", "channels"] {
-        let _ = given.has(key);
-    }
+    given.allow(&["ngf", "sigma_begin", "sigma_end", "channels"]);
     let pictures = Pictures {
         network: NetworkConfig::RefineNet(config.clone()),
         shape: [channels, size[0], size[1]],

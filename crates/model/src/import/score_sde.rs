@@ -107,9 +107,7 @@ pub(crate) fn plan(path: &Path, archive: &Archive, given: &mut Given) -> Result<
         "ncsnpp" => ncsnpp(given, &mut config, fir, rescale)?,
         other => return Err(Fault::new(format!("name = {other}"), "ddpm or ncsnpp")),
     }
-    for key in MEANT_FOR_TRAINING {
-        let _ = given.has(key);
-    }
+    given.allow(&["nf", "embedding_type", "fourier_scale", "ema_rate", "conditional", "num_channels"]);
 
     let network = NetworkConfig::UNet(config.clone());
     let shape = [channels, size[0], size[1]];
@@ -139,9 +137,6 @@ pub(crate) fn plan(path: &Path, archive: &Archive, given: &mut Given) -> Result<
         notes: Vec::new(),
     })
 }
-
-/// Entries of the configuration that decide nothing here.
-const MEANT_FOR_TRAINING: [&str; 6] = ["nf", "embedding_type", "fourier_scale", "ema_rate", "conditional", "num_channels"];
 
 /// What the configuration of an NCSN++ decides.
 fn ncsnpp(given: &Given, config: &mut UNetConfig, fir: bool, rescale: bool) -> Result<(), Fault> {
