@@ -7,6 +7,12 @@ use scorefield_tensor::{Batch, batch, rows};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+/// The folder of reference data.
+pub(crate) fn shared() -> PathBuf {
+    let beside = || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared"));
+    std::env::var_os("SCOREFIELD_SHARED").map_or_else(beside, PathBuf::from)
+}
+
 /// A checkpoint's folder.
 pub(crate) struct Fixture {
     pub(crate) folder: PathBuf,
@@ -15,9 +21,7 @@ pub(crate) struct Fixture {
 
 impl Fixture {
     pub(crate) fn new(name: &str) -> Self {
-        let beside = || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared"));
-        let shared = std::env::var_os("SCOREFIELD_SHARED").map_or_else(beside, PathBuf::from);
-        let folder = shared.join("fixtures/checkpoints").join(name);
+        let folder = shared().join("fixtures/checkpoints").join(name);
         let io = scorefield_archive::open(&folder.join("io.safetensors")).unwrap().arrays().unwrap();
         Self { folder, io }
     }
