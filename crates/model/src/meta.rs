@@ -219,6 +219,14 @@ impl ModelMeta {
                 let widths = c.channel_mult.iter().map(|&m| c.model_channels as f64 * m as f64);
                 (c.stages(), widths.chain([c.model_channels as f64, c.noise_levels as f64]).collect())
             }
+            NetworkConfig::ConvStack(c) => {
+                let others = [c.frequencies as f64, c.time_width as f64];
+                (c.channels.len().saturating_add(c.time_depth), c.channels.iter().map(|&c| c as f64).chain(others).collect())
+            }
+            NetworkConfig::LayerNormUNet(c) => {
+                let others = [c.mid_channels, c.times, c.time_width].map(|w| w as f64);
+                (c.levels(), c.channels.iter().map(|&c| c as f64).chain(others).collect())
+            }
         };
         if let Some(wide) = widths.into_iter().find(|w| w.is_nan() || *w > WIDEST) {
             return Err(format!("a layer of the network has {wide} units, at most {WIDEST} are possible"));

@@ -39,7 +39,7 @@ impl Parts {
 }
 
 /// Kinds of network, as [`every_kind`] has them.
-const KINDS: usize = 6;
+const KINDS: usize = 8;
 
 /// The bytes of a model of kind `kind` of [`every_kind`].
 fn good(kind: usize) -> Vec<u8> {
@@ -267,7 +267,30 @@ fn impossible_descriptions_are_refused() {
         ("/network/group_width", json!(0), "network.group_width = 0"),
         ("/network/norm_eps", json!(-1.0), "network.norm_eps = -1"),
     ];
-    for (kind, cases) in [mlp, unet, rms, adagn, refinenet, hourglass].into_iter().enumerate() {
+    let stack: &[(&str, Value, &str)] = &[
+        ("/network/channels", json!([3, 1u64 << 62]), "units, at most"),
+        ("/network/channels", json!([]), "network.channels = []"),
+        ("/network/channels", json!(vec![1; 1000]), "blocks in a file of"),
+        ("/network/kernel", huge.clone(), "network.kernel"),
+        ("/network/kernel", json!(4), "network.kernel = 4"),
+        ("/network/last_kernel", json!(0), "network.last_kernel = 0"),
+        ("/network/frequencies", huge.clone(), "units, at most"),
+        ("/network/time_width", json!(0), "network.time_width = 0"),
+        ("/network/time_depth", huge.clone(), "blocks in a file of"),
+        ("/time_input", json!("untold"), ""),
+    ];
+    let layer_norm: &[(&str, Value, &str)] = &[
+        ("/network/channels", json!([2, 1u64 << 62]), "units, at most"),
+        ("/network/channels", json!([2]), "odd number"),
+        ("/network/channels", json!([2, 2, 2]), "odd number"),
+        ("/network/channels", json!(vec![1; 17]), "1 to 16 levels"),
+        ("/network/mid_channels", huge.clone(), "units, at most"),
+        ("/network/times", huge.clone(), "units, at most"),
+        ("/network/times", json!(2), "is no noise level"),
+        ("/network/time_width", json!(3), "network.time_width = 3"),
+        ("/time_input", json!({ "time": { "scale": 2.6 } }), "is no noise level"),
+    ];
+    for (kind, cases) in [mlp, unet, rms, adagn, refinenet, hourglass, stack, layer_norm].into_iter().enumerate() {
         let parts = Parts::of(&good(kind));
         for (place, value, word) in cases {
             let mut parts = parts.clone();

@@ -1,14 +1,14 @@
 //! Networks as data: what a recipe or a model file says, and why it may be refused.
 
 use crate::{
-    AdaGnUNet, AdaGnUNetConfig, Hourglass, HourglassConfig, Mlp, MlpConfig, Network, RefineNet, RefineNetConfig, RmsUNet,
-    RmsUNetConfig, UNet, UNetConfig,
+    AdaGnUNet, AdaGnUNetConfig, ConvStack, ConvStackConfig, Hourglass, HourglassConfig, LayerNormUNet, LayerNormUNetConfig, Mlp,
+    MlpConfig, Network, RefineNet, RefineNetConfig, RmsUNet, RmsUNetConfig, UNet, UNetConfig,
 };
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// The configuration of a network. In TOML the key `kind` is `mlp`, `unet`, `hourglass`, `rms-unet`, `adagn-unet` or `refinenet`; missing
-/// keys take their defaults and unknown keys are refused.
+/// The configuration of a network. In TOML the key `kind` is `mlp`, `unet`, `hourglass`, `rms-unet`, `adagn-unet`, `refinenet`,
+/// `conv-stack` or `layer-norm-unet`; missing keys take their defaults and unknown keys are refused.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum NetworkConfig {
@@ -26,6 +26,12 @@ pub enum NetworkConfig {
     AdaGnUNet(AdaGnUNetConfig),
     /// For pictures: the networks of NCSN and NCSNv2.
     RefineNet(RefineNetConfig),
+    /// For pictures: the stack of convolutions of hot_vs_cold_diffusion.
+    #[serde(rename = "conv-stack")]
+    ConvStack(ConvStackConfig),
+    /// For pictures: the U-Net of PapersReimplementations.
+    #[serde(rename = "layer-norm-unet")]
+    LayerNormUNet(LayerNormUNetConfig),
 }
 
 impl NetworkConfig {
@@ -41,6 +47,8 @@ impl NetworkConfig {
             Self::RmsUNet(config) => Box::new(RmsUNet::new(config, shape)?),
             Self::AdaGnUNet(config) => Box::new(AdaGnUNet::new(config, shape)?),
             Self::RefineNet(config) => Box::new(RefineNet::new(config, shape)?),
+            Self::ConvStack(config) => Box::new(ConvStack::new(config, shape)?),
+            Self::LayerNormUNet(config) => Box::new(LayerNormUNet::new(config, shape)?),
         })
     }
 
@@ -59,14 +67,15 @@ impl NetworkConfig {
             Self::UNet(config) => config.classes,
             Self::Hourglass(config) => config.classes,
             Self::RmsUNet(_) | Self::AdaGnUNet(_) => 0,
-            Self::RefineNet(_) => 0,
+            Self::RefineNet(_) | Self::ConvStack(_) | Self::LayerNormUNet(_) => 0,
         }
     }
 
-    /// Whether the network can be told this number for a time: any, except where times are the indices of a table of noise levels.
+    /// Whether the network can be told this number for a time: any, except where times are the indices of a table.
     pub fn takes_time(&self, time: f64) -> bool {
         match self {
             Self::RefineNet(config) => config.level(time).is_ok(),
+            Self::LayerNormUNet(config) => config.row(time).is_ok(),
             _ => true,
         }
     }
@@ -78,7 +87,7 @@ impl NetworkConfig {
             Self::UNet(config) => config.learned_variance,
             Self::Hourglass(config) => config.learned_variance,
             Self::RmsUNet(config) => config.learned_variance,
-            Self::RefineNet(_) => false,
+            Self::RefineNet(_) | Self::ConvStack(_) | Self::LayerNormUNet(_) => false,
             // Its variance is one number a picture, which its output leaves out.
             Self::AdaGnUNet(_) => false,
         }
@@ -91,7 +100,7 @@ impl NetworkConfig {
             Self::Mlp(config) => config.classes = classes,
             Self::UNet(config) => config.classes = classes,
             Self::Hourglass(config) => config.classes = classes,
-            Self::RmsUNet(_) | Self::AdaGnUNet(_) | Self::RefineNet(_) => {}
+            Self::RmsUNet(_) | Self::AdaGnUNet(_) | Self::RefineNet(_) | Self::ConvStack(_) | Self::LayerNormUNet(_) => {}
         }
         self
     }
@@ -108,7 +117,7 @@ macro_rules! from {
 }
 from!(
     MlpConfig => Mlp, UNetConfig => UNet, HourglassConfig => Hourglass, RmsUNetConfig => RmsUNet, AdaGnUNetConfig => AdaGnUNet,
-    RefineNetConfig => RefineNet
+    RefineNetConfig => RefineNet, ConvStackConfig => ConvStack, LayerNormUNetConfig => LayerNormUNet
 );
 
 /// Why a configuration makes no network.

@@ -6,7 +6,8 @@
 //!
 //! What goes in besides the rows is one number a row ([`Input::time`], any embedding of a noise level), a class or none, and the nine
 //! numbers of an augmentation or none. [`Mlp`] takes vectors, [`UNet`] pictures of any channel count and size, [`Hourglass`] pictures
-//! that are made of patches; [`RmsUNet`], [`AdaGnUNet`] and [`RefineNet`] are the networks that files of other projects hold.
+//! that are made of patches; [`RmsUNet`], [`AdaGnUNet`], [`RefineNet`], [`ConvStack`] and [`LayerNormUNet`] are the networks that files of
+//! other projects hold.
 //!
 //! ```
 //! use scorefield_nn::{Input, Mode, Params, preset};
@@ -23,11 +24,14 @@
 mod adagn_unet;
 mod block;
 mod config;
+mod conv_stack;
 mod derivative;
 mod embedding;
 mod hourglass;
 mod input;
 mod layer;
+mod layer_norm;
+mod layer_norm_unet;
 mod mlp;
 mod network;
 mod ops;
@@ -37,14 +41,17 @@ mod picture;
 mod preset;
 mod refinenet;
 mod rms_unet;
+mod transposed;
 mod unet;
 
 pub use adagn_unet::{AdaGnUNet, AdaGnUNetConfig};
 pub use config::{NetworkConfig, NetworkError};
+pub use conv_stack::{ConvStack, ConvStackConfig};
 pub use embedding::{ClassEmbedding, SinCos, TimeFeatures};
 pub use hourglass::{Hourglass, HourglassAttention, HourglassConfig, HourglassLevel};
 pub use input::{Input, Mode};
 pub use layer::InitScheme;
+pub use layer_norm_unet::{LayerNormUNet, LayerNormUNetConfig};
 pub use mlp::{Mlp, MlpConfig};
 pub use network::{Network, Stage, difference_jvp};
 pub use packing::QkvPacking;

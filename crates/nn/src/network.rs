@@ -61,7 +61,8 @@ pub trait Network: Debug + Send + Sync {
                 Some(stage) if over_places => stage.output.iter().skip(1).product(),
                 _ => 1,
             };
-            if spec.shape.len() >= 2 { (spec.len() * places) as u64 } else { 0 }
+            // Frozen tables are looked up, and norms work per number.
+            if spec.trainable && matches!(spec.shape.len(), 2 | 4) { (spec.len() * places) as u64 } else { 0 }
         };
         self.params().iter().map(count).sum()
     }

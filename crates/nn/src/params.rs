@@ -29,6 +29,12 @@ pub enum Init {
         /// The number after the last.
         to: f64,
     },
+    /// Not drawn: a matrix `[r, c]` with a row for each whole number, `sin(i w_k)` and `cos(i w_k)` in turn, `w_k = theta^(-2k / c)`
+    /// (Vaswani et al. 2017).
+    Waves {
+        /// The ratio of the longest to the shortest wave.
+        theta: f64,
+    },
     /// Independent normals of mean zero.
     Normal {
         /// Standard deviation.
@@ -110,6 +116,14 @@ impl ParamSpec {
                 let (r, len) = (self.shape[0], values.len());
                 let number = |i: usize| (from * (to / from).powf(i as f64 / len as f64)) as f32;
                 values.iter_mut().enumerate().for_each(|(at, v)| *v = number(at % (len / r) * r + at / (len / r)));
+            }
+            Init::Waves { theta } => {
+                let width = self.shape.last().copied().unwrap_or(1).max(1);
+                for (at, v) in values.iter_mut().enumerate() {
+                    let (i, j) = (at / width, at % width);
+                    let angle = i as f64 * theta.powf(-((j - j % 2) as f64) / width as f64);
+                    *v = if j.is_multiple_of(2) { angle.sin() } else { angle.cos() } as f32;
+                }
             }
             Init::Normal { std } => about(0.0, std, &mut values),
             Init::Around { mean, std } => about(mean, std, &mut values),

@@ -2,7 +2,7 @@
 
 use super::error::{Fault, ImportError};
 use super::plan::Plan;
-use super::{Given, diffusers, edm, k_diffusion, lucidrains, ncsn, openai, score_sde};
+use super::{Given, diffusers, edm, hot_vs_cold, k_diffusion, lucidrains, ncsn, openai, papers, score_sde};
 use scorefield_archive::{Archive, Kind, Node};
 use std::fmt;
 use std::path::Path;
@@ -26,12 +26,26 @@ pub enum Layout {
     Ncsn,
     /// ermongroup/ncsnv2.
     NcsnV2,
+    /// Yichizz/hot_vs_cold_diffusion.
+    HotVsCold,
+    /// BrianPulfer/PapersReimplementations.
+    PapersReimplementations,
 }
 
 impl Layout {
     /// All of them.
-    pub const ALL: [Self; 8] =
-        [Self::Diffusers, Self::ScoreSde, Self::Edm, Self::OpenAi, Self::Lucidrains, Self::KDiffusion, Self::Ncsn, Self::NcsnV2];
+    pub const ALL: [Self; 10] = [
+        Self::Diffusers,
+        Self::ScoreSde,
+        Self::Edm,
+        Self::OpenAi,
+        Self::Lucidrains,
+        Self::KDiffusion,
+        Self::Ncsn,
+        Self::NcsnV2,
+        Self::HotVsCold,
+        Self::PapersReimplementations,
+    ];
 
     /// The name in messages and tables.
     pub fn name(self) -> &'static str {
@@ -44,6 +58,8 @@ impl Layout {
             Self::KDiffusion => "k-diffusion",
             Self::Ncsn => "ncsn",
             Self::NcsnV2 => "ncsnv2",
+            Self::HotVsCold => "hot-vs-cold",
+            Self::PapersReimplementations => "papers-reimplementations",
         }
     }
 
@@ -60,6 +76,10 @@ impl Layout {
             }
             Self::Ncsn => "ermongroup/ncsn: conditional RefineNet .pth",
             Self::NcsnV2 => "ermongroup/ncsnv2: RefineNet .pth with averages",
+            Self::HotVsCold => "Yichizz/hot_vs_cold_diffusion: the DDPM of MNIST, .pth or .safetensors",
+            Self::PapersReimplementations => {
+                "BrianPulfer/PapersReimplementations: DDPM U-Nets of MNIST and Fashion-MNIST, .pt or .safetensors"
+            }
         }
     }
 
@@ -78,6 +98,8 @@ impl Layout {
             Self::KDiffusion => &["u_net.d_blocks", "mapping.0.weight", "patch_in.proj", "mid_level.0"],
             Self::Ncsn => &["begin_conv.weight", "res1.0", "refine1", "normalizer.embed"],
             Self::NcsnV2 => &["begin_conv.weight", "res1.0", "refine1", "module.sigmas"],
+            Self::HotVsCold => &["blocks.0.net.0.weight", "time_embed.6.weight", "beta_t", "alpha_t"],
+            Self::PapersReimplementations => &["b1.0.ln.weight", "b_mid.0.ln", "te_mid.0.weight", "conv_out.weight"],
         }
     }
 
@@ -90,6 +112,8 @@ impl Layout {
             Self::Lucidrains => lucidrains::plan(path, archive, given),
             Self::KDiffusion => k_diffusion::plan(path, archive, given),
             Self::Ncsn | Self::NcsnV2 => ncsn::plan(path, archive, given),
+            Self::HotVsCold => hot_vs_cold::plan(path, archive, given),
+            Self::PapersReimplementations => papers::plan(path, archive, given),
         }
     }
 }
@@ -138,6 +162,12 @@ fn recognise(archive: &Archive) -> Option<Layout> {
     }
     if has("conv_in.weight") && has("conv_norm_out.weight") {
         return Some(Layout::Diffusers);
+    }
+    if hot_vs_cold::is_model(&root) {
+        return Some(Layout::HotVsCold);
+    }
+    if papers::is_model(&root) {
+        return Some(Layout::PapersReimplementations);
     }
     None
 }

@@ -13,6 +13,8 @@
 //! | lucidrains | lucidrains/denoising-diffusion-pytorch |
 //! | k-diffusion | crowsonkb/k-diffusion |
 //! | ncsn, ncsnv2 | ermongroup/ncsn, ermongroup/ncsnv2 |
+//! | hot-vs-cold | Yichizz/hot_vs_cold_diffusion |
+//! | papers-reimplementations | BrianPulfer/PapersReimplementations |
 
 mod diffusers;
 mod diffusers_names;
@@ -21,6 +23,7 @@ mod edm;
 mod edm_names;
 mod error;
 mod given;
+mod hot_vs_cold;
 mod k_diffusion;
 mod k_diffusion_names;
 mod layout;
@@ -30,6 +33,7 @@ mod ncsn;
 mod ncsn_names;
 mod openai;
 mod openai_names;
+mod papers;
 mod plan;
 mod score_sde;
 mod score_sde_names;

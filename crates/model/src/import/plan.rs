@@ -28,6 +28,8 @@ pub(crate) enum Source {
     Transposed(String),
     /// Rows (the first dimension) in another order.
     Rows(String, Vec<usize>),
+    /// Filters `[in, out, k, k]` of a transposed convolution that are ours as `[out, in, k, k]`, turned by 180 degrees.
+    Turned(String),
     /// One after another along the first dimension.
     Stacked(Vec<Source>),
 }
@@ -40,7 +42,12 @@ impl Source {
     /// The names in the file.
     fn names(&self) -> Vec<&str> {
         match self {
-            Self::Same(name) | Self::Reshaped(name) | Self::Planes(name) | Self::Transposed(name) | Self::Rows(name, _) => {
+            Self::Same(name)
+            | Self::Reshaped(name)
+            | Self::Planes(name)
+            | Self::Transposed(name)
+            | Self::Turned(name)
+            | Self::Rows(name, _) => {
                 vec![name]
             }
             Self::Stacked(parts) => parts.iter().flat_map(Self::names).collect(),
@@ -53,6 +60,11 @@ impl Source {
             Self::Same(name) | Self::Rows(name, _) => vec![(name, shape.to_vec())],
             Self::Reshaped(name) | Self::Planes(name) => vec![(name, vec![shape.iter().product()])],
             Self::Transposed(name) => vec![(name, shape.iter().take(2).rev().copied().collect())],
+            Self::Turned(name) => {
+                let mut swapped = shape.to_vec();
+                swapped.swap(0, 1);
+                vec![(name, swapped)]
+            }
             Self::Stacked(parts) => {
                 let mut part = shape.to_vec();
                 part[0] /= parts.len().max(1);
@@ -90,6 +102,15 @@ impl Source {
                 let columns = *arrays[name].shape().get(1).unwrap_or(&1);
                 let rows = values.len() / columns.max(1);
                 Ok((0..columns).flat_map(|j| (0..rows).map(move |i| (i, j))).map(|(i, j)| values[i * columns + j]).collect())
+            }
+            Self::Turned(name) => {
+                let (values, shape) = (read(name)?, arrays[name].shape());
+                let &[inputs, outputs, height, width] = shape else {
+                    return Err(Fault::new(format!("`{name}` has shape {shape:?}"), "filters [in, out, height, width]"));
+                };
+                let area = height * width;
+                let filter = |(o, i): (usize, usize)| values[(i * outputs + o) * area..][..area].iter().rev().copied();
+                Ok((0..outputs).flat_map(|o| (0..inputs).map(move |i| (o, i))).flat_map(filter).collect())
             }
             Self::Rows(name, order) => {
                 let values = read(name)?;

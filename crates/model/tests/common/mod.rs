@@ -3,8 +3,8 @@
 use scorefield_data::{Codec, Dataset, Shape};
 use scorefield_model::{DataSummary, FORMAT, Model, ModelMeta, NetworkInput, SamplingDefaults, TrainingSummary};
 use scorefield_nn::{
-    AdaGnUNetConfig, HourglassAttention, HourglassConfig, HourglassLevel, MlpConfig, NetworkConfig, Params, RefineNetConfig,
-    RmsUNetConfig, UNetConfig,
+    AdaGnUNetConfig, ConvStackConfig, HourglassAttention, HourglassConfig, HourglassLevel, LayerNormUNetConfig, MlpConfig,
+    NetworkConfig, Params, RefineNetConfig, RmsUNetConfig, UNetConfig,
 };
 use scorefield_process::{Prediction, ProcessConfig, TimeInput};
 
@@ -107,7 +107,14 @@ pub(crate) fn every_kind() -> Vec<ModelMeta> {
     let refinenet = ModelMeta { time_input: TimeInput::Time { scale: 2.0 }, ..meta(&plain, refinenet.into()) };
     let unet = meta(&pictures(), small_unet());
     let hourglass = meta(&pictures(), small_hourglass());
-    vec![meta(&vectors(), small_mlp()), unet, meta(&plain, rms), meta(&plain, adagn), refinenet, hourglass]
+    let stack = ConvStackConfig { channels: vec![3, 2], kernel: 5, last_kernel: 3, frequencies: 2, time_width: 4, time_depth: 1 };
+    let stack = meta(&plain, stack.into());
+    // Twice an odd number of pixels a side, and a row of times for 0, 1 and 2.
+    let shape = Shape::Image { channels: 1, height: 6, width: 6 };
+    let odd = Dataset::from_rows("odd", shape, vec![0.0, 17.0, 255.0, 3.0].repeat(27), None);
+    let layer_norm = LayerNormUNetConfig { channels: vec![2, 4], mid_channels: 3, times: 3, time_width: 4 };
+    let layer_norm = ModelMeta { time_input: TimeInput::Time { scale: 2.0 }, ..meta(&odd, layer_norm.into()) };
+    vec![meta(&vectors(), small_mlp()), unet, meta(&plain, rms), meta(&plain, adagn), refinenet, hourglass, stack, layer_norm]
 }
 
 /// A model of that description, every weight drawn from a normal so that no layer is silent.

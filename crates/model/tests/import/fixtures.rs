@@ -8,6 +8,12 @@ use scorefield_tensor::{Batch, DType, Tensor, TensorData, batch, rows, rows_f64}
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+/// The folder of reference data.
+pub(crate) fn shared() -> PathBuf {
+    let beside = || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared"));
+    std::env::var_os("SCOREFIELD_SHARED").map_or_else(beside, PathBuf::from)
+}
+
 /// A checkpoint's folder.
 pub(crate) struct Fixture {
     pub(crate) folder: PathBuf,
@@ -16,9 +22,7 @@ pub(crate) struct Fixture {
 
 impl Fixture {
     pub(crate) fn new(name: &str) -> Self {
-        let beside = || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared"));
-        let shared = std::env::var_os("SCOREFIELD_SHARED").map_or_else(beside, PathBuf::from);
-        Self::in_folder(shared.join("fixtures/checkpoints").join(name))
+        Self::in_folder(shared().join("fixtures/checkpoints").join(name))
     }
 
     /// One of the small ones that every clone has.

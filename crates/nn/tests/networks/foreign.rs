@@ -1,4 +1,4 @@
-//! The networks of two other projects: what they keep besides what every network keeps.
+//! The networks of other projects: what they keep besides what every network keeps.
 
 use super::*;
 use scorefield_nn::{AdaGnUNet, RmsUNet};
@@ -72,6 +72,9 @@ pub(super) fn zoo() -> Vec<(&'static str, NetworkConfig, Vec<usize>)> {
             vec![1, 3, 1],
         ),
     ]
+    .into_iter()
+    .chain(pretrained::zoo())
+    .collect()
 }
 
 /// Networks of a usual size, where work is shared out among threads.
@@ -90,6 +93,9 @@ pub(super) fn usual() -> Vec<(&'static str, NetworkConfig, Vec<usize>)> {
         ..AdaGnUNetConfig::default()
     };
     vec![("rms of 28", rms(levels), vec![1, 28, 28]), ("adagn of 28", adagn(patches), vec![1, 28, 28])]
+        .into_iter()
+        .chain(pretrained::usual())
+        .collect()
 }
 
 /// The parts own all parameters, names are unique, the configuration's TOML reads back as itself, and a fresh network is zero.

@@ -5,13 +5,14 @@ mod foreign;
 mod hourglass;
 mod parameters;
 mod precision;
+mod pretrained;
 mod refinenet;
 mod refusals;
 mod zoo;
 
 use scorefield_nn::{
-    AdaGnUNetConfig, Init, InitScheme, Input, Mlp, MlpConfig, Mode, Network, NetworkConfig, ParamSpec, Params, ParamsError,
-    RmsTimeFeatures, RmsUNetConfig, UNetConfig, preset,
+    AdaGnUNetConfig, ConvStackConfig, Init, InitScheme, Input, LayerNormUNetConfig, Mlp, MlpConfig, Mode, Network, NetworkConfig,
+    ParamSpec, Params, ParamsError, RmsTimeFeatures, RmsUNetConfig, UNetConfig, preset,
 };
 use scorefield_tensor::{Batch, DType, Device, Purpose, Streams, Tensor, TensorData, batch, batch_f64, rows, rows_f64};
 use zoo::{input, numbers, params, takes_augmentation, zoo};
@@ -104,7 +105,7 @@ fn rows_do_not_see_each_other() {
             NetworkConfig::Hourglass(c) => NetworkConfig::Hourglass(hourglass::with_dropout(c, 0.4)),
             NetworkConfig::RmsUNet(c) => NetworkConfig::RmsUNet(RmsUNetConfig { dropout: 0.4, ..c }),
             NetworkConfig::AdaGnUNet(c) => NetworkConfig::AdaGnUNet(AdaGnUNetConfig { dropout: 0.4, ..c }),
-            NetworkConfig::RefineNet(c) => NetworkConfig::RefineNet(c),
+            without @ (NetworkConfig::RefineNet(_) | NetworkConfig::ConvStack(_) | NetworkConfig::LayerNormUNet(_)) => without,
         };
         let network = config.build(&shape).unwrap();
         let p = params(network.as_ref());
@@ -131,7 +132,7 @@ fn rows_do_not_see_each_other() {
         }
         let dropped = match &config {
             NetworkConfig::Mlp(c) => c.residual && !c.energy,
-            NetworkConfig::RefineNet(_) => false,
+            NetworkConfig::RefineNet(_) | NetworkConfig::ConvStack(_) | NetworkConfig::LayerNormUNet(_) => false,
             _ => true,
         };
         if dropped {
@@ -235,7 +236,8 @@ fn exceptions_of_the_middle_and_of_attention() {
 /// Conditions change the output, and the null class of an added embedding is no class at all.
 #[test]
 fn conditions_matter() {
-    for (name, config, shape) in zoo().into_iter().filter(|(_, c, _)| !matches!(c, NetworkConfig::RefineNet(_))) {
+    let told_indices = |c: &NetworkConfig| matches!(c, NetworkConfig::RefineNet(_) | NetworkConfig::LayerNormUNet(_));
+    for (name, config, shape) in zoo().into_iter().filter(|(_, c, _)| !told_indices(c)) {
         let network = config.build(&shape).unwrap();
         let p = params(network.as_ref());
         let x = numbers(1, shape.iter().product(), 0);

@@ -100,7 +100,7 @@ pub(crate) fn numbers(n: usize, d: usize, step: u32) -> Vec<f32> {
 }
 
 pub(crate) fn input(n: usize, network: &dyn Network, augment: bool) -> Input {
-    // Tables of noise levels are told indices: 1, 0, 2, 1, ...
+    // Tables of noise levels or times are told indices: 1, 0, 2, 1, ...
     let indices = network.params().iter().any(|s| s.name.ends_with(".table"));
     let time = (0..n).map(|i| if indices { ((2 * i + 1) % 3) as f64 } else { 0.3 * i as f64 - 0.4 }).collect();
     let classes = (network.classes() > 0).then(|| (0..n).map(|i| (i % 4 < 3).then_some((i % 4) as u32)).collect());
@@ -111,6 +111,7 @@ pub(crate) fn input(n: usize, network: &dyn Network, augment: bool) -> Input {
 pub(crate) fn takes_augmentation(config: &NetworkConfig) -> bool {
     match config {
         NetworkConfig::Mlp(_) | NetworkConfig::RefineNet(_) => false,
+        NetworkConfig::ConvStack(_) | NetworkConfig::LayerNormUNet(_) => false,
         NetworkConfig::UNet(c) => c.augment,
         NetworkConfig::Hourglass(_) => true,
         NetworkConfig::RmsUNet(_) => false,
