@@ -58,6 +58,8 @@ fn ours(layout: Layout, f: &Fixture, path: &std::path::Path, m: &Model) -> (Batc
             let d = if path.extension().is_some_and(|e| e == "pth") { "D_ema" } else { "D_inference_fp16file" };
             (m.denoiser(classes).denoise_each(&x, &f.values("sigma")), f.values(d))
         }
+        // Trained weights of other people are not in the repository.
+        Layout::HotVsCold | Layout::PapersReimplementations => unreachable!("no such file is committed"),
         Layout::Ncsn | Layout::NcsnV2 => {
             let sigmas = f.values("sigmas");
             let levels: Vec<f64> = f.values("labels").iter().map(|l| sigmas[*l as usize]).collect();
