@@ -24,6 +24,8 @@ const LAYERS: &[Layer] = &[
     Layer { name: "scorefield-data", uses: &["scorefield-tensor"], tests_use: &["scorefield-testkit"] },
     // Other projects' files: no tensors of ours, so that every program may read them.
     Layer { name: "scorefield-archive", uses: &[], tests_use: &[] },
+    // Files from a model hub: paths come out, and what is in them is not known here.
+    Layer { name: "scorefield-hub", uses: &[], tests_use: &[] },
     // Tests only: closed forms and golden files.
     Layer { name: "scorefield-testkit", uses: &["scorefield-tensor", "scorefield-process"], tests_use: &[] },
     // L2
