@@ -6,6 +6,7 @@ mod brush;
 mod canvas;
 mod context;
 mod failure;
+mod hub;
 mod progress;
 mod ramp;
 mod signals;

@@ -45,6 +45,8 @@ pub use recipe::{Choices, Draft, NamedRecipe, Recipe, RecipeError, recipes};
 
 pub use scorefield_data as data;
 pub use scorefield_eval as eval;
+#[cfg(feature = "hub")]
+pub use scorefield_hub as hub;
 pub use scorefield_kernels as kernels;
 pub use scorefield_model as model;
 pub use scorefield_nn as nn;

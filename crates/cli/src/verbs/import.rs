@@ -2,6 +2,7 @@
 
 use crate::context::Context;
 use crate::failure::{Ended, misuse};
+use crate::hub;
 use anyhow::Result;
 use clap::Args;
 use scorefield::model::import::{Checkpoint, Given, Layout};
@@ -12,7 +13,7 @@ use std::path::{Path, PathBuf};
 /// Read another project's checkpoint and write it as a model file
 #[derive(Args, Debug)]
 pub(crate) struct Import {
-    /// A checkpoint: a file, or a folder that diffusers wrote
+    /// A checkpoint: a file, a folder that diffusers wrote, or hf:owner/name with the feature hub
     #[arg(value_name = "CHECKPOINT", required_unless_present = "layouts")]
     checkpoint: Option<PathBuf>,
     /// The model file; without it, only what the checkpoint is, is said
@@ -29,6 +30,7 @@ pub(crate) struct Import {
 impl Import {
     pub(crate) fn run(self, context: &Context) -> Result<Ended> {
         let Some(path) = &self.checkpoint else { return layouts(context) };
+        let path = &hub::local(context, path)?;
         if !path.exists() {
             return Err(misuse(format!("{}: no such file or folder; expected a checkpoint", path.display())));
         }

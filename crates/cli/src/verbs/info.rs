@@ -5,6 +5,7 @@ mod plan;
 
 use crate::context::Context;
 use crate::failure::{Ended, misuse};
+use crate::hub;
 use crate::progress::clock;
 use anyhow::Result;
 use clap::{ArgGroup, Args};
@@ -52,7 +53,7 @@ impl Info {
             Some(file) => match file.split_once(':') {
                 Some(("preset", name)) => of_preset(name)?,
                 Some(("solver", name)) => of_solver(name)?,
-                _ => of_model(Path::new(file))?,
+                _ => of_model(&hub::local(context, Path::new(file))?)?,
             },
             None if self.presets => lists::preset_names()?,
             None if self.solvers => lists::solvers(),
@@ -76,7 +77,7 @@ impl Info {
                 (p.config, p.shape)
             }
             _ => {
-                let meta = Model::inspect(file)?.meta;
+                let meta = Model::inspect(hub::local(context, Path::new(file))?)?.meta;
                 (meta.network, meta.codec.shape().dims())
             }
         };

@@ -2,6 +2,7 @@
 
 use crate::context::{Context, warn};
 use crate::failure::{Ended, misuse};
+use crate::hub;
 use crate::progress::Progress;
 use anyhow::Result;
 use clap::Args;
@@ -241,6 +242,7 @@ const MOST_STEPS: usize = 1_000_000;
 
 /// A model from a file or a run folder.
 pub(crate) fn load(context: &Context, path: &Path, weights: Weights) -> Result<Model> {
+    let path = &hub::local(context, path)?;
     if !path.exists() {
         return Err(misuse(format!(
             "{}: no such file or folder; expected a model file, a run folder or another project's checkpoint",

@@ -63,6 +63,7 @@ const LAYERS: &[Layer] = &[
             "scorefield-model",
             "scorefield-eval",
             "scorefield-train",
+            "scorefield-hub",
         ],
         tests_use: &["scorefield-testkit"],
     },
