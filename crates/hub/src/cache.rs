@@ -6,6 +6,7 @@
 //! models--OWNER--NAME/refs/REVISION              the commit that a branch or tag was at when it was looked up
 //! models--OWNER--NAME/snapshots/COMMIT/FILE      a link to its blob
 //! .locks/models--OWNER--NAME/DIGEST.lock         held by whoever writes that blob
+//! .locks/models--OWNER--NAME/names.lock          held while a reference or a link is written
 //! ```
 
 use crate::{Fault, HubName};
@@ -16,6 +17,9 @@ use std::path::{Path, PathBuf};
 
 /// Folders within folders that a snapshot may have.
 const DEEP: usize = 16;
+
+/// The lock under which references and links are written; no digest is called so.
+const NAMES: &str = "names";
 
 /// One repository in a cache.
 #[derive(Clone, Debug)]
@@ -54,6 +58,7 @@ impl Repository {
     pub(crate) fn remember(&self, revision: &str, commit: &str) -> Result<(), Fault> {
         let path = self.root.join("refs").join(revision);
         make_parent(&path)?;
+        let _lock = self.lock(NAMES)?;
         let beside = beside(&path);
         File::create(&beside)
             .and_then(|mut file| file.write_all(commit.as_bytes()).and_then(|()| file.sync_all()))
@@ -103,7 +108,7 @@ impl Repository {
         self.root.join("blobs").join(format!("{tag}.incomplete"))
     }
 
-    /// Waits until nobody else writes this blob; the lock ends with the file that is given.
+    /// Waits until nobody else writes under this name; the lock ends with the file that is given.
     pub(crate) fn lock(&self, tag: &str) -> Result<File, Fault> {
         let path = self.locks.join(format!("{tag}.lock"));
         make_parent(&path)?;
@@ -116,6 +121,7 @@ impl Repository {
     pub(crate) fn link(&self, commit: &str, file: &str, tag: &str) -> Result<PathBuf, Fault> {
         let path = self.snapshot(commit).join(file);
         make_parent(&path)?;
+        let _lock = self.lock(NAMES)?;
         let beside = beside(&path);
         let _ = fs::remove_file(&beside);
         // snapshots/COMMIT/a/b: one step up for each slash, and two out of COMMIT and `snapshots`.
@@ -148,7 +154,7 @@ pub(crate) fn make_parent(path: &Path) -> Result<(), Fault> {
     path.parent().map_or(Ok(()), |parent| fs::create_dir_all(parent).map_err(|e| Fault::io(parent, e)))
 }
 
-/// A name for what will be renamed to `path`, of this process alone.
+/// A name for what will be renamed to `path`: of this process, and of the thread that holds the lock of names.
 fn beside(path: &Path) -> PathBuf {
     path.with_file_name(format!(".scorefield-{}.tmp", std::process::id()))
 }

@@ -6,7 +6,7 @@ use crate::info::Announced;
 use crate::url::unsigned;
 use crate::{Fault, Progress, digest};
 use std::fs::{self, File};
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{Read, Write};
 use std::path::Path;
 use ureq::Body;
 use ureq::http::Response;
@@ -123,8 +123,10 @@ impl Client<'_> {
                 return Err(wanted.size(&url, format!("the range {:?} after {have}", crate::error::shown(range))));
             }
         } else if answer.status() == 200 {
-            file.set_len(0).and_then(|()| file.seek(SeekFrom::Start(0))).map_err(io)?;
-            *have = 0;
+            if *have > 0 {
+                file.set_len(0).map_err(io)?;
+                *have = 0;
+            }
         } else {
             return Err(Fault::answer(unsigned(&url), format!("the status {}", answer.status()), "200, or 206 for a range"));
         }

@@ -163,7 +163,11 @@ pub enum Fault {
         expected: &'static str,
     },
     /// The disk is full.
-    #[error("no space left for {}; make room (or set HF_HOME to a larger disk) and call again: what has arrived is kept", path.display())]
+    #[error(
+        "no space left for {}; make room (or set HF_HOME to a larger disk) and call again: what has arrived is \
+         kept",
+        path.display()
+    )]
     DiskFull {
         /// What was being written.
         path: PathBuf,

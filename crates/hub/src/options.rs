@@ -1,6 +1,6 @@
 //! Where the hub and the cache are, who asks, and how much may be asked for. Plain values: nothing here reads the environment.
 
-use crate::{Fault, HubError};
+use crate::{Fault, HubError, HubName};
 use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
@@ -112,8 +112,6 @@ impl Options {
         Ok(options)
     }
 }
-
-use crate::HubName;
 
 /// Without the token.
 impl fmt::Debug for Options {
