@@ -187,7 +187,8 @@ fn network(said: &Said<'_>) -> Result<UNetConfig, Fault> {
     said.only("class_embed_type", &[])?;
     said.only("mid_block_type", &["UNetMidBlock2D".into()])?;
     said.only("time_embedding_type", &["positional".into(), "fourier".into()])?;
-    let read = |v: &Value| v.as_array()?.iter().map(|w| w.as_u64().map(|n| n as usize)).collect();
+    let width = |w: &Value| w.as_u64().filter(|n| *n < 1 << 20).map(|n| n as usize);
+    let read = |v: &Value| v.as_array()?.iter().map(width).collect();
     let widths: Vec<usize> = said.get("block_out_channels", "a list of widths", vec![224, 448, 672, 896], read)?;
     let Some(&base) = widths.first().filter(|w| **w > 0) else {
         return Err(Fault::new("config.json: no block_out_channels", "a width for each level"));

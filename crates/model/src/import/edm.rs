@@ -32,7 +32,7 @@ pub(crate) fn plan(archive: &Archive, _given: &mut Given) -> Result<Plan, Fault>
         other => return Err(Fault::new(format!("a network of class {other}"), "SongUNet or DhariwalUNet")),
     };
     let config = if adm { dhariwal(&made)? } else { song(&made)? };
-    let at = |resolution: f64| (0..config.levels()).find(|l| (size >> l) as f64 == resolution);
+    let at = |resolution: f64| (0..config.levels().min(16)).find(|l| (size >> l) as f64 == resolution);
     let attended: Vec<usize> =
         made.numbers("attn_resolutions", if adm { &[32.0, 16.0, 8.0] } else { &[16.0] })?.into_iter().filter_map(at).collect();
     // Their heads have 64 channels in a DhariwalUNet; where there are fewer, there is no head and no attention.

@@ -134,7 +134,7 @@ impl Given {
 
     /// A list of numbers; a text with commas, or one number, is one too.
     pub(crate) fn numbers(&self, key: &str) -> Result<Option<Vec<f64>>, Fault> {
-        self.typed(key, "numbers with commas between them", |v| {
+        self.typed(key, "numbers of usual size with commas between them", |v| {
             let numbers: Option<Vec<f64>> = match v {
                 Value::Array(items) => items.iter().map(Value::as_f64).collect(),
                 Value::Number(n) => n.as_f64().map(|x| vec![x]),
@@ -142,7 +142,7 @@ impl Given {
                 Value::String(s) => s.split(',').map(|part| part.trim().parse().ok()).collect(),
                 _ => None,
             };
-            numbers.filter(|list| list.len() <= 1 << 17 && list.iter().all(|x| x.is_finite()))
+            numbers.filter(|list| list.len() <= 1 << 17 && list.iter().all(|x| x.abs() <= f64::from(1 << 20)))
         })
     }
 

@@ -122,7 +122,11 @@ fn v2(given: &Given, depths: &[usize]) -> Result<HourglassConfig, Fault> {
         let said = |key: &str| attention.get(l).and_then(|a| a.get(key));
         let count = |key: &str, usual: usize| match said(key) {
             None => Ok(usual),
-            Some(v) => v.as_u64().map(|n| n as usize).ok_or_else(|| Fault::new(format!("{key} = {v}"), "a whole number")),
+            Some(v) => v
+                .as_u64()
+                .filter(|n| *n < 1 << 20)
+                .map(|n| n as usize)
+                .ok_or_else(|| Fault::new(format!("{key} = {v}"), "a whole number")),
         };
         let attention = match said("type").and_then(Value::as_str).unwrap_or(usual) {
             "global" => HourglassAttention::Global,

@@ -7,7 +7,7 @@
 use super::error::Fault;
 use super::given::{Given, Needs};
 use super::lucidrains_names::source;
-use super::plan::{Arrays, Plan};
+use super::plan::{Arrays, Plan, shape_of};
 use super::usual::{Pictures, SYMMETRIC, UNIT, sampling};
 use crate::NetworkInput;
 use scorefield_archive::{Archive, Array};
@@ -125,8 +125,7 @@ fn table(betas: &[f64], given: &Given) -> Result<ProcessConfig, Fault> {
 fn network(arrays: &Arrays, given: &Given) -> Result<(RmsUNetConfig, usize), Fault> {
     let odd = |found: String| Fault::new(found, "the Unet of denoising-diffusion-pytorch");
     let of = |name: &str, axes: usize| {
-        let shape = arrays.get(name).map(Array::shape).filter(|s| s.len() >= axes);
-        shape.ok_or_else(|| odd(format!("`{name}` is missing or has too few axes")))
+        shape_of(arrays, name, axes).ok_or_else(|| odd(format!("`{name}` is missing or has too few axes")))
     };
     let has = |name: &str| arrays.contains_key(name);
     let (dim, features) = (of("time_mlp.1.weight", 2)?[0] / 4, of("time_mlp.1.weight", 2)?[1]);
@@ -162,7 +161,7 @@ fn network(arrays: &Arrays, given: &Given) -> Result<(RmsUNetConfig, usize), Fau
         (i, o, _, _) => return Err(odd(format!("{i} channels in and {o} out"))),
     };
     let time = if has("time_mlp.0.weights") {
-        RmsTimeFeatures::Learned { width: features - 1 }
+        RmsTimeFeatures::Learned { width: features.saturating_sub(1) }
     } else {
         RmsTimeFeatures::Sinusoidal { theta: given.number("sinusoidal_pos_emb_theta")?.unwrap_or(10_000.0) }
     };

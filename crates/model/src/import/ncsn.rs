@@ -7,7 +7,7 @@
 use super::error::Fault;
 use super::given::{Given, Needs};
 use super::ncsn_names::source;
-use super::plan::{Arrays, Plan};
+use super::plan::{Arrays, Plan, shape_of};
 use super::usual::{Pictures, SYMMETRIC, UNIT, sampling};
 use crate::NetworkInput;
 use scorefield_archive::{Archive, Node};
@@ -33,8 +33,8 @@ pub(crate) fn plan(path: &Path, archive: &Archive, given: &mut Given) -> Result<
         None => None,
     };
     let shape = |name: &str| {
-        let found = raw.get(name).map(|a| a.shape().to_vec()).filter(|s| s.len() >= 2);
-        found.ok_or_else(|| Fault::new(format!("`{PREFIX}{name}` is missing"), "the network of ncsn or ncsnv2"))
+        let fault = || Fault::new(format!("`{PREFIX}{name}` is missing or of an odd shape"), "the network of ncsn or ncsnv2");
+        shape_of(&raw, name, 2).map(<[usize]>::to_vec).ok_or_else(fault)
     };
     let stem = shape("begin_conv.weight")?;
     let (width, channels) = (stem[0], stem[1]);

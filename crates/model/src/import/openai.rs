@@ -7,7 +7,7 @@
 use super::error::Fault;
 use super::given::{Given, Needs};
 use super::openai_names::source;
-use super::plan::{Arrays, Plan};
+use super::plan::{Arrays, Plan, shape_of};
 use super::usual::{Pictures, SYMMETRIC, mult, sampling};
 use crate::NetworkInput;
 use scorefield_archive::Archive;
@@ -138,8 +138,8 @@ struct Shapes<'a>(&'a Arrays);
 
 impl Shapes<'_> {
     fn of(&self, name: &str) -> Result<&[usize], Fault> {
-        let shape = self.0.get(name).map(scorefield_archive::Array::shape).filter(|s| !s.is_empty());
-        shape.ok_or_else(|| Fault::new(format!("`{name}` is missing or a single number"), "a tensor of a UNetModel"))
+        shape_of(self.0, name, 1)
+            .ok_or_else(|| Fault::new(format!("`{name}` is missing or of an odd shape"), "a tensor of a UNetModel"))
     }
 
     fn has(&self, name: &str) -> bool {

@@ -15,6 +15,13 @@ use std::path::Path;
 /// Tensors by their names in the file.
 pub(crate) type Arrays = BTreeMap<String, Array>;
 
+/// The shape of a tensor of at least `axes` axes, none of them empty or longer than any network has: an empty tensor may have axes of any
+/// length, and lengths are multiplied.
+pub(crate) fn shape_of<'a>(arrays: &'a Arrays, name: &str, axes: usize) -> Option<&'a [usize]> {
+    const LONGEST: usize = 1 << 20;
+    arrays.get(name).map(Array::shape).filter(|s| s.len() >= axes && s.iter().all(|d| (1..=LONGEST).contains(d)))
+}
+
 /// Where the numbers of a parameter are.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Source {

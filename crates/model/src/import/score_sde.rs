@@ -6,7 +6,7 @@
 
 use super::error::Fault;
 use super::given::{Given, Needs};
-use super::plan::{Arrays, Plan};
+use super::plan::{Arrays, Plan, shape_of};
 use super::score_sde_names::Modules;
 use super::usual::{Pictures, SYMMETRIC, UNIT, sampling};
 use crate::NetworkInput;
@@ -81,9 +81,9 @@ pub(crate) fn plan(path: &Path, archive: &Archive, given: &mut Given) -> Result<
         (other, _) => return Err(Fault::new(format!("sde = {other}"), "vpsde, subvpsde or vesde")),
     };
 
-    let stem = shape_of(&raw, &format!("module.all_modules.{}.weight", if fourier { 3 } else { 2 }))?;
-    let &[nf, channels, ..] = stem.as_slice() else {
-        return Err(Fault::new(format!("its first convolution has shape {stem:?}"), "[nf, channels, 3, 3]"));
+    let stem = format!("module.all_modules.{}.weight", if fourier { 3 } else { 2 });
+    let Some(&[nf, channels, ..]) = shape_of(&raw, &stem, 2) else {
+        return Err(Fault::new(format!("`{stem}` is missing or of an odd shape"), "the first convolution, [nf, channels, 3, 3]"));
     };
     let frequency_first = false;
     let mut config = UNetConfig {
@@ -94,7 +94,7 @@ pub(crate) fn plan(path: &Path, archive: &Archive, given: &mut Given) -> Result<
         norm_eps: 1e-6,
         dropout: given.number("dropout")?.unwrap_or(0.0),
         time: if fourier { TimeFeatures::Fourier { scale: 16.0, frequency_first } } else { TimeFeatures::ddpm() },
-        attention_levels: (0..mult.len()).filter(|l| attention.contains(&((size[0] >> l) as f64))).collect(),
+        attention_levels: (0..mult.len().min(16)).filter(|l| attention.contains(&((size[0] >> l) as f64))).collect(),
         channel_mult: mult,
         ..UNetConfig::default()
     };
@@ -109,18 +109,14 @@ pub(crate) fn plan(path: &Path, archive: &Archive, given: &mut Given) -> Result<
     }
     given.allow(&["nf", "embedding_type", "fourier_scale", "ema_rate", "conditional", "num_channels"]);
 
-    let network = NetworkConfig::UNet(config.clone());
-    let shape = [channels, size[0], size[1]];
-    let built = network.build(&shape).map_err(|e| Fault::new(e.to_string(), "a network as that project builds it"))?;
-    let modules = Modules::new(built.params(), kind == "ddpm", config.progressive_input == ProgressiveInput::Residual);
     let defaults = match sde.as_str() {
         "vesde" => sampling("pc", "uniform", 1000),
         _ if continuous => sampling("heun", "karras", 18),
         _ => sampling("ddpm", "leading", scales),
     };
     let pictures = Pictures {
-        network,
-        shape,
+        network: NetworkConfig::UNet(config.clone()),
+        shape: [channels, size[0], size[1]],
         range: if centered { SYMMETRIC } else { UNIT },
         process,
         prediction,
@@ -128,8 +124,14 @@ pub(crate) fn plan(path: &Path, archive: &Archive, given: &mut Given) -> Result<
         input: NetworkInput { unscaled, centred: !centered },
         sampling: defaults,
     };
+    // Nothing is laid out that is larger than the file.
+    let meta = pictures.meta("score_sde_pytorch");
+    let content = |found: String| Fault::new(found, "a network as that project builds it");
+    meta.check(raw.len()).map_err(content)?;
+    let built = meta.network.build(&meta.codec.shape().dims()).map_err(|e| content(e.to_string()))?;
+    let modules = Modules::new(built.params(), kind == "ddpm", config.progressive_input == ProgressiveInput::Residual);
     Ok(Plan {
-        meta: pictures.meta("score_sde_pytorch"),
+        meta,
         names: Box::new(move |name, _| modules.source(name)),
         ema: Some(ema),
         raw: Some(raw),
@@ -166,11 +168,6 @@ fn ncsnpp(given: &Given, config: &mut UNetConfig, fir: bool, rescale: bool) -> R
         other => return Err(Fault::new(format!("progressive = {other}"), "none or output_skip (residual never ran there)")),
     };
     Ok(())
-}
-
-fn shape_of(arrays: &Arrays, name: &str) -> Result<Vec<usize>, Fault> {
-    let found = arrays.get(name).map(|a| a.shape().to_vec());
-    found.ok_or_else(|| Fault::new(format!("`{name}` is missing"), "the module list of ddpm or ncsnpp"))
 }
 
 /// The list of averages under the names of the state dict; what is not trained is the model's own.
