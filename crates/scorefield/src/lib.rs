@@ -9,6 +9,7 @@
 //! * [`train`]: denoising score matching in a run folder;
 //! * [`sample`]: solvers of the reverse equations;
 //! * [`model`]: the model file;
+//! * `onnx`, with the feature of that name: networks in ONNX files as denoisers;
 //! * [`eval`]: distances between sets of samples;
 //! * [`tensor`], [`kernels`]: numbers, noise and the operations that take the time.
 //!
@@ -50,6 +51,8 @@ pub use scorefield_hub as hub;
 pub use scorefield_kernels as kernels;
 pub use scorefield_model as model;
 pub use scorefield_nn as nn;
+#[cfg(feature = "onnx")]
+pub use scorefield_onnx as onnx;
 pub use scorefield_process as process;
 pub use scorefield_sample as sample;
 pub use scorefield_tensor as tensor;

@@ -35,6 +35,12 @@ const LAYERS: &[Layer] = &[
         uses: &["scorefield-tensor", "scorefield-process", "scorefield-nn", "scorefield-data", "scorefield-archive"],
         tests_use: &["scorefield-testkit", "scorefield-sample"],
     },
+    // A graph of operators is its own network: no network or model of ours.
+    Layer {
+        name: "scorefield-onnx",
+        uses: &["scorefield-tensor", "scorefield-process"],
+        tests_use: &["scorefield-testkit", "scorefield-sample"],
+    },
     Layer { name: "scorefield-eval", uses: &["scorefield-tensor"], tests_use: &["scorefield-testkit"] },
     // L3. The optimiser's fused step is a kernel, the pictures drawn while training come from a sampler.
     Layer {
@@ -61,6 +67,7 @@ const LAYERS: &[Layer] = &[
             "scorefield-data",
             "scorefield-sample",
             "scorefield-model",
+            "scorefield-onnx",
             "scorefield-eval",
             "scorefield-train",
             "scorefield-hub",
