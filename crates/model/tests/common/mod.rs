@@ -101,7 +101,7 @@ pub(crate) fn every_kind() -> Vec<ModelMeta> {
         ..AdaGnUNetConfig::default()
     });
     // They know no classes, so neither may the data.
-    let plain = Dataset::from_rows("plain", pictures().shape(), vec![0.0, 17.0, 255.0, 3.0].repeat(12), None);
+    let plain = Dataset::from_rows("plain", pictures().shape(), [0.0, 17.0, 255.0, 3.0].repeat(12), None);
     // Times from 0 to 1 become the levels 0 to 2.
     let refinenet = RefineNetConfig { model_channels: 2, channel_mult: vec![1, 2, 2], dilations: vec![1, 1, 2], noise_levels: 3 };
     let refinenet = ModelMeta { time_input: TimeInput::Time { scale: 2.0 }, ..meta(&plain, refinenet.into()) };
@@ -111,7 +111,7 @@ pub(crate) fn every_kind() -> Vec<ModelMeta> {
     let stack = meta(&plain, stack.into());
     // Twice an odd number of pixels a side, and a row of times for 0, 1 and 2.
     let shape = Shape::Image { channels: 1, height: 6, width: 6 };
-    let odd = Dataset::from_rows("odd", shape, vec![0.0, 17.0, 255.0, 3.0].repeat(27), None);
+    let odd = Dataset::from_rows("odd", shape, [0.0, 17.0, 255.0, 3.0].repeat(27), None);
     let layer_norm = LayerNormUNetConfig { channels: vec![2, 4], mid_channels: 3, times: 3, time_width: 4 };
     let layer_norm = ModelMeta { time_input: TimeInput::Time { scale: 2.0 }, ..meta(&odd, layer_norm.into()) };
     vec![meta(&vectors(), small_mlp()), unet, meta(&plain, rms), meta(&plain, adagn), refinenet, hourglass, stack, layer_norm]
