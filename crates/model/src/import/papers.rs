@@ -43,10 +43,12 @@ pub(crate) fn plan(path: &Path, archive: &Archive, given: &mut Given) -> Result<
         prediction: Prediction::Noise,
         time_input: TimeInput::Time { scale: 1.0 },
         input: NetworkInput::default(),
-        sampling: sampling("ddim", "trailing", 250),
+        // Without the bound nearly every sample drifts to all black or all white.
+        sampling: sampling("ddim:eta=1,clip=1", "trailing", 100),
     };
     let note = "its first operation is a layer norm of the whole picture, so it sees neither the mean nor the contrast of what it \
-                denoises: the grey of a sample as a whole is left to chance";
+                denoises: the grey of a sample as a whole is left to \
+                chance. `sample --clip 1` keeps most backgrounds black";
     Ok(Plan {
         meta: pictures.meta("PapersReimplementations"),
         names: Box::new(|name, _| source(name)),

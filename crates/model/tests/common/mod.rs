@@ -111,7 +111,7 @@ pub(crate) fn every_kind() -> Vec<ModelMeta> {
     let stack = meta(&plain, stack.into());
     // Twice an odd number of pixels a side, and a row of times for 0, 1 and 2.
     let shape = Shape::Image { channels: 1, height: 6, width: 6 };
-    let odd = Dataset::from_rows("odd", shape, vec![0.0, 17.0, 255.0, 3.0].repeat(27), None);
+    let odd = Dataset::from_rows("odd", shape, [0.0, 17.0, 255.0, 3.0].repeat(27), None);
     let layer_norm = LayerNormUNetConfig { channels: vec![2, 4], mid_channels: 3, times: 3, time_width: 4 };
     let layer_norm = ModelMeta { time_input: TimeInput::Time { scale: 2.0 }, ..meta(&odd, layer_norm.into()) };
     vec![meta(&vectors(), small_mlp()), unet, meta(&plain, rms), meta(&plain, adagn), refinenet, hourglass, stack, layer_norm]
