@@ -15,8 +15,8 @@
 //! | ncsn, ncsnv2 | ermongroup/ncsn, ermongroup/ncsnv2 |
 
 mod diffusers;
-mod diffusers_names;
-mod diffusers_scheduler;
+pub(crate) mod diffusers_names;
+pub(crate) mod diffusers_scheduler;
 mod edm;
 mod edm_names;
 mod error;
@@ -30,10 +30,10 @@ mod ncsn;
 mod ncsn_names;
 mod openai;
 mod openai_names;
-mod plan;
+pub(crate) mod plan;
 mod score_sde;
 mod score_sde_names;
-mod usual;
+pub(crate) mod usual;
 
 pub use error::ImportError;
 pub use given::Given;
