@@ -34,6 +34,7 @@ enum Verb {
     Info(verbs::info::Info),
     Check(verbs::check::Check),
     Predict(verbs::predict::Predict),
+    Export(verbs::export::Export),
     Bench(verbs::bench::Bench),
     Plot(verbs::plot::Plot),
     /// A verb of a later version.
@@ -45,8 +46,22 @@ enum Verb {
 const LATER: [(&str, &str); 2] = [("solve", "inverse problems"), ("import", "reading other projects' checkpoints")];
 
 /// Every verb, in the order of the contract.
-const VERBS: [&str; 13] =
-    ["demo", "train", "sample", "nll", "encode", "decode", "interpolate", "eval", "info", "check", "predict", "bench", "plot"];
+const VERBS: [&str; 14] = [
+    "demo",
+    "train",
+    "sample",
+    "nll",
+    "encode",
+    "decode",
+    "interpolate",
+    "eval",
+    "info",
+    "check",
+    "predict",
+    "export",
+    "bench",
+    "plot",
+];
 
 /// Runs one verb.
 pub(crate) fn run(arguments: Arguments) -> Result<Ended> {
@@ -74,6 +89,7 @@ fn dispatch(verb: Verb, context: &Context) -> Result<Ended> {
         Verb::Info(verb) => verb.run(context),
         Verb::Check(verb) => verb.run(context),
         Verb::Predict(verb) => verb.run(context),
+        Verb::Export(verb) => verb.run(context),
         Verb::Bench(verb) => verb.run(context),
         Verb::Plot(verb) => verb.run(context),
         Verb::Other(words) => Err(unknown(&words)),

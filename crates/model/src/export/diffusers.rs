@@ -97,6 +97,9 @@ fn describe(model: &Model) -> Result<(Vec<(&'static str, Value)>, Vec<Piece>), E
             Value::Null
         }
     };
+    // A parameter that has no place follows from what was found; without a reason it would be one.
+    reasons.finish(LAYOUT)?;
+    let mut reasons = Reasons::default();
     let tensors = tensors(model, Naming::of(config), &mut reasons);
     reasons.finish(LAYOUT)?;
 

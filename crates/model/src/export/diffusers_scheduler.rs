@@ -8,27 +8,29 @@ use serde_json::{Value, json};
 
 /// `scheduler/scheduler_config.json`.
 pub(super) fn scheduler(meta: &ModelMeta, skips: bool, reasons: &mut Reasons) -> Value {
-    if let (ProcessConfig::Ve { sigma_min, sigma_max }, true) = (&meta.process, skips) {
+    let found = meta.prediction.name();
+    if skips {
         reasons.unless(meta.prediction == Prediction::Score, || {
-            format!("prediction = \"{}\" under an exploding process; expected \"score\"", meta.prediction.name())
+            format!("prediction = \"{found}\" with skip blocks; expected \"score\"")
         });
-        reasons.unless(meta.input.unscaled, || "an input scaled to unit variance; expected input.unscaled = true".into());
+        reasons.unless(meta.input.unscaled, || {
+            "an input scaled to unit variance with skip blocks; expected input.unscaled = true".into()
+        });
+        let ProcessConfig::Ve { sigma_min, sigma_max } = &meta.process else {
+            reasons.add(format!("process = \"{}\" with skip blocks; expected \"ve\"", meta.process.name()));
+            return Value::Null;
+        };
         return exploding(meta, *sigma_min, *sigma_max);
     }
     let prediction = match meta.prediction {
         Prediction::Noise => "epsilon",
         Prediction::Velocity => "v_prediction",
         Prediction::Clean => "sample",
-        other => {
-            let also = if skips { "\"score\" under an exploding process" } else { "\"noise\", \"velocity\" or \"clean\"" };
-            reasons.add(format!("prediction = \"{}\"; expected {also}", other.name()));
+        _ => {
+            reasons.add(format!("prediction = \"{found}\"; expected \"noise\", \"velocity\" or \"clean\""));
             ""
         }
     };
-    if skips {
-        reasons.add(format!("process = \"{}\" with skip blocks; expected \"ve\"", meta.process.name()));
-        return Value::Null;
-    }
     let Some(table) = table(&meta.process) else {
         reasons.add(format!(
             "process = \"{}\" is no table of rates; expected a discrete one: a table only comes near to a process of continuous time",
