@@ -14,6 +14,10 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import numpy as np
 import torch
 from diffusers import DiffusionPipeline, UNet2DModel
+from diffusers.utils import logging
+
+logging.set_verbosity_error()
+logging.disable_progress_bar()
 
 TOLERANCE, LEVELS = 1e-5, 1e-4
 

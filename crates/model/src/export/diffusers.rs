@@ -42,7 +42,7 @@ pub fn diffusers(model: &Model, folder: &Path) -> Result<Exported, ExportError> 
     if folder.symlink_metadata().is_ok() {
         return Err(ExportError::Exists { path: folder.to_owned() });
     }
-    let (documents, tensors) = describe(model)?;
+    let Content { documents, tensors } = describe(model)?;
     let listed: Vec<_> = tensors.iter().map(|p| (p.name.clone(), p.shape.clone(), p.values.as_slice())).collect();
     let filled = write::atomic_folder(folder, |inside| {
         for (name, document) in &documents {
@@ -76,8 +76,14 @@ impl From<ModelError> for Fault {
     }
 }
 
-/// Configurations by the names of their files, and the tensors.
-fn describe(model: &Model) -> Result<(Vec<(&'static str, Value)>, Vec<Piece>), ExportError> {
+/// What the folder holds.
+struct Content {
+    /// Configurations by the names of their files.
+    documents: [(&'static str, Value); 3],
+    tensors: Vec<Piece>,
+}
+
+fn describe(model: &Model) -> Result<Content, ExportError> {
     let meta = model.meta();
     let mut reasons = Reasons::default();
     let NetworkConfig::UNet(config) = &meta.network else {
@@ -110,12 +116,12 @@ fn describe(model: &Model) -> Result<(Vec<(&'static str, Value)>, Vec<Piece>), E
     };
     let (pipeline, class) = if skips { ("ScoreSdeVePipeline", "ScoreSdeVeScheduler") } else { ("DDPMPipeline", "DDPMScheduler") };
     let index = json!({ "scheduler": ["diffusers", class], "unet": ["diffusers", "UNet2DModel"] });
-    let documents = vec![
+    let documents = [
         ("model_index.json", headed(pipeline, index)),
         ("unet/config.json", headed("UNet2DModel", unet)),
         ("scheduler/scheduler_config.json", headed(class, schedule)),
     ];
-    Ok((documents, tensors))
+    Ok(Content { documents, tensors })
 }
 
 /// The refusal; reasons are known to be there.

@@ -216,7 +216,7 @@ fn skip_blocks(config: &UNetConfig, specs: &[ParamSpec], [channels, height, widt
         (config.attention_placement == AttentionPlacement::LastBlock || !attends, "attention_placement = \"last-block\""),
         (channels == 3, "pictures of three channels"),
         (height == width, "square pictures, as the pipeline of exploding processes draws no others"),
-        (head_width(config).is_ok_and(|_| one_head(config)), "a single head of attention"),
+        (one_head(config), "a single head of attention"),
         (groups_fit(config, specs), "groups = 32, group_width = 4, attention_groups = 32"),
     ] {
         reasons.unless(fine, || format!("with skip blocks expected {what}"));

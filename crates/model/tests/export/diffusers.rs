@@ -14,7 +14,7 @@ fn json(path: &Path) -> Value {
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
 }
 
-/// Writes and reads; the weights and all of the description but what `forget` leaves out have to come back.
+/// Writes and reads; the weights have to come back bit for bit.
 #[track_caller]
 fn there_and_back(before: &Model, folder: &Path) -> Model {
     let written = export::diffusers(before, folder).unwrap_or_else(|e| panic!("{e}"));
