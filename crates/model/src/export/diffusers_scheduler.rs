@@ -2,7 +2,7 @@
 
 use super::error::Reasons;
 use crate::ModelMeta;
-use crate::import::diffusers_scheduler::{CLIP, COSINE_OFFSET};
+use crate::import::diffusers_scheduler::{CLIP, COSINE_OFFSET, PREDICTIONS};
 use scorefield_process::{Prediction, ProcessConfig};
 use serde_json::{Value, json};
 
@@ -22,15 +22,8 @@ pub(super) fn scheduler(meta: &ModelMeta, skips: bool, reasons: &mut Reasons) ->
         };
         return exploding(meta, *sigma_min, *sigma_max);
     }
-    let prediction = match meta.prediction {
-        Prediction::Noise => "epsilon",
-        Prediction::Velocity => "v_prediction",
-        Prediction::Clean => "sample",
-        _ => {
-            reasons.add(format!("prediction = \"{found}\"; expected \"noise\", \"velocity\" or \"clean\""));
-            ""
-        }
-    };
+    let prediction = PREDICTIONS.iter().find(|(_, p)| *p == meta.prediction).map(|(name, _)| *name);
+    reasons.unless(prediction.is_some(), || format!("prediction = \"{found}\"; expected \"noise\", \"velocity\" or \"clean\""));
     let Some(table) = table(&meta.process) else {
         reasons.add(format!(
             "process = \"{}\" is no table of rates; expected a discrete one: a table only comes near to a process of continuous time",

@@ -10,6 +10,10 @@ use serde_json::Value;
 pub(crate) const COSINE_OFFSET: f64 = 0.008;
 pub(crate) const CLIP: f64 = 0.999;
 
+/// What a network predicts, by the library's names.
+pub(crate) const PREDICTIONS: [(&str, Prediction); 3] =
+    [("epsilon", Prediction::Noise), ("v_prediction", Prediction::Velocity), ("sample", Prediction::Clean)];
+
 /// What a scheduler says.
 pub(crate) struct Schedule {
     pub(crate) process: ProcessConfig,
@@ -120,14 +124,10 @@ fn table(config: &Config<'_>, class: &str) -> Result<Schedule, Fault> {
             return Err(Fault::new(format!("scheduler_config.json: beta_schedule = \"{other}\""), known));
         }
     };
-    let prediction = match config.text("prediction_type", "epsilon")?.as_str() {
-        "epsilon" => Prediction::Noise,
-        "v_prediction" => Prediction::Velocity,
-        "sample" => Prediction::Clean,
-        other => {
-            let known = "epsilon, v_prediction or sample";
-            return Err(Fault::new(format!("scheduler_config.json: prediction_type = \"{other}\""), known));
-        }
+    let said = config.text("prediction_type", "epsilon")?;
+    let Some((_, prediction)) = PREDICTIONS.into_iter().find(|(name, _)| *name == said) else {
+        let known = "epsilon, v_prediction or sample";
+        return Err(Fault::new(format!("scheduler_config.json: prediction_type = \"{said}\""), known));
     };
     let learned_range = match config.text("variance_type", "fixed_small")?.as_str() {
         "learned_range" => true,
