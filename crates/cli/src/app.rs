@@ -35,6 +35,7 @@ enum Verb {
     Info(verbs::info::Info),
     Check(verbs::check::Check),
     Predict(verbs::predict::Predict),
+    Export(verbs::export::Export),
     Bench(verbs::bench::Bench),
     Plot(verbs::plot::Plot),
     /// A verb of a later version.
@@ -46,7 +47,7 @@ enum Verb {
 const LATER: [(&str, &str); 1] = [("solve", "inverse problems")];
 
 /// Every verb, in the order of the contract.
-const VERBS: [&str; 14] = [
+const VERBS: [&str; 15] = [
     "demo",
     "train",
     "sample",
@@ -59,6 +60,7 @@ const VERBS: [&str; 14] = [
     "info",
     "check",
     "predict",
+    "export",
     "bench",
     "plot",
 ];
@@ -90,6 +92,7 @@ fn dispatch(verb: Verb, context: &Context) -> Result<Ended> {
         Verb::Info(verb) => verb.run(context),
         Verb::Check(verb) => verb.run(context),
         Verb::Predict(verb) => verb.run(context),
+        Verb::Export(verb) => verb.run(context),
         Verb::Bench(verb) => verb.run(context),
         Verb::Plot(verb) => verb.run(context),
         Verb::Other(words) => Err(unknown(&words)),

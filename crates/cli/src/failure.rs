@@ -1,6 +1,7 @@
 //! How a command ends: its exit status and what is said of a failure.
 
 use scorefield::data::DataError;
+use scorefield::model::export::ExportError;
 use scorefield::nn::NetworkError;
 use scorefield::sample::SolverError;
 use scorefield::train::{ConfigError, TrainError};
@@ -65,5 +66,6 @@ fn is_misuse(error: &anyhow::Error) -> bool {
                 Some(TrainError::Config(_) | TrainError::Network(_) | TrainError::Process(_) | TrainError::Classes { .. })
             )
             || matches!(cause.downcast_ref(), Some(DataError::Missing { .. }))
+            || matches!(cause.downcast_ref(), Some(ExportError::Exists { .. } | ExportError::Cannot { .. }))
     })
 }

@@ -12,12 +12,7 @@ use std::path::{Path, PathBuf};
 /// # Errors
 /// What the file system says; the file beside is then removed.
 pub fn atomic(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
-    let name = path.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "no file name"))?;
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    fs::create_dir_all(folder)?;
-    // Named for process and thread: two that write the same file at once do not meet.
-    let thread: String = format!("{:?}", std::thread::current().id()).chars().filter(char::is_ascii_digit).collect();
-    let beside = folder.join(format!(".{}.{}.{thread}.tmp", name.to_string_lossy(), std::process::id()));
+    let (folder, beside) = beside(path)?;
     let written = (|| {
         let mut out = BufWriter::with_capacity(1 << 16, File::create(&beside)?);
         fill(&mut out)?;
@@ -27,11 +22,51 @@ pub fn atomic(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) 
     if written.is_err() {
         // The error that matters is the first one.
         let _ = fs::remove_file(&beside);
-    } else if let Ok(folder) = File::open(folder) {
-        // A rename is safe on disk once its folder is; file systems that cannot flush a folder do so by themselves.
-        let _ = folder.sync_all();
+    } else {
+        settle(folder);
     }
     written
+}
+
+/// Calls `fill` on a new folder beside `path` and renames it to `path`, where nothing may be: under that name there is nothing or the
+/// whole folder. Files inside have to be flushed by `fill`, as [`atomic`] does.
+///
+/// # Errors
+/// What `fill` or the file system says, or that something of that name exists; the folder beside is then removed.
+pub fn atomic_folder<E: From<io::Error>>(path: &Path, fill: impl FnOnce(&Path) -> Result<(), E>) -> Result<(), E> {
+    if path.symlink_metadata().is_ok() {
+        return Err(io::Error::from(io::ErrorKind::AlreadyExists).into());
+    }
+    let (folder, beside) = beside(path)?;
+    let written = (|| {
+        fs::create_dir(&beside)?;
+        fill(&beside)?;
+        settle(&beside);
+        Ok(fs::rename(&beside, path)?)
+    })();
+    if written.is_err() {
+        let _ = fs::remove_dir_all(&beside);
+    } else {
+        settle(folder);
+    }
+    written
+}
+
+/// The folder of a path, made if need be, and a name in it to write under.
+fn beside(path: &Path) -> io::Result<(&Path, PathBuf)> {
+    let name = path.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "no file name"))?;
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fs::create_dir_all(folder)?;
+    // Named for process and thread: two that write the same file at once do not meet.
+    let thread: String = format!("{:?}", std::thread::current().id()).chars().filter(char::is_ascii_digit).collect();
+    Ok((folder, folder.join(format!(".{}.{}.{thread}.tmp", name.to_string_lossy(), std::process::id()))))
+}
+
+/// A rename is safe on disk once its folder is; file systems that cannot flush a folder do so by themselves.
+fn settle(folder: &Path) {
+    if let Ok(folder) = File::open(folder) {
+        let _ = folder.sync_all();
+    }
 }
 
 /// An 8-bit picture: grey, RGB or RGBA, row by row.

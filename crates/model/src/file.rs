@@ -186,13 +186,18 @@ impl TensorFile {
 /// # Panics
 /// When a tensor does not hold as many numbers as its shape says.
 pub fn write_tensors(path: &Path, tensors: &[(String, Vec<usize>, &[f32])], text: &str) -> Result<(), ModelError> {
+    write_labelled(path, tensors, json!({ KEY: text, "format": "pt" }))
+}
+
+/// [`write_tensors`] with metadata of another project's.
+pub(crate) fn write_labelled(path: &Path, tensors: &[(String, Vec<usize>, &[f32])], metadata: Value) -> Result<(), ModelError> {
     for (name, _, values) in tensors {
         if let Some(at) = values.iter().position(|v| !v.is_finite()) {
             return Err(ModelError::NotFinite { path: path.to_owned(), name: name.clone(), at, found: values[at] });
         }
     }
     let mut header = Map::new();
-    header.insert("__metadata__".into(), json!({ KEY: text, "format": "pt" }));
+    header.insert("__metadata__".into(), metadata);
     let mut at = 0usize;
     for (name, shape, values) in tensors {
         assert_eq!(shape.iter().product::<usize>(), values.len(), "{name}: numbers and shape disagree");

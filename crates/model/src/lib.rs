@@ -5,6 +5,7 @@
 
 mod denoiser;
 mod error;
+pub mod export;
 mod file;
 pub mod import;
 mod meta;

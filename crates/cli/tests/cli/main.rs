@@ -3,6 +3,7 @@
 mod common;
 mod density;
 mod errors;
+mod export;
 mod import;
 mod options;
 mod plots;

@@ -91,12 +91,8 @@ fn plan(folder: &Path, archive: &Archive, given: &mut Given) -> Result<Plan, Fau
         notes.push("config.json does not say which version of diffusers wrote it".into());
     }
     let arrays: Arrays = archive.arrays()?;
-    let naming = Naming {
-        levels: network.levels(),
-        block: network.resampling == Resampling::Block,
-        skips: network.progressive_output == ProgressiveOutput::Skip,
-        old_attention: arrays.contains_key("mid_block.attentions.0.query.weight"),
-    };
+    let old_attention = arrays.contains_key("mid_block.attentions.0.query.weight");
+    let naming = Naming { old_attention, ..Naming::of(&network) };
     let centred = said.flag("center_input_sample", false)?;
     // The pipeline of exploding models keeps pictures in [0, 1], all others in [-1, 1]. Fourier features are of the logarithm.
     let exploding = matches!(process, ProcessConfig::Ve { .. });

@@ -1,6 +1,7 @@
 //! diffusers' names of the tensors of a `UNet2DModel`.
 
 use super::plan::Source;
+use scorefield_nn::{ProgressiveOutput, Resampling, UNetConfig};
 
 /// What decides how a tensor is called.
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +31,16 @@ fn inner(rest: &[&str]) -> Option<String> {
 }
 
 impl Naming {
+    /// The names of today for a network.
+    pub(crate) fn of(network: &UNetConfig) -> Self {
+        Self {
+            levels: network.levels(),
+            block: network.resampling == Resampling::Block,
+            old_attention: false,
+            skips: network.progressive_output == ProgressiveOutput::Skip,
+        }
+    }
+
     fn attention(self, place: &str, rest: &[&str]) -> Option<Source> {
         let [layer, end] = rest else { return None };
         let ([q, k, v], out) = match self.old_attention {

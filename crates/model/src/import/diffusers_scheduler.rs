@@ -6,6 +6,14 @@ use crate::SamplingDefaults;
 use scorefield_process::{Prediction, ProcessConfig, TimeInput};
 use serde_json::Value;
 
+/// The offset of the library's cosine table, and the largest rate of its tables by products.
+pub(crate) const COSINE_OFFSET: f64 = 0.008;
+pub(crate) const CLIP: f64 = 0.999;
+
+/// What a network predicts, by the library's names.
+pub(crate) const PREDICTIONS: [(&str, Prediction); 3] =
+    [("epsilon", Prediction::Noise), ("v_prediction", Prediction::Velocity), ("sample", Prediction::Clean)];
+
 /// What a scheduler says.
 pub(crate) struct Schedule {
     pub(crate) process: ProcessConfig,
@@ -102,7 +110,7 @@ fn table(config: &Config<'_>, class: &str) -> Result<Schedule, Fault> {
         v.as_array().and_then(|items| items.iter().map(Value::as_f64).collect::<Option<Vec<f64>>>()).map(Some)
     })?;
     let name = config.text("beta_schedule", "linear")?;
-    let (offset, clip) = (0.008, 0.999);
+    let (offset, clip) = (COSINE_OFFSET, CLIP);
     let process = match (trained, name.as_str()) {
         (Some(betas), _) => ProcessConfig::DiscreteBetas { betas, zero_terminal_snr },
         (None, "linear") => ProcessConfig::DiscreteLinear { steps, beta_min, beta_max, zero_terminal_snr },
@@ -116,14 +124,10 @@ fn table(config: &Config<'_>, class: &str) -> Result<Schedule, Fault> {
             return Err(Fault::new(format!("scheduler_config.json: beta_schedule = \"{other}\""), known));
         }
     };
-    let prediction = match config.text("prediction_type", "epsilon")?.as_str() {
-        "epsilon" => Prediction::Noise,
-        "v_prediction" => Prediction::Velocity,
-        "sample" => Prediction::Clean,
-        other => {
-            let known = "epsilon, v_prediction or sample";
-            return Err(Fault::new(format!("scheduler_config.json: prediction_type = \"{other}\""), known));
-        }
+    let said = config.text("prediction_type", "epsilon")?;
+    let Some((_, prediction)) = PREDICTIONS.into_iter().find(|(name, _)| *name == said) else {
+        let known = "epsilon, v_prediction or sample";
+        return Err(Fault::new(format!("scheduler_config.json: prediction_type = \"{said}\""), known));
     };
     let learned_range = match config.text("variance_type", "fixed_small")?.as_str() {
         "learned_range" => true,

@@ -17,8 +17,8 @@
 //! | papers-reimplementations | BrianPulfer/PapersReimplementations |
 
 mod diffusers;
-mod diffusers_names;
-mod diffusers_scheduler;
+pub(crate) mod diffusers_names;
+pub(crate) mod diffusers_scheduler;
 mod edm;
 mod edm_names;
 mod error;
@@ -34,10 +34,10 @@ mod ncsn_names;
 mod openai;
 mod openai_names;
 mod papers;
-mod plan;
+pub(crate) mod plan;
 mod score_sde;
 mod score_sde_names;
-mod usual;
+pub(crate) mod usual;
 
 pub use error::ImportError;
 pub use given::Given;

@@ -62,7 +62,7 @@ impl Source {
     }
 
     /// The shape that the tensor of the file must have for ours to be `shape`; of parts, each one's.
-    fn expected(&self, shape: &[usize]) -> Vec<(&str, Vec<usize>)> {
+    pub(crate) fn expected(&self, shape: &[usize]) -> Vec<(&str, Vec<usize>)> {
         match self {
             Self::Same(name) | Self::Rows(name, _) => vec![(name, shape.to_vec())],
             Self::Reshaped(name) | Self::Planes(name) => vec![(name, vec![shape.iter().product()])],
@@ -81,7 +81,7 @@ impl Source {
     }
 
     /// The numbers in our order; the shapes were checked.
-    fn numbers(&self, arrays: &Arrays) -> Result<Vec<f32>, Fault> {
+    pub(crate) fn numbers(&self, arrays: &Arrays) -> Result<Vec<f32>, Fault> {
         let read = |name: &str| -> Result<Vec<f32>, Fault> {
             let array = arrays.get(name).ok_or_else(|| Fault::new(format!("`{name}` is missing"), "the tensor"))?;
             let values = array.f32()?;
