@@ -36,8 +36,8 @@ enum Chosen {
 }
 
 impl OnnxDenoiser {
-    /// Opens a file and evaluates its network once, on two rows where their number is free, so that what cannot be sampled is an error
-    /// here. Networks with classes begin with none.
+    /// Opens a file and evaluates its network once, on two rows or three where their number is free, so that what cannot be sampled is an
+    /// error here. Networks with classes begin with none.
     ///
     /// # Errors
     /// [`OnnxError::NotBuilt`] without the feature `runtime`; a file that cannot be read, is broken, or has an operator that the runtime

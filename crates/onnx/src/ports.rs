@@ -21,6 +21,7 @@ pub(crate) enum Kind {
 }
 
 /// A length in a shape.
+#[cfg_attr(not(feature = "runtime"), expect(dead_code, reason = "only the runtime reads shapes"))]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Dim {
     /// This many.

@@ -76,7 +76,7 @@ pub(super) fn check(path: &Path) -> Result<(), Fault> {
     if !meta.is_file() {
         return Err(Fault::Found("it is no file".into()));
     }
-    check_bytes(BufReader::new(file), meta.len())
+    check_bytes(file, meta.len())
 }
 
 fn check_bytes(bytes: impl Read + Seek, length: u64) -> Result<(), Fault> {
