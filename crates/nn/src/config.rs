@@ -26,7 +26,7 @@ pub enum NetworkConfig {
     AdaGnUNet(AdaGnUNetConfig),
     /// For pictures: the networks of NCSN and NCSNv2.
     RefineNet(RefineNetConfig),
-    /// For pictures: the stack of convolutions of hot_vs_cold_diffusion.
+    /// For pictures: the stack of convolutions of Yichizz.
     #[serde(rename = "conv-stack")]
     ConvStack(ConvStackConfig),
     /// For pictures: the U-Net of PapersReimplementations.

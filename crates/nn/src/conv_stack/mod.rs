@@ -1,4 +1,4 @@
-//! A stack of wide convolutions at full size: the network of Yichizz/hot_vs_cold_diffusion.
+//! A stack of wide convolutions at full size: the network that Yichizz published for digits.
 //!
 //! Nothing is halved and nothing skips. Block `i` is `h <- gelu(LN_i(C_i h))`, `C_i` a convolution that keeps the size, wide enough that
 //! a few of them see most of a small picture, and `LN_i` the layer norm of the whole picture; a last convolution gives the output. The
