@@ -48,7 +48,8 @@ fn networks_learn_the_exact_denoiser() {
     let mut table = String::new();
     let mut sound = true;
     for process in PROCESSES {
-        for prediction in Prediction::all() {
+        // The raw score is of order 1 / sigma: a small network cannot be all of its sizes, which is why scores are trained times sigma.
+        for prediction in Prediction::all().into_iter().filter(|p| *p != Prediction::RawScore) {
             let (found, untrained, doubled) = trained(prediction, process.clone());
             // A bound that an untrained network or one of twice the target kept would say nothing.
             let ok = found < BOUND && untrained > 2.0 * BOUND && doubled > 2.0 * BOUND;

@@ -181,6 +181,16 @@ fn score_sde() {
                 compare(&format!("{name} score {set}"), score(&m, &x, &f.values("t")), &stored, 1e-5);
             }
         }
+        // The same network under another process of theirs.
+        for (given, stored) in [
+            (["sde=subvpsde", "continuous=true"], "score_subvp_ema"),
+            (["sde=vpsde", "continuous=true"], if name == "ddpm_vp" { "score_vp_othercontinuous_ema" } else { "score_ema" }),
+        ] {
+            if f.has(stored) && name != "ncsnpp_ve_continuous" {
+                let m = model(&f.open("checkpoint_1.pth", &given), Weights::Ema);
+                compare(&format!("{name} {stored}"), score(&m, &f.batch("x"), &f.values("t")), &f.values(stored), 1e-5);
+            }
+        }
         if f.has("t_extreme") {
             let ours = score(&model(&found, Weights::Raw), &f.batch("x_extreme"), &f.values("t_extreme"));
             compare(&format!("{name} extreme"), ours, &f.values("output_extreme_raw"), 1e-5);
@@ -255,4 +265,19 @@ fn openai() {
         let ours = output_in(DType::F64, &m, &f.values("x"), &f.values("timesteps"), f.classes("y"), None);
         compare_f64(&format!("{name} in double"), &ours, &f.values("output_f64"), 1e-5);
     }
+}
+
+/// The denoiser at the wrapper's own levels, in the exploding state x / alpha.
+fn wrapped(f: &Fixture, m: &Model, path: &std::path::Path) {
+    let stored = scorefield_archive::open(path).unwrap().arrays().unwrap();
+    let values = |name: &str| stored[name].f64().unwrap();
+    let times: Vec<f64> = values("sigma").iter().map(|s| m.process().time_of_ratio(*s)).collect();
+    let told = values("t_quantize=False");
+    times.iter().zip(&told).for_each(|(t, told)| assert!((t - told).abs() < 1e-3 * told.max(1.0), "{t} {told}"));
+    let alphas = times.iter().map(|t| m.process().at(*t).alpha).collect();
+    let x: Vec<f32> = values("x").iter().map(|v| *v as f32).collect();
+    let x = Column(alphas).scale(batch(x, times.len(), &Default::default()));
+    let denoised = m.denoiser(f.classes("y")).denoise_each(&x, &times);
+    // A difference of x and sigma eps: counted in parts of x. The wrapper's times are single numbers of a table in single precision.
+    compare_to("k-diffusion's wrapper", denoised, &values("D_quantize=False"), largest(&values("x")), 1e-5);
 }
