@@ -66,7 +66,8 @@ pub(crate) fn plan(path: &Path, archive: &Archive, given: &mut Given) -> Result<
                     (TimeInput::Time { scale: 1.0 }, table)
                 }
             };
-            (input, process, Prediction::Noise, false)
+            // Under sub-VP the state has not unit variance, and their network sees it as it is.
+            (input, process, Prediction::Noise, sde == "subvpsde")
         }
         ("vesde", _) => {
             let (sigma_min, sigma_max) = (given.number("sigma_min")?.unwrap_or(0.01), given.number("sigma_max")?.unwrap_or(50.0));

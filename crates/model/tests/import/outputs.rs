@@ -188,7 +188,12 @@ fn score_sde() {
         ] {
             if f.has(stored) && name != "ncsnpp_ve_continuous" {
                 let m = model(&f.open("checkpoint_1.pth", &given), Weights::Ema);
-                compare(&format!("{name} {stored}"), score(&m, &f.batch("x"), &f.values("t")), &f.values(stored), 1e-5);
+                let (times, stored_score) = (f.values("t"), f.values(stored));
+                // From the network's output: the denoiser's score takes a difference of x and of what is nearly x at low levels.
+                let factor = times.iter().map(|t| -1.0 / m.process().at(*t).sigma).collect();
+                let direct = Column(factor).scale(m.output_each(f.batch("x"), &times, None));
+                compare(&format!("{name} {stored}"), direct, &stored_score, 1e-5);
+                compare(&format!("{name} {stored} of the denoiser"), score(&m, &f.batch("x"), &times), &stored_score, 1e-4);
             }
         }
         if f.has("t_extreme") {
@@ -264,6 +269,42 @@ fn openai() {
         }
         let ours = output_in(DType::F64, &m, &f.values("x"), &f.values("timesteps"), f.classes("y"), None);
         compare_f64(&format!("{name} in double"), &ours, &f.values("output_f64"), 1e-5);
+        posterior(&f, &m, name);
+        // k-diffusion's wrapper asks at levels between those of the table, the time linear in ln sigma.
+        let wrapper = f.folder.join("kdiffusion_wrapper.safetensors");
+        if wrapper.is_file() {
+            wrapped(&f, &m, &wrapper);
+        }
+    }
+}
+
+/// The clean estimate, the posterior mean (Ho et al. 2020, eq. 7) and, where it is learned, the logarithm of the variance (Nichol and
+/// Dhariwal 2021, eq. 15), each of the sizes of its own terms.
+fn posterior(f: &Fixture, m: &Model, name: &str) {
+    let (x, times) = (f.batch("x"), f.values("timesteps"));
+    let bar = |t: f64| if t < 0.0 { 1.0 } else { m.process().at(t).alpha.powi(2) };
+    for (i, &t) in times.iter().enumerate() {
+        let row = |name: &str| {
+            let all = f.values(name);
+            let width = all.len() / times.len();
+            all[i * width..(i + 1) * width].to_vec()
+        };
+        let x = x.clone().narrow(0, i, 1);
+        let classes = f.classes("y").map(|all| vec![all[i]]);
+        let (clean, nu) = m.denoiser(classes).denoise_with_variance(&x, t);
+        let (now, before) = (bar(t), bar(t - 1.0));
+        let beta = 1.0 - now / before;
+        let size = largest(&row("x")) / now.sqrt();
+        compare_to(&format!("{name} clean at {t}"), clean.clone(), &row("pmv.pred_xstart"), size, 1e-5);
+        let mean = clean * (beta * before.sqrt() / (1.0 - now)) + x * ((1.0 - before) * (1.0 - beta).sqrt() / (1.0 - now));
+        compare_to(&format!("{name} mean at {t}"), mean, &row("pmv.mean"), size, 1e-5);
+        if let Some(nu) = nu {
+            // The small variance of the first time is that of the second.
+            let t = t.max(1.0);
+            let small = (1.0 - bar(t) / bar(t - 1.0)) * (1.0 - bar(t - 1.0)) / (1.0 - bar(t));
+            let log_variance = nu.clone() * beta.ln() + (nu * -1.0 + 1.0) * small.ln();
+            compare(&format!("{name} log-variance at {t}"), log_variance, &row("pmv.log_variance"), 1e-5);
+        }
     }
 }
 
