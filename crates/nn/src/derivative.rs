@@ -92,7 +92,7 @@ impl Mlp {
     pub fn energy(&self, p: &Params, x: Batch, input: &Input) -> Batch {
         assert!(self.config.energy, "the energy of a network that was built without one");
         input.check(x.dims()[0], self.classes(), false);
-        let pass = Pass::new(p, &self.specs, &Mode::Eval);
+        let pass = Pass::new(p, self.params(), &Mode::Eval);
         let (h, _) = self.ascent(&pass, x, input);
         self.last.forward(&pass, if self.config.residual { silu(h) } else { h })
     }

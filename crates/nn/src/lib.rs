@@ -53,7 +53,7 @@ pub use input::{Input, Mode};
 pub use layer::InitScheme;
 pub use layer_norm_unet::{LayerNormUNet, LayerNormUNetConfig};
 pub use mlp::{Mlp, MlpConfig};
-pub use network::{Network, Stage, difference_jvp};
+pub use network::{Description, Network, Stage, difference_jvp};
 pub use packing::QkvPacking;
 pub use params::{Call, Calls, Init, ParamSpec, Params, ParamsError};
 pub use preset::{Preset, preset, presets};

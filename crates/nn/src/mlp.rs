@@ -5,9 +5,8 @@
 
 use crate::embedding::{Embedding, EmbeddingShape};
 use crate::layer::{Layout, Linear, Pass, Place};
-use crate::network::count_stages;
 use crate::{
-    ClassEmbedding, InitScheme, Input, Mode, Network, NetworkError, ParamSpec, Params, Stage, TimeFeatures, difference_jvp, ops,
+    ClassEmbedding, Description, InitScheme, Input, Mode, Network, NetworkError, Params, Stage, TimeFeatures, difference_jvp, ops,
 };
 use scorefield_tensor::Batch;
 use serde::{Deserialize, Serialize};
@@ -63,10 +62,7 @@ impl Default for MlpConfig {
 #[derive(Clone, Debug)]
 pub struct Mlp {
     pub(crate) config: MlpConfig,
-    shape: [usize; 1],
-    output: [usize; 1],
-    pub(crate) specs: Vec<ParamSpec>,
-    stages: Vec<Stage>,
+    description: Description,
     pub(crate) embedding: Embedding,
     pub(crate) first: Linear,
     pub(crate) blocks: Vec<Block>,
@@ -145,38 +141,22 @@ impl Mlp {
             false => format!("silu, linear {width} -> {output}"),
         };
         stages.push(stage("last".into(), &what, output));
-        count_stages(&mut stages, &l.specs);
-        Ok(Self { config: config.clone(), shape: [d], output: [output], specs: l.specs, stages, embedding, first, blocks, last })
+        let description = Description::new(l.specs, stages, shape, output, config.classes);
+        Ok(Self { config: config.clone(), description, embedding, first, blocks, last })
     }
 }
 
 impl Network for Mlp {
-    fn params(&self) -> &[ParamSpec] {
-        &self.specs
-    }
-
-    fn shape(&self) -> &[usize] {
-        &self.shape
-    }
-
-    fn output_shape(&self) -> &[usize] {
-        &self.output
-    }
-
-    fn classes(&self) -> usize {
-        self.config.classes
-    }
-
-    fn outline(&self) -> &[Stage] {
-        &self.stages
+    fn description(&self) -> &Description {
+        &self.description
     }
 
     #[track_caller]
     fn forward(&self, p: &Params, x: Batch, input: &Input, mode: &Mode) -> Batch {
         let [n, d] = x.dims();
-        assert_eq!(d, self.shape[0], "rows of {d} numbers for a network of {}", self.shape[0]);
+        assert_eq!(d, self.shape()[0], "rows of {d} numbers for a network of {}", self.shape()[0]);
         input.check(n, self.config.classes, false);
-        let pass = Pass::new(p, &self.specs, mode);
+        let pass = Pass::new(p, self.params(), mode);
         if self.config.energy {
             return self.descent(&pass, x, input);
         }
@@ -199,7 +179,7 @@ impl Network for Mlp {
 
     fn jvp(&self, p: &Params, x: Batch, tangents: &[Batch], input: &Input, mode: &Mode) -> (Batch, Vec<Batch>) {
         if self.exact_jvp() {
-            self.forward_mode(&Pass::new(p, &self.specs, mode), x, tangents, input)
+            self.forward_mode(&Pass::new(p, self.params(), mode), x, tangents, input)
         } else {
             difference_jvp(self, p, x, tangents, input, mode)
         }

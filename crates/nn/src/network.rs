@@ -6,20 +6,33 @@ use std::fmt::Debug;
 
 /// A function of parameters, rows and conditions. Immutable; its numbers are passed in.
 pub trait Network: Debug + Send + Sync {
+    /// Its parameters, shapes and parts.
+    fn description(&self) -> &Description;
+
     /// The parameters, in the order [`Params`] holds them.
-    fn params(&self) -> &[ParamSpec];
+    fn params(&self) -> &[ParamSpec] {
+        &self.description().params
+    }
 
     /// The shape of one row as the network sees it: `[d]`, or `[channels, height, width]`.
-    fn shape(&self) -> &[usize];
+    fn shape(&self) -> &[usize] {
+        &self.description().shape
+    }
 
     /// The shape of one row of the output; it differs from [`Network::shape`] where a variance is learned as well.
-    fn output_shape(&self) -> &[usize];
+    fn output_shape(&self) -> &[usize] {
+        &self.description().output_shape
+    }
 
     /// The number of classes; zero for a network without.
-    fn classes(&self) -> usize;
+    fn classes(&self) -> usize {
+        self.description().classes
+    }
 
     /// The parts in the order of use.
-    fn outline(&self) -> &[Stage];
+    fn outline(&self) -> &[Stage] {
+        &self.description().outline
+    }
 
     /// Rows `[n, d]` to rows `[n, d_out]`, in the element type of the parameters. Row `i` of the output is a function of row `i` of
     /// the input and of its conditions, bit for bit, whatever the other rows.
@@ -100,12 +113,47 @@ pub struct Stage {
     pub parameters: usize,
 }
 
-/// Fills in the counts: a parameter belongs to the stage with the longest name that begins its own.
-pub(crate) fn count_stages(stages: &mut [Stage], specs: &[ParamSpec]) {
-    for spec in specs.iter().filter(|s| s.trainable) {
-        let owns = |s: &&mut Stage| spec.name.strip_prefix(&s.name).is_some_and(|rest| rest.starts_with('.'));
-        if let Some(stage) = stages.iter_mut().filter(owns).max_by_key(|s| s.name.len()) {
-            stage.parameters += spec.len();
+/// What a network is, apart from how it computes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Description {
+    params: Vec<ParamSpec>,
+    shape: Vec<usize>,
+    output_shape: Vec<usize>,
+    classes: usize,
+    outline: Vec<Stage>,
+}
+
+impl Description {
+    /// A network of these parameters for rows of a shape, whose output has `outputs` entries along the first axis. The counts of the parts
+    /// are filled in: a parameter belongs to the part with the longest name that begins its own.
+    ///
+    /// # Panics
+    /// When the shape is empty.
+    #[track_caller]
+    pub fn new(params: Vec<ParamSpec>, mut outline: Vec<Stage>, shape: &[usize], outputs: usize, classes: usize) -> Self {
+        let mut output_shape = shape.to_vec();
+        output_shape[0] = outputs;
+        for spec in params.iter().filter(|s| s.trainable) {
+            let owns = |s: &&mut Stage| spec.name.strip_prefix(&s.name).is_some_and(|rest| rest.starts_with('.'));
+            if let Some(stage) = outline.iter_mut().filter(owns).max_by_key(|s| s.name.len()) {
+                stage.parameters += spec.len();
+            }
         }
+        Self { params, shape: shape.to_vec(), output_shape, classes, outline }
+    }
+
+    /// `[n, channels, height, width]` of rows of pictures, checked together with what the network is told of them.
+    #[track_caller]
+    pub(crate) fn pictures(&self, x: &Batch, input: &Input, augment: bool) -> [usize; 4] {
+        let [n, d] = x.dims();
+        let &[channels, height, width] = self.shape.as_slice() else { panic!("a network of pictures, not of {:?}", self.shape) };
+        assert_eq!(d, channels * height * width, "rows of {d} numbers for pictures of shape {:?}", self.shape);
+        input.check(n, self.classes, augment);
+        [n, channels, height, width]
+    }
+
+    /// Numbers in a row of the output.
+    pub(crate) fn outputs(&self) -> usize {
+        self.output_shape.iter().product()
     }
 }

@@ -12,7 +12,10 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 /// The parts, in order.
-const PARTS: [&str; 6] = ["test", "fmt", "clippy", "doc", "tidy", "demo"];
+const PARTS: [&str; 7] = ["test", "features", "fmt", "clippy", "doc", "tidy", "demo"];
+
+/// What the test command leaves out because nothing depends on it: the runtime of ONNX files, and names on a model hub.
+const FEATURES: &str = "--features scorefield-onnx/runtime,scorefield-cli/hub";
 
 /// What scripts may rely on in the demo's report.
 const DEMO_NUMBERS: [&str; 5] = ["seconds", "class_accuracy", "real_accuracy", "energy_distance", "energy_distance_real"];
@@ -45,6 +48,10 @@ pub(crate) fn check(root: &Path, only: &[String]) -> Result<bool> {
 fn run(part: &str, root: &Path) -> Result<()> {
     match part {
         "test" => cargo(root, &commands(&readme(root)?)?.test, &[]),
+        "features" => {
+            cargo(root, &words(&format!("test --workspace {FEATURES} --test onnx")), &[])?;
+            cargo(root, &words(&format!("test --workspace {FEATURES} --test cli hub::")), &[])
+        }
         "fmt" => cargo(root, &words("fmt --all --check"), &[]),
         "clippy" => cargo(root, &words("clippy --workspace --all-targets -- -D warnings"), &[]),
         "doc" => cargo(root, &words("doc --workspace --no-deps"), &[("RUSTDOCFLAGS", "-D warnings")]),

@@ -4,6 +4,7 @@ mod common;
 mod density;
 mod errors;
 mod export;
+mod hub;
 mod import;
 mod options;
 mod plots;

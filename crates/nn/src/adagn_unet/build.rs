@@ -4,8 +4,7 @@ use super::block::Unit;
 use super::mapping::Mapping;
 use super::{AdaGnUNet, AdaGnUNetConfig};
 use crate::layer::{ConvShape, Layout, Place};
-use crate::network::count_stages;
-use crate::{NetworkError, Stage};
+use crate::{Description, NetworkError, Stage};
 
 impl AdaGnUNet {
     /// The network for pictures of shape `[channels, height, width]`, each side a multiple of `patch_size 2^(levels - 1)`, so that the levels
@@ -78,9 +77,9 @@ impl Builder<'_> {
         if let Some(refused) = self.refused {
             return Err(refused);
         }
-        count_stages(&mut self.stages, &self.layout.specs);
-        let (specs, stages) = (self.layout.specs, self.stages);
-        Ok(AdaGnUNet { config: config.clone(), shape, specs, stages, mapping, stem, down, up, out })
+        // A variance channel is no part of the output.
+        let description = Description::new(self.layout.specs, self.stages, &shape, shape[0], 0);
+        Ok(AdaGnUNet { config: config.clone(), description, mapping, stem, down, up, out })
     }
 
     fn level(&mut self, way: &str, level: usize, from: usize, to: usize) -> Vec<Unit> {

@@ -4,29 +4,12 @@ use super::AdaGnUNet;
 use super::resample::{double, half, unfold};
 use crate::layer::Pass;
 use crate::ops;
-use crate::{Input, Mode, Network, ParamSpec, Params, Stage};
+use crate::{Description, Input, Mode, Network, Params};
 use scorefield_tensor::{Batch, Tensor};
 
 impl Network for AdaGnUNet {
-    fn params(&self) -> &[ParamSpec] {
-        &self.specs
-    }
-
-    fn shape(&self) -> &[usize] {
-        &self.shape
-    }
-
-    /// That of the pictures: a variance channel is no part of the output.
-    fn output_shape(&self) -> &[usize] {
-        &self.shape
-    }
-
-    fn classes(&self) -> usize {
-        0
-    }
-
-    fn outline(&self) -> &[Stage] {
-        &self.stages
+    fn description(&self) -> &Description {
+        &self.description
     }
 
     #[track_caller]
@@ -43,10 +26,8 @@ impl AdaGnUNet {
     /// As [`Network::forward`].
     #[track_caller]
     pub fn forward_with_log_variance(&self, p: &Params, x: Batch, input: &Input, mode: &Mode) -> (Batch, Option<Tensor<1>>) {
-        let ([n, d], [channels, height, width]) = (x.dims(), self.shape);
-        assert_eq!(d, channels * height * width, "rows of {d} numbers for pictures of shape {:?}", self.shape);
-        input.check(n, 0, self.config.augment);
-        let pass = Pass::new(p, &self.specs, mode);
+        let [n, channels, height, width] = self.description.pictures(&x, input, self.config.augment);
+        let pass = Pass::new(p, self.params(), mode);
         let cond = self.mapping.forward(&pass, input);
         let y = self.levels(&pass, x.reshape([n, channels, height, width]), &cond);
 
@@ -57,7 +38,7 @@ impl AdaGnUNet {
             y.clone().narrow(1, pixels, 1).reshape([n, h * w]).mean_dim(1).reshape([n])
         });
         let y = if log_variance.is_some() { y.narrow(1, 0, pixels) } else { y };
-        (unfold(y, side).reshape([n, d]), log_variance)
+        (unfold(y, side).reshape([n, self.description.outputs()]), log_variance)
     }
 
     fn levels(&self, pass: &Pass<'_>, x: Tensor<4>, cond: &Tensor<2>) -> Tensor<4> {

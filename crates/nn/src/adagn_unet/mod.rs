@@ -14,8 +14,8 @@ mod resample;
 
 pub use config::AdaGnUNetConfig;
 
+use crate::Description;
 use crate::layer::Conv;
-use crate::{ParamSpec, Stage};
 use block::Unit;
 use mapping::Mapping;
 
@@ -23,10 +23,7 @@ use mapping::Mapping;
 #[derive(Clone, Debug)]
 pub struct AdaGnUNet {
     config: AdaGnUNetConfig,
-    /// Channels, height and width of the pictures.
-    shape: [usize; 3],
-    specs: Vec<ParamSpec>,
-    stages: Vec<Stage>,
+    description: Description,
     mapping: Mapping,
     stem: Conv,
     down: Vec<Vec<Unit>>,

@@ -3,8 +3,7 @@
 use super::{ConvStack, ConvStackConfig};
 use crate::layer::{ConvShape, Layout, Place};
 use crate::layer_norm::LayerNorm;
-use crate::network::count_stages;
-use crate::{Init, InitScheme, NetworkError, Stage};
+use crate::{Description, Init, InitScheme, NetworkError, Stage};
 use std::f64::consts::TAU;
 
 /// Quotient of neighbouring frequencies before training; the authors' are these and one of zero, whose features say nothing.
@@ -52,7 +51,7 @@ impl ConvStack {
         stage("last".into(), format!("conv {k}x{k}, {inputs} -> {channels}"), shape.to_vec());
         let last = layout.conv("last", ConvShape::same(k, inputs, channels), Place::Last);
 
-        count_stages(&mut stages, &layout.specs);
-        Ok(Self { config: config.clone(), shape, specs: layout.specs, stages, frequencies, embed, blocks, last })
+        let description = Description::new(layout.specs, stages, &shape, channels, 0);
+        Ok(Self { config: config.clone(), description, frequencies, embed, blocks, last })
     }
 }

@@ -3,36 +3,18 @@
 use super::ConvStack;
 use crate::layer::Pass;
 use crate::ops;
-use crate::{Input, Mode, Network, ParamSpec, Params, Stage};
+use crate::{Description, Input, Mode, Network, Params};
 use scorefield_tensor::{Batch, Tensor};
 
 impl Network for ConvStack {
-    fn params(&self) -> &[ParamSpec] {
-        &self.specs
-    }
-
-    fn shape(&self) -> &[usize] {
-        &self.shape
-    }
-
-    fn output_shape(&self) -> &[usize] {
-        &self.shape
-    }
-
-    fn classes(&self) -> usize {
-        0
-    }
-
-    fn outline(&self) -> &[Stage] {
-        &self.stages
+    fn description(&self) -> &Description {
+        &self.description
     }
 
     #[track_caller]
     fn forward(&self, p: &Params, x: Batch, input: &Input, mode: &Mode) -> Batch {
-        let ([n, d], [channels, height, width]) = (x.dims(), self.shape);
-        assert_eq!(d, channels * height * width, "rows of {d} numbers for pictures of shape {:?}", self.shape);
-        input.check(n, 0, false);
-        let pass = Pass::new(p, &self.specs, mode);
+        let [n, channels, height, width] = self.description.pictures(&x, input, false);
+        let pass = Pass::new(p, self.params(), mode);
 
         let e = self.embedding(&pass, input);
         let mut h = x.reshape([n, channels, height, width]);
@@ -42,7 +24,7 @@ impl Network for ConvStack {
                 h = ops::add_channels(h, e.clone());
             }
         }
-        self.last.forward(&pass, h).reshape([n, d])
+        self.last.forward(&pass, h).reshape([n, self.description.outputs()])
     }
 }
 

@@ -14,18 +14,15 @@ mod forward;
 
 pub use config::ConvStackConfig;
 
+use crate::Description;
 use crate::layer::{Conv, Linear};
 use crate::layer_norm::LayerNorm;
-use crate::{ParamSpec, Stage};
 
 /// The network of a [`ConvStackConfig`] for pictures of one shape.
 #[derive(Clone, Debug)]
 pub struct ConvStack {
     config: ConvStackConfig,
-    /// Channels, height and width of the pictures.
-    shape: [usize; 3],
-    specs: Vec<ParamSpec>,
-    stages: Vec<Stage>,
+    description: Description,
     /// Place of the frequencies among the parameters.
     frequencies: usize,
     embed: Vec<Linear>,

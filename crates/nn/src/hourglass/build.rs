@@ -6,8 +6,7 @@ use super::norm::{AdaRmsNorm, RmsNorm};
 use super::rotary::Grid;
 use super::{Down, Hourglass, HourglassAttention, HourglassConfig, HourglassLevel, Up};
 use crate::layer::{Layout, Linear, Place};
-use crate::network::count_stages;
-use crate::{Init, InitScheme, NetworkError, Stage};
+use crate::{Description, Init, InitScheme, NetworkError, Stage};
 use std::f64::consts::PI;
 
 impl Hourglass {
@@ -67,13 +66,10 @@ impl<'a> Builder<'a> {
             parameters: 0,
         });
 
-        count_stages(&mut self.stages, &self.layout.specs);
+        let description = Description::new(self.layout.specs, self.stages, &shape, outputs, config.classes);
         Hourglass {
             config: config.clone(),
-            shape,
-            output_shape: [outputs, height, width],
-            specs: self.layout.specs,
-            stages: self.stages,
+            description,
             multiplications: self.multiplications,
             grids: self.grids.iter().map(|&size| Grid { size }).collect(),
             mapping,

@@ -2,28 +2,12 @@
 
 use super::{Hourglass, tokens};
 use crate::layer::Pass;
-use crate::{Input, Mode, Network, ParamSpec, Params, Stage};
+use crate::{Description, Input, Mode, Network, Params};
 use scorefield_tensor::{Batch, Tensor};
 
 impl Network for Hourglass {
-    fn params(&self) -> &[ParamSpec] {
-        &self.specs
-    }
-
-    fn shape(&self) -> &[usize] {
-        &self.shape
-    }
-
-    fn output_shape(&self) -> &[usize] {
-        &self.output_shape
-    }
-
-    fn classes(&self) -> usize {
-        self.config.classes
-    }
-
-    fn outline(&self) -> &[Stage] {
-        &self.stages
+    fn description(&self) -> &Description {
+        &self.description
     }
 
     fn multiplications(&self) -> u64 {
@@ -32,17 +16,15 @@ impl Network for Hourglass {
 
     #[track_caller]
     fn forward(&self, p: &Params, x: Batch, input: &Input, mode: &Mode) -> Batch {
-        let ([n, d], [channels, height, width]) = (x.dims(), self.shape);
-        assert_eq!(d, channels * height * width, "rows of {d} numbers for pictures of shape {:?}", self.shape);
-        input.check(n, self.config.classes, true);
-        let pass = Pass::new(p, &self.specs, mode);
+        let [n, channels, height, width] = self.description.pictures(&x, input, true);
+        let pass = Pass::new(p, self.params(), mode);
         let condition = self.mapping.forward(&pass, input);
 
         let patches = tokens::cut(x.reshape([n, channels, height, width]), self.config.patch);
         let h = self.levels(&pass, self.enter.forward(&pass, patches), &condition);
         let patches = self.leave.forward(&pass, self.norm.forward(&pass, h));
         let y = tokens::paste(patches, self.grids[0].size, self.config.patch);
-        y.reshape([n, self.output_shape.iter().product()])
+        y.reshape([n, self.description.outputs()])
     }
 }
 

@@ -22,8 +22,8 @@ mod pairs;
 
 pub use config::{HourglassAttention, HourglassConfig, HourglassLevel};
 
+use crate::Description;
 use crate::layer::Linear;
-use crate::{ParamSpec, Stage};
 use layer::Layer;
 use mapping::Mapping;
 use norm::RmsNorm;
@@ -33,11 +33,7 @@ use rotary::Grid;
 #[derive(Clone, Debug)]
 pub struct Hourglass {
     config: HourglassConfig,
-    /// Channels, height and width of the pictures.
-    shape: [usize; 3],
-    output_shape: [usize; 3],
-    specs: Vec<ParamSpec>,
-    stages: Vec<Stage>,
+    description: Description,
     /// Multiplications by weights for one picture.
     multiplications: u64,
     /// The tokens of each level, finest first.

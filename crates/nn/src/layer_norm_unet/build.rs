@@ -3,10 +3,9 @@
 use super::{Block, LayerNormUNet, LayerNormUNetConfig, Level};
 use crate::layer::{Conv, ConvShape, Layout, Place};
 use crate::layer_norm::LayerNorm;
-use crate::network::count_stages;
 use crate::ops::Padding;
 use crate::transposed::TransposedConv;
-use crate::{Init, InitScheme, NetworkError, Stage};
+use crate::{Description, Init, InitScheme, NetworkError, Stage};
 
 /// Ratio of the longest to the shortest wave of a fresh table of times (Vaswani et al. 2017).
 const THETA: f64 = 10_000.0;
@@ -80,8 +79,8 @@ impl Builder<'_> {
 
         self.stage("last", format!("conv 3x3, {} -> {channels}", widths[0]), channels);
         let last = self.layout.conv("last", ConvShape::three(widths[0], channels), Place::Last);
-        count_stages(&mut self.stages, &self.layout.specs);
-        LayerNormUNet { config: config.clone(), shape, specs: self.layout.specs, stages: self.stages, table, down, mid, up, last }
+        let description = Description::new(self.layout.specs, self.stages, &shape, channels, 0);
+        LayerNormUNet { config: config.clone(), description, table, down, mid, up, last }
     }
 
     /// Three blocks from width to width; the last of them with a norm or without.

@@ -3,37 +3,19 @@
 use super::{Block, LayerNormUNet, Level};
 use crate::layer::Pass;
 use crate::ops;
-use crate::{Input, Mode, Network, ParamSpec, Params, Stage};
+use crate::{Description, Input, Mode, Network, Params};
 use scorefield_tensor::{Batch, Int, Tensor, TensorData};
 
 impl Network for LayerNormUNet {
-    fn params(&self) -> &[ParamSpec] {
-        &self.specs
-    }
-
-    fn shape(&self) -> &[usize] {
-        &self.shape
-    }
-
-    fn output_shape(&self) -> &[usize] {
-        &self.shape
-    }
-
-    fn classes(&self) -> usize {
-        0
-    }
-
-    fn outline(&self) -> &[Stage] {
-        &self.stages
+    fn description(&self) -> &Description {
+        &self.description
     }
 
     /// [`Input::time`] is the index of a row of the table of times, rounded to the nearest integer.
     #[track_caller]
     fn forward(&self, p: &Params, x: Batch, input: &Input, mode: &Mode) -> Batch {
-        let ([n, d], [channels, height, width]) = (x.dims(), self.shape);
-        assert_eq!(d, channels * height * width, "rows of {d} numbers for pictures of shape {:?}", self.shape);
-        input.check(n, 0, false);
-        let pass = Pass::new(p, &self.specs, mode);
+        let [n, channels, height, width] = self.description.pictures(&x, input, false);
+        let pass = Pass::new(p, self.params(), mode);
         let e = self.rows(&pass, input);
 
         // Down: what each level's blocks give is kept.
@@ -51,7 +33,7 @@ impl Network for LayerNormUNet {
             h = between(ways, h, |way, h| way.forward(&pass, h));
             h = level.forward(&pass, ops::concat(skip, h), &e);
         }
-        self.last.forward(&pass, h).reshape([n, d])
+        self.last.forward(&pass, h).reshape([n, self.description.outputs()])
     }
 }
 

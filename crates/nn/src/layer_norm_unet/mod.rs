@@ -15,19 +15,16 @@ mod forward;
 
 pub use config::LayerNormUNetConfig;
 
+use crate::Description;
 use crate::layer::{Conv, Linear};
 use crate::layer_norm::LayerNorm;
 use crate::transposed::TransposedConv;
-use crate::{ParamSpec, Stage};
 
 /// The network of a [`LayerNormUNetConfig`] for pictures of one shape.
 #[derive(Clone, Debug)]
 pub struct LayerNormUNet {
     config: LayerNormUNetConfig,
-    /// Channels, height and width of the pictures.
-    shape: [usize; 3],
-    specs: Vec<ParamSpec>,
-    stages: Vec<Stage>,
+    description: Description,
     /// Place of the table of times among the parameters.
     table: usize,
     /// From the full size; each is left by its ways.

@@ -3,8 +3,7 @@
 use super::norm::InstanceNormPlus;
 use super::{Block, Refine, RefineNet, RefineNetConfig, Told, Unit};
 use crate::layer::{Conv, ConvShape, Layout, Place};
-use crate::network::count_stages;
-use crate::{InitScheme, NetworkError, Stage};
+use crate::{Description, InitScheme, NetworkError, Stage};
 
 impl RefineNet {
     /// The network for pictures of shape `[channels, height, width]`.
@@ -79,19 +78,8 @@ impl Builder<'_> {
         let last = self.conv("out.conv", ConvShape::three(width, channels), 0);
         self.stage("out", format!("norm, elu, conv 3x3, {width} -> {channels}"), channels, 0);
 
-        count_stages(&mut self.stages, &self.layout.specs);
-        RefineNet {
-            config: config.clone(),
-            shape,
-            specs: self.layout.specs,
-            stages: self.stages,
-            multiplications: self.multiplications,
-            stem,
-            down,
-            refine,
-            norm,
-            last,
-        }
+        let description = Description::new(self.layout.specs, self.stages, &shape, channels, 0);
+        RefineNet { config: config.clone(), description, multiplications: self.multiplications, stem, down, refine, norm, last }
     }
 
     /// The first block of a stage changes width and size: the width in its second convolution, the size after it.

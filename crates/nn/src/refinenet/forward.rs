@@ -4,7 +4,7 @@ use super::{Block, Refine, RefineNet, Told, Unit};
 use crate::layer::Pass;
 use crate::ops::{self, Pool, Resample};
 use crate::picture::{elu, resize_corners};
-use crate::{Input, Mode, Network, ParamSpec, Params, Stage};
+use crate::{Description, Input, Mode, Network, Params};
 use scorefield_tensor::{Batch, Int, Tensor, TensorData};
 
 /// Side of the windows of chained residual pooling.
@@ -14,36 +14,18 @@ const WINDOW: usize = 5;
 type Levels = Option<Tensor<1, Int>>;
 
 impl Network for RefineNet {
-    fn params(&self) -> &[ParamSpec] {
-        &self.specs
-    }
-
-    fn shape(&self) -> &[usize] {
-        &self.shape
-    }
-
-    fn output_shape(&self) -> &[usize] {
-        &self.shape
-    }
-
-    fn classes(&self) -> usize {
-        0
-    }
-
-    fn outline(&self) -> &[Stage] {
-        &self.stages
+    fn description(&self) -> &Description {
+        &self.description
     }
 
     /// With a table, [`Input::time`] is the index of the noise level, rounded to the nearest integer; without, times are not looked at.
     #[track_caller]
     fn forward(&self, p: &Params, x: Batch, input: &Input, mode: &Mode) -> Batch {
-        let ([n, d], [channels, height, width]) = (x.dims(), self.shape);
-        assert_eq!(d, channels * height * width, "rows of {d} numbers for pictures of shape {:?}", self.shape);
-        input.check(n, 0, false);
+        let [n, channels, height, width] = self.description.pictures(&x, input, false);
         let levels: Vec<i64> = input.time.iter().filter_map(|&t| self.level(t)).collect();
         let levels: Levels =
             (levels.len() == n).then(|| Tensor::from_data(TensorData::new(levels, [n]), &p.values()[0].device()));
-        let pass = Pass::new(p, &self.specs, mode);
+        let pass = Pass::new(p, self.params(), mode);
 
         // Down: what each stage leaves is kept.
         let mut h = self.stem.forward(&pass, x.reshape([n, channels, height, width]));
@@ -60,7 +42,7 @@ impl Network for RefineNet {
         }
         let h = below.expect("a network has at least one stage");
         let y = self.last.forward(&pass, elu(self.norm.forward(&pass, h, levels.as_ref())));
-        y.reshape([n, d])
+        y.reshape([n, self.description.outputs()])
     }
 
     /// Counted layer by layer: blocks that halve compute before they do.

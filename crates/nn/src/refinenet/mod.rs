@@ -22,18 +22,15 @@ mod norm;
 
 pub use config::RefineNetConfig;
 
+use crate::Description;
 use crate::layer::Conv;
-use crate::{ParamSpec, Stage};
 use norm::InstanceNormPlus;
 
 /// The network of a [`RefineNetConfig`] for pictures of one shape.
 #[derive(Clone, Debug)]
 pub struct RefineNet {
     config: RefineNetConfig,
-    /// Channels, height and width of the pictures.
-    shape: [usize; 3],
-    specs: Vec<ParamSpec>,
-    stages: Vec<Stage>,
+    description: Description,
     multiplications: u64,
     stem: Conv,
     /// The blocks of each stage from the full size.

@@ -5,8 +5,7 @@ use super::block::Block;
 use super::features::Features;
 use super::{Level, RmsUNet, RmsUNetConfig};
 use crate::layer::{ConvShape, Layout, Place};
-use crate::network::count_stages;
-use crate::{NetworkError, Stage};
+use crate::{Description, NetworkError, Stage};
 
 impl RmsUNet {
     /// The network for pictures of shape `[channels, height, width]`, each side a multiple of `2^(levels - 1)`: half a pixel of a level
@@ -59,22 +58,8 @@ impl Builder<'_> {
         self.stage("out", format!("conv 1x1, {c} -> {outputs}"), outputs, 0);
         let out = self.layout.conv("out", ConvShape::one(c, outputs), Place::Last);
 
-        count_stages(&mut self.stages, &self.layout.specs);
-        RmsUNet {
-            config: config.clone(),
-            shape,
-            output_shape: [outputs, shape[1], shape[2]],
-            specs: self.layout.specs,
-            stages: self.stages,
-            features,
-            embed,
-            stem,
-            down,
-            mid,
-            up,
-            last,
-            out,
-        }
+        let description = Description::new(self.layout.specs, self.stages, &shape, outputs, 0);
+        RmsUNet { config: config.clone(), description, features, embed, stem, down, mid, up, last, out }
     }
 
     fn embedding(&mut self) -> (Features, [crate::layer::Linear; 2]) {

@@ -3,28 +3,12 @@
 use super::{Level, RmsUNet};
 use crate::layer::Pass;
 use crate::ops::{self, Resample};
-use crate::{Input, Mode, Network, ParamSpec, Params, Stage};
+use crate::{Description, Input, Mode, Network, Params};
 use scorefield_tensor::{Batch, Tensor};
 
 impl Network for RmsUNet {
-    fn params(&self) -> &[ParamSpec] {
-        &self.specs
-    }
-
-    fn shape(&self) -> &[usize] {
-        &self.shape
-    }
-
-    fn output_shape(&self) -> &[usize] {
-        &self.output_shape
-    }
-
-    fn classes(&self) -> usize {
-        0
-    }
-
-    fn outline(&self) -> &[Stage] {
-        &self.stages
+    fn description(&self) -> &Description {
+        &self.description
     }
 
     #[track_caller]
@@ -41,15 +25,13 @@ impl RmsUNet {
     /// As [`Network::forward`], and when an estimate is given to a network that takes none or has another shape.
     #[track_caller]
     pub fn forward_given(&self, p: &Params, x: Batch, estimate: Option<Batch>, input: &Input, mode: &Mode) -> Batch {
-        let ([n, d], [channels, height, width]) = (x.dims(), self.shape);
-        assert_eq!(d, channels * height * width, "rows of {d} numbers for pictures of shape {:?}", self.shape);
-        input.check(n, 0, false);
+        let [n, channels, height, width] = self.description.pictures(&x, input, false);
         let takes = self.config.self_conditioning;
         if let Some(estimate) = &estimate {
             assert!(takes, "an estimate for a network without self-conditioning");
-            assert_eq!(estimate.dims(), [n, d], "an estimate of the shape of the rows");
+            assert_eq!(estimate.dims(), [n, channels * height * width], "an estimate of the shape of the rows");
         }
-        let pass = Pass::new(p, &self.specs, mode);
+        let pass = Pass::new(p, self.params(), mode);
 
         // The one activation that every block would apply to the embedding is applied here.
         let e = self.embed[0].forward(&pass, self.features.forward(&pass, input));
@@ -61,7 +43,7 @@ impl RmsUNet {
         } else {
             x.reshape([n, channels, height, width])
         };
-        self.levels(&pass, x, &e).reshape([n, self.output_shape.iter().product()])
+        self.levels(&pass, x, &e).reshape([n, self.description.outputs()])
     }
 
     fn levels(&self, pass: &Pass<'_>, x: Tensor<4>, e: &Tensor<2>) -> Tensor<4> {

@@ -14,8 +14,8 @@ mod forward;
 
 pub use config::{RmsTimeFeatures, RmsUNetConfig};
 
+use crate::Description;
 use crate::layer::{Conv, Linear};
-use crate::{ParamSpec, Stage};
 use attention::Attention;
 use block::Block;
 use features::Features;
@@ -24,11 +24,7 @@ use features::Features;
 #[derive(Clone, Debug)]
 pub struct RmsUNet {
     config: RmsUNetConfig,
-    /// Channels, height and width of the pictures.
-    shape: [usize; 3],
-    output_shape: [usize; 3],
-    specs: Vec<ParamSpec>,
-    stages: Vec<Stage>,
+    description: Description,
     features: Features,
     embed: [Linear; 2],
     stem: Conv,

@@ -7,9 +7,8 @@ use super::{
 use crate::block::{Attention, BlockStyle, ResBlock};
 use crate::embedding::{Embedding, EmbeddingShape};
 use crate::layer::{Conv, ConvShape, Layout, Place};
-use crate::network::count_stages;
 use crate::ops::{Padding, Resample};
-use crate::{NetworkError, Stage};
+use crate::{Description, NetworkError, Stage};
 
 impl UNet {
     /// The network for pictures of shape `[channels, height, width]`. Sizes that the levels do not divide are padded with zeros
@@ -99,22 +98,8 @@ impl<'a> Builder<'a> {
         if let Some(refused) = self.refused {
             return Err(refused);
         }
-        count_stages(&mut self.stages, &self.layout.specs);
-        Ok(UNet {
-            config: config.clone(),
-            shape,
-            output_shape: [outputs, shape[1], shape[2]],
-            padding,
-            specs: self.layout.specs,
-            stages: self.stages,
-            gain: self.style.gain,
-            embedding,
-            stem,
-            down,
-            mid,
-            up,
-            head,
-        })
+        let description = Description::new(self.layout.specs, self.stages, &shape, outputs, config.classes);
+        Ok(UNet { config: config.clone(), padding, description, gain: self.style.gain, embedding, stem, down, mid, up, head })
     }
 
     /// Blocks of each level from the top, each output pushed on the skips.

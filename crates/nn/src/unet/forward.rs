@@ -4,36 +4,18 @@ use super::build::resample;
 use super::{Head, Leave, ProgressiveInput, ResampleFilter, UNet, Unit};
 use crate::layer::Pass;
 use crate::ops::{self, Act};
-use crate::{Input, Mode, Network, ParamSpec, Params, Stage};
+use crate::{Description, Input, Mode, Network, Params};
 use scorefield_tensor::{Batch, Tensor};
 
 impl Network for UNet {
-    fn params(&self) -> &[ParamSpec] {
-        &self.specs
-    }
-
-    fn shape(&self) -> &[usize] {
-        &self.shape
-    }
-
-    fn output_shape(&self) -> &[usize] {
-        &self.output_shape
-    }
-
-    fn classes(&self) -> usize {
-        self.config.classes
-    }
-
-    fn outline(&self) -> &[Stage] {
-        &self.stages
+    fn description(&self) -> &Description {
+        &self.description
     }
 
     #[track_caller]
     fn forward(&self, p: &Params, x: Batch, input: &Input, mode: &Mode) -> Batch {
-        let ([n, d], [channels, height, width]) = (x.dims(), self.shape);
-        assert_eq!(d, channels * height * width, "rows of {d} numbers for pictures of shape {:?}", self.shape);
-        input.check(n, self.config.classes, self.config.augment);
-        let pass = Pass::new(p, &self.specs, mode);
+        let [n, channels, height, width] = self.description.pictures(&x, input, self.config.augment);
+        let pass = Pass::new(p, self.params(), mode);
         let e = self.embedding.forward(&pass, input);
 
         let x = x.reshape([n, channels, height, width]);
@@ -43,7 +25,7 @@ impl Network for UNet {
 
         let y = self.levels(&pass, x, &e);
         let y = if padded { y.narrow(2, rows.0, height).narrow(3, columns.0, width) } else { y };
-        y.reshape([n, self.output_shape.iter().product()])
+        y.reshape([n, self.description.outputs()])
     }
 }
 

@@ -10,22 +10,18 @@ mod forward;
 
 pub use config::{AttentionPlacement, DownPadding, ProgressiveInput, ProgressiveOutput, ResampleFilter, Resampling, UNetConfig};
 
+use crate::Description;
 use crate::block::{Attention, ResBlock};
 use crate::embedding::Embedding;
 use crate::layer::{Conv, Norm};
-use crate::{ParamSpec, Stage};
 
 /// The network of a [`UNetConfig`] for pictures of one shape.
 #[derive(Clone, Debug)]
 pub struct UNet {
     config: UNetConfig,
-    /// Channels, height and width of the pictures.
-    shape: [usize; 3],
-    output_shape: [usize; 3],
     /// Rows added at the top and bottom, columns at the left and right, to reach a multiple of the deepest level's pixel.
     padding: [(usize, usize); 2],
-    specs: Vec<ParamSpec>,
-    stages: Vec<Stage>,
+    description: Description,
     gain: f64,
     embedding: Embedding,
     stem: Conv,
