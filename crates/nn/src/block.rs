@@ -128,15 +128,12 @@ mod tests {
     use super::*;
     use crate::{InitScheme, Mode, Params, QkvPacking};
     use scorefield_tensor::{TensorData, rows};
-    use std::path::PathBuf;
 
     /// One block of the ADM of NVlabs/edm, 32 to 128 channels: scale and shift, and two heads interleaved in the joint map.
     #[test]
     #[ignore = "needs ../shared/fixtures"]
     fn adm_block_with_two_heads() {
-        let beside = || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared"));
-        let shared = std::env::var_os("SCOREFIELD_SHARED").map_or_else(beside, PathBuf::from);
-        let folder = shared.join("fixtures/checkpoints/edm/adm_block_2heads");
+        let folder = scorefield_testkit::shared().join("checkpoints/edm/adm_block_2heads");
         let style = BlockStyle {
             embedding: 32,
             groups: 32,

@@ -4,7 +4,7 @@
 use scorefield_nn::{AdaGnUNetConfig, Input, Mode, NetworkConfig, Params};
 use scorefield_tensor::{DType, Tensor, TensorData, rows_f64};
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 fn read(path: &Path) -> BTreeMap<String, Vec<f64>> {
     let bytes = std::fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
@@ -21,9 +21,7 @@ fn read(path: &Path) -> BTreeMap<String, Vec<f64>> {
 #[test]
 #[ignore = "needs ../shared/fixtures"]
 fn attention_with_two_heads() {
-    let beside = || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared"));
-    let shared = std::env::var_os("SCOREFIELD_SHARED").map_or_else(beside, PathBuf::from);
-    let folder = shared.join("fixtures/checkpoints/k_diffusion/image_v1_attn_block_2heads");
+    let folder = scorefield_testkit::shared().join("checkpoints/k_diffusion/image_v1_attn_block_2heads");
     let (w, io) = (read(&folder.join("state_dict.safetensors")), read(&folder.join("io.safetensors")));
     let config = AdaGnUNetConfig {
         mapping_width: 16,

@@ -8,6 +8,12 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+/// The folder of reference data, which holds `fixtures/` and `data/`: `$SCOREFIELD_SHARED`, or `../shared` beside the workspace.
+pub fn reference() -> PathBuf {
+    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared");
+    std::env::var_os("SCOREFIELD_SHARED").map_or_else(beside, PathBuf::from)
+}
+
 /// The folder of fixtures: `$SCOREFIELD_SHARED/fixtures`, or `../shared/fixtures` beside the workspace. Tests that use it are
 /// `#[ignore]`d, and fail when it is absent rather than pass.
 ///
@@ -15,9 +21,7 @@ use std::path::{Path, PathBuf};
 /// When there is no such folder.
 #[track_caller]
 pub fn shared() -> PathBuf {
-    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared");
-    let root = std::env::var_os("SCOREFIELD_SHARED").map_or_else(beside, PathBuf::from);
-    let fixtures = root.join("fixtures");
+    let fixtures = reference().join("fixtures");
     assert!(
         fixtures.is_dir(),
         "there is no folder {}; set SCOREFIELD_SHARED to the folder that holds fixtures/",

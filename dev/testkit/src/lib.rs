@@ -6,13 +6,15 @@ mod difference;
 mod golden;
 mod ks;
 mod order;
+mod random;
 mod table;
 
 pub use bank::Bank;
 pub use difference::{derivative, gradient};
-pub use golden::{Golden, Target, shared};
+pub use golden::{Golden, Target, reference, shared};
 pub use ks::{assert_ks, ks_distance, ks_p_value, normal_cdf};
 pub use order::{Fit, fit_order};
+pub use random::Random;
 pub use table::Table;
 
 /// The largest absolute difference of two lists.

@@ -8,7 +8,7 @@ use scorefield_nn::{NetworkConfig, UNetConfig};
 use scorefield_process::{Denoiser, ProcessConfig, ProcessExt};
 use scorefield_tensor::{batch, rows};
 use serde_json::Value;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 fn json(path: &Path) -> Value {
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
@@ -152,8 +152,7 @@ fn nothing_is_written_over() {
 #[test]
 #[ignore = "needs ../shared/fixtures"]
 fn folders_of_the_library_come_back() {
-    let beside = || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared"));
-    let shared = std::env::var_os("SCOREFIELD_SHARED").map_or_else(beside, PathBuf::from);
+    let shared = scorefield_testkit::reference();
     let folder = tempfile::tempdir().unwrap();
     let fixtures: [(&str, &[&str]); 5] = [
         ("ddpm_cifar10", &[]),

@@ -5,14 +5,9 @@ use scorefield_model::import::{Checkpoint, Given};
 use scorefield_model::{Model, Weights};
 use scorefield_nn::{Input, Mode};
 use scorefield_tensor::{Batch, DType, Tensor, TensorData, batch, rows, rows_f64};
+use scorefield_testkit::reference;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-
-/// The folder of reference data.
-pub(crate) fn shared() -> PathBuf {
-    let beside = || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared"));
-    std::env::var_os("SCOREFIELD_SHARED").map_or_else(beside, PathBuf::from)
-}
 
 /// A checkpoint's folder.
 pub(crate) struct Fixture {
@@ -22,7 +17,7 @@ pub(crate) struct Fixture {
 
 impl Fixture {
     pub(crate) fn new(name: &str) -> Self {
-        Self::in_folder(shared().join("fixtures/checkpoints").join(name))
+        Self::in_folder(reference().join("fixtures/checkpoints").join(name))
     }
 
     /// One of the small ones that every clone has.

@@ -3,6 +3,7 @@
 use crate::committed::all;
 use scorefield_model::import::{Checkpoint, Given};
 use scorefield_model::{Model, Weights};
+use scorefield_testkit::Random;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -24,18 +25,6 @@ fn read(path: &Path, given: &[&str]) -> Result<(), String> {
     result
 }
 
-/// A generator for mutations (Marsaglia 2003); quality does not matter here.
-struct Xorshift(u64);
-
-impl Xorshift {
-    fn next(&mut self, below: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % below.max(1) as u64) as usize
-    }
-}
-
 /// A copy of a checkpoint's folder, and its file in it.
 fn copy(path: &Path, folder: &Path) -> std::path::PathBuf {
     let name = path.file_name().unwrap();
@@ -53,7 +42,7 @@ fn copy(path: &Path, folder: &Path) -> std::path::PathBuf {
 #[test]
 fn cut_and_changed_files() {
     let seconds: u64 = std::env::var("SCOREFIELD_FUZZ_SECONDS").ok().and_then(|s| s.parse().ok()).unwrap_or(0);
-    let mut random = Xorshift(0x9E37_79B9_7F4A_7C15 ^ seconds);
+    let mut random = Random(0x9E37_79B9_7F4A_7C15 ^ seconds);
     let mut cases = 0;
     for (_, _, path, given) in all().filter(|(_, _, path, _)| path.is_file()) {
         let folder = tempfile::tempdir().unwrap();
@@ -66,16 +55,16 @@ fn cut_and_changed_files() {
         while round < 24 || began.elapsed() < Duration::from_secs(seconds) {
             let mut bytes = good.clone();
             match round % 3 {
-                0 => bytes.truncate(random.next(good.len())),
+                0 => bytes.truncate(random.below(good.len())),
                 1 => {
-                    for _ in 0..1 + random.next(4) {
-                        let at = random.next(described);
-                        bytes[at] ^= 1 << random.next(8);
+                    for _ in 0..1 + random.below(4) {
+                        let at = random.below(described);
+                        bytes[at] ^= 1 << random.below(8);
                     }
                 }
                 _ => {
-                    let at = good.len() - 1 - random.next(described);
-                    bytes[at] = random.next(256) as u8;
+                    let at = good.len() - 1 - random.below(described);
+                    bytes[at] = random.below(256) as u8;
                 }
             }
             std::fs::write(&victim, &bytes).unwrap();
@@ -111,7 +100,7 @@ fn changed_configurations() {
         "{}",
     ];
     let seconds: u64 = std::env::var("SCOREFIELD_FUZZ_SECONDS").ok().and_then(|s| s.parse().ok()).unwrap_or(0);
-    let mut random = Xorshift(0xD1B5_4A32_D192_ED03 ^ seconds);
+    let mut random = Random(0xD1B5_4A32_D192_ED03 ^ seconds);
     for (_, _, path, given) in all() {
         let folder = tempfile::tempdir().unwrap();
         let (victim, configurations) = if path.is_dir() {
@@ -133,14 +122,14 @@ fn changed_configurations() {
         let began = Instant::now();
         let mut round = 0;
         while round < 60 || began.elapsed() < Duration::from_secs(seconds) {
-            let file = &present[random.next(present.len())];
+            let file = &present[random.below(present.len())];
             let good = std::fs::read_to_string(file).unwrap();
             let mut document: serde_json::Value = serde_json::from_str(&good).unwrap();
-            for _ in 0..1 + random.next(2) {
+            for _ in 0..1 + random.below(2) {
                 let mut places = Vec::new();
                 pointers(&document, String::new(), &mut places);
-                let place = &places[random.next(places.len())];
-                let value = serde_json::from_str(VALUES[random.next(VALUES.len())]).unwrap();
+                let place = &places[random.below(places.len())];
+                let value = serde_json::from_str(VALUES[random.below(VALUES.len())]).unwrap();
                 *document.pointer_mut(place).unwrap() = value;
             }
             std::fs::write(file, document.to_string()).unwrap();

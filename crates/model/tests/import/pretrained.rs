@@ -1,7 +1,7 @@
 //! Small networks that were trained by others, as published: outputs at a few times on a picture given by a formula, as their own programs
 //! had them.
 
-use crate::fixtures::{model, shared};
+use crate::fixtures::model;
 use scorefield_model::Weights;
 use scorefield_model::import::{Checkpoint, Given, Layout};
 use scorefield_process::{ProcessConfig, ProcessExt, TimeInput};
@@ -49,7 +49,7 @@ fn check(checkpoint: &Checkpoint, size: f64, golden: &Path, step: impl Fn(f64) -
 #[test]
 #[ignore = "needs ../shared/data"]
 fn hot_vs_cold() {
-    let folder = shared().join("data/ddpm_mnist_yichizz");
+    let folder = scorefield_testkit::reference().join("data/ddpm_mnist_yichizz");
     let files = ["ddpm_mnist_starter.pth", "ddpm_mnist_starter.safetensors"].map(|file| open(&folder, file, &[]));
     for found in &files {
         assert_eq!(found.layout(), Layout::HotVsCold);
@@ -75,7 +75,7 @@ fn hot_vs_cold() {
 #[test]
 #[ignore = "needs ../shared/data"]
 fn papers_reimplementations() {
-    let folder = shared().join("data/ddpm_mnist_fashion_brianpulfer");
+    let folder = scorefield_testkit::reference().join("data/ddpm_mnist_fashion_brianpulfer");
     for (file, golden) in [("ddpm_mnist.safetensors", "golden_mnist.json"), ("ddpm_fashion.pt", "golden_fashion.json")] {
         let found = open(&folder, file, &["n_steps=1000"]);
         assert_eq!(found.layout(), Layout::PapersReimplementations);

@@ -15,7 +15,7 @@ use scorefield_nn::{
     ParamSpec, Params, ParamsError, RmsTimeFeatures, RmsUNetConfig, UNetConfig, preset,
 };
 use scorefield_tensor::{Batch, DType, Device, Purpose, Streams, Tensor, TensorData, batch, batch_f64, rows, rows_f64};
-use zoo::{input, numbers, params, takes_augmentation, zoo};
+use zoo::{input, numbers, params, probe, takes_augmentation, zoo};
 
 /// dL/dp against (L(p + h) - L(p - h)) / 2h in double precision, at two numbers of every parameter; L = sum of y * w.
 #[test]
@@ -71,10 +71,7 @@ fn single_precision_agrees_with_double() {
     let presets = ["small28", "digits8", "sprites32", "mlp-2d"].map(|name| preset(name).unwrap());
     let presets = presets.into_iter().map(|p| (p.name, p.config, p.shape));
     for (name, config, shape) in zoo().into_iter().chain(presets) {
-        let network = config.build(&shape).unwrap();
-        let (n, d, out) = (2, shape.iter().product(), network.output_shape().iter().product());
-        let (x, w) = (batch(numbers(n, d, 0), n, &device), batch(numbers(n, out, 1), n, &device));
-        let input = input(n, network.as_ref(), takes_augmentation(&config));
+        let (network, x, w, input) = probe(&config, &shape);
         let run = |dtype: DType| {
             let p = params(network.as_ref()).cast(dtype).tracked(network.params(), &device);
             let y = network.forward(&p, x.clone().cast(dtype), &input, &Mode::Eval);

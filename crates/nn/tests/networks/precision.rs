@@ -17,10 +17,7 @@ fn bfloat16_is_near() {
     let presets = ["small28", "digits8", "sprites32", "mlp-vector"].map(|name| preset(name).unwrap());
     let presets = presets.into_iter().map(|p| (p.name, p.config, p.shape));
     for (name, config, shape) in zoo().into_iter().chain(presets) {
-        let network = config.build(&shape).unwrap();
-        let (n, d, out) = (2, shape.iter().product(), network.output_shape().iter().product());
-        let (x, w) = (batch(numbers(n, d, 0), n, &device), batch(numbers(n, out, 1), n, &device));
-        let input = input(n, network.as_ref(), takes_augmentation(&config));
+        let (network, x, w, input) = probe(&config, &shape);
         let run = |precision: Precision| {
             let p = params(network.as_ref()).tracked(network.params(), &device).kept(precision);
             let y = network.forward(&p, x.clone(), &input, &Mode::Eval);

@@ -5,8 +5,8 @@ use scorefield_nn::{
     DownPadding, Init, Input, MlpConfig, Network, NetworkConfig, ParamSpec, Params, ProgressiveInput, ProgressiveOutput,
     ResampleFilter, Resampling, TimeFeatures, UNetConfig,
 };
-use scorefield_tensor::Purpose;
 use scorefield_tensor::noise::Stream;
+use scorefield_tensor::{Batch, Device, Purpose, batch};
 
 /// Small networks that together take every path of the code.
 pub(crate) fn zoo() -> Vec<(&'static str, NetworkConfig, Vec<usize>)> {
@@ -117,4 +117,14 @@ pub(crate) fn takes_augmentation(config: &NetworkConfig) -> bool {
         NetworkConfig::RmsUNet(_) => false,
         NetworkConfig::AdaGnUNet(c) => c.augment,
     }
+}
+
+/// A network of a configuration, two rows to run it on, weights of a linear function of its output, and what it is told.
+pub(crate) fn probe(config: &NetworkConfig, shape: &[usize]) -> (Box<dyn Network>, Batch, Batch, Input) {
+    let network = config.build(shape).unwrap();
+    let (n, device) = (2, Device::default());
+    let (d, out) = (shape.iter().product(), network.output_shape().iter().product());
+    let (x, w) = (batch(numbers(n, d, 0), n, &device), batch(numbers(n, out, 1), n, &device));
+    let input = input(n, network.as_ref(), takes_augmentation(config));
+    (network, x, w, input)
 }

@@ -5,25 +5,9 @@ use crate::proto::{Attr, FLOAT, Graph, bytes, node, value};
 use scorefield_onnx::{OnnxDenoiser, OnnxError};
 use scorefield_process::Denoiser;
 use scorefield_tensor::{Device, batch, rows};
+use scorefield_testkit::Random;
 use std::path::Path;
 use std::time::{Duration, Instant};
-
-/// The generator of Vigna's splitmix64.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, n: usize) -> usize {
-        (self.next() % n.max(1) as u64) as usize
-    }
-}
 
 /// Opens the bytes; what opens is evaluated. An error names the file and what was expected.
 fn tried(path: &Path, bytes: &[u8]) -> Option<String> {
