@@ -4,9 +4,9 @@
 //! (Dowson and Landau 1982, eq. 4); on Inception features it is the FID of Heusel et al. 2017. Here it is taken on raw rows or
 //! on random features, so its values are not FIDs and are comparable only with each other.
 
-use crate::eigen::{MAX_EIGEN, symmetric_eigen};
 use crate::{EvalError, Rows};
 use rayon::prelude::*;
+use scorefield_tensor::{MAX_EIGEN, symmetric_eigen};
 
 /// Mean `[d]` and covariance `[d, d]` (row-major, divided by `n - 1`).
 #[derive(Clone, Debug, PartialEq)]

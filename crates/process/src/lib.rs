@@ -13,11 +13,12 @@ mod prediction;
 mod process;
 mod rescheduled;
 pub mod schedule;
+pub mod states;
 mod thresholded;
 
 pub use denoiser::{Denoiser, DenoiserExt, Differentiable};
 pub use grid::{Grid, GridError, GridKind, GridTextError, Leg};
-pub use marginal::Marginal;
+pub use marginal::{Marginal, Posterior};
 pub use nearest::nearest;
 pub use prediction::{Coeffs, Prediction, TimeInput};
 pub use process::{Process, ProcessExt, Span};

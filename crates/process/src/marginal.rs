@@ -20,6 +20,17 @@ pub struct Marginal<S = f64> {
     pub d_sigma: S,
 }
 
+/// `x_s ~ N(of_clean x_0 + of_state x_t, deviation^2 I)`: a step of the reverse chain whose clean end is known.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Posterior<S = f64> {
+    /// Coefficient of `x_0`.
+    pub of_clean: S,
+    /// Coefficient of `x_t`.
+    pub of_state: S,
+    /// Standard deviation.
+    pub deviation: S,
+}
+
 impl<S: Coefficient> Marginal<S> {
     /// `ln(alpha^2 / sigma^2)`.
     pub fn log_snr(&self) -> S {
@@ -59,6 +70,20 @@ impl<S: Coefficient> Marginal<S> {
     /// The clean data that a score implies: `(x + sigma^2 s) / alpha`.
     pub fn clean_of_score(&self, x: &Batch, score: &Batch) -> Batch {
         self.alpha.recip().scale(x.clone() + self.sigma.square().scale(score.clone()))
+    }
+
+    /// The law of `x_s`, `s` being nearer to the data, given `x_t` and `x_0` (Ho et al. 2020, eq. 7, in the form without division by
+    /// alpha).
+    pub fn posterior(&self, at_s: &Self) -> Posterior<S> {
+        let decay = self.alpha.clone() / at_s.alpha.clone();
+        // 1 - rho^2 from the log-SNRs, without cancellation.
+        let fresh = (self.log_snr() - at_s.log_snr()).map(|l| -l.exp_m1());
+        let shrink = at_s.sigma.clone() / self.sigma.clone();
+        Posterior {
+            of_clean: at_s.alpha.clone() * fresh.clone(),
+            of_state: decay * shrink.clone() * shrink,
+            deviation: at_s.sigma.clone() * fresh.sqrt(),
+        }
     }
 
     /// The velocity of the probability flow along a path with clean end `x0` and noise `eps`: `alpha' x_0 + sigma' eps`.

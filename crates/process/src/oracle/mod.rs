@@ -2,11 +2,13 @@
 
 mod blocks;
 mod empirical;
+mod finite;
 mod gaussian;
 mod mixture;
 mod path_ends;
 
 pub use empirical::Empirical;
+pub use finite::Finite;
 pub use gaussian::Gaussian;
 pub use mixture::Mixture;
 pub use path_ends::PathEnds;

@@ -42,10 +42,9 @@ impl Predictor {
                 let g2 = at_t.sigma.powi(2) * fresh;
                 (x.clone() * (2.0 - decay) + at_t.score(x, x0) * g2, g2.sqrt())
             }
-            // The score written by x_0: free of the division by a.
             Self::Ancestral => {
-                let shrink = at_s.sigma / at_t.sigma;
-                (x0.clone() * (at_s.alpha * fresh) + x.clone() * (decay * shrink * shrink), at_s.sigma * fresh.sqrt())
+                let step = at_t.posterior(at_s);
+                (x0.clone() * step.of_clean + x.clone() * step.of_state, step.deviation)
             }
             Self::DiffusionFlow => {
                 let g2 = at_t.sigma.powi(2) * fresh;

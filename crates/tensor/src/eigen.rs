@@ -1,7 +1,7 @@
 //! Eigenvalues of a symmetric matrix by Jacobi rotations.
 //!
 //! Slow beside a tridiagonal method but short and accurate to the last digits (Golub and Van Loan, section 8.5); the matrices
-//! here are covariances of features with at most [`MAX_EIGEN`] entries, a second's work.
+//! here are covariances of features and generators of Markov chains, with at most [`MAX_EIGEN`] entries, a second's work.
 
 /// The largest matrix decomposed.
 pub const MAX_EIGEN: usize = 256;
