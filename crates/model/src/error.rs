@@ -100,6 +100,9 @@ pub enum ModelError {
     /// The process cannot be built.
     #[error(transparent)]
     Process(#[from] scorefield_process::ProcessError),
+    /// The process on categories cannot be built.
+    #[error(transparent)]
+    States(#[from] scorefield_process::states::StatesError),
 }
 
 impl ModelError {

@@ -10,9 +10,11 @@ mod file;
 pub mod import;
 mod meta;
 mod model;
+mod states;
 
 pub use denoiser::ModelDenoiser;
 pub use error::ModelError;
 pub use file::{Inspection, TensorEntry, TensorFile, write_tensors};
-pub use meta::{DataSummary, FORMAT, LearnedVariance, ModelMeta, NetworkInput, SamplingDefaults, TrainingSummary};
+pub use meta::{DataSummary, FORMAT, LearnedVariance, ModelMeta, NetworkInput, SamplingDefaults, TrainingSummary, told};
 pub use model::{Model, Weights, model_path};
+pub use states::{StatesAdapter, StatesModel, kinds};

@@ -2,6 +2,8 @@
 
 use scorefield_data::{Codec, Shape};
 use scorefield_nn::{NetworkConfig, RmsTimeFeatures};
+use crate::StatesAdapter;
+use scorefield_process::states::{StatesConfig, StatesError};
 use scorefield_process::{Coeffs, Marginal, Prediction, ProcessConfig, ProcessExt, TimeInput};
 use scorefield_tensor::{Batch, Coefficient};
 use serde::{Deserialize, Serialize};
@@ -25,6 +27,10 @@ pub struct ModelMeta {
     pub variance: Option<LearnedVariance>,
     /// What it is told of the time.
     pub time_input: TimeInput,
+    /// The process of its columns that are categories; `process` and `prediction` are then those of the columns that are numbers. Models of
+    /// numbers alone have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub states: Option<StatesConfig>,
     /// What it sees of the state, where that is not `c_in x`.
     #[serde(default, skip_serializing_if = "NetworkInput::is_usual")]
     pub input: NetworkInput,
@@ -128,6 +134,13 @@ impl SamplingDefaults {
     }
 }
 
+impl SamplingDefaults {
+    /// What suits states with categories: the chain backwards, in at most 250 of its steps.
+    pub fn of_states(states: &StatesConfig) -> Self {
+        Self { solver: "ancestral".into(), grid: "uniform".into(), steps: states.steps.min(250) }
+    }
+}
+
 impl Default for SamplingDefaults {
     fn default() -> Self {
         Self { solver: "heun".into(), grid: "karras".into(), steps: 18 }
@@ -149,6 +162,23 @@ impl ModelMeta {
         coeffs
     }
 
+    /// The adapter of a model of states with categories.
+    ///
+    /// # Errors
+    /// When the process cannot be built for the codec's columns.
+    pub fn adapter(&self) -> Result<Option<StatesAdapter>, StatesError> {
+        let adapter = |states| StatesAdapter::new(&self.codec, states, &self.process, self.prediction);
+        self.states.as_ref().map(adapter).transpose()
+    }
+
+    /// The shape of the network's rows.
+    ///
+    /// # Errors
+    /// As [`ModelMeta::adapter`].
+    pub fn network_shape(&self) -> Result<Vec<usize>, StatesError> {
+        Ok(self.adapter()?.map_or_else(|| self.codec.shape().dims().to_vec(), |a| a.shape().to_vec()))
+    }
+
     /// Checks what was read from a file with `tensors` tensors: whatever passes can be built and called without a panic.
     pub(crate) fn check(&self, tensors: usize) -> Result<(), String> {
         let say = |sound: bool, what: &dyn Fn() -> String| if sound { Ok(()) } else { Err(what()) };
@@ -166,12 +196,24 @@ impl ModelMeta {
         say(doubled == said, &|| format!("network.learned_variance is {doubled} and variance is {:?}", self.variance))?;
         self.check_size(tensors)?;
 
+        let categories = codec.levels().iter().any(Option::is_some);
+        say(categories == self.states.is_some(), &|| {
+            format!("categories in the data: {categories}, a process on them: {}", self.states.is_some())
+        })?;
+        if self.states.is_some() {
+            self.check_states()?;
+            if codec.levels().iter().all(Option::is_some) {
+                return Ok(());
+            }
+        }
+
         // Every coefficient that sampling multiplies by, at both ends of the span and between.
         let process = self.process.build().map_err(|e| e.to_string())?;
         for u in [0.0, 0.5, 1.0] {
             let t = process.span().at(u);
             let c = self.coeffs(&process.at(t));
-            let told = self.time_input.at(&*process, t);
+            // Beside categories the network is told the time of the whole.
+            let told = if self.states.is_some() { u } else { self.time_input.at(&*process, t) };
             let sound = [c.c_skip, c.c_out, c.c_in, told].iter().all(|v| v.is_finite())
                 && c.c_in != 0.0
                 && (c.c_out != 0.0 || !self.prediction.is_posterior_mean());
@@ -181,6 +223,35 @@ impl ModelMeta {
             })?;
         }
         Ok(())
+    }
+
+    /// Categories that make no state, and times that the network cannot be told.
+    fn check_states(&self) -> Result<(), String> {
+        let levels: usize = self.codec.levels().into_iter().map(|l| l.unwrap_or(1)).fold(0, usize::saturating_add);
+        let numbers = levels.saturating_mul(self.codec.shape().plane());
+        if numbers > LARGEST_EXAMPLE {
+            return Err(format!("states of {numbers} levels"));
+        }
+        let shape = self.network_shape().map_err(|e| e.to_string())?;
+        if shape[0] as f64 > WIDEST {
+            return Err(format!("a network told of {} levels a place, at most {WIDEST} are possible", shape[0]));
+        }
+        if self.variance.is_some() {
+            return Err("a learned variance beside categories".into());
+        }
+        let told = [0.0, 0.5, 1.0].map(|t| self.told(t));
+        let told = told.into_iter().collect::<Option<Vec<f64>>>().ok_or_else(|| {
+            format!("time_input {:?} beside categories; expected a multiple of the time, or none", self.time_input)
+        })?;
+        match told.into_iter().find(|t| !t.is_finite() || !self.network.takes_time(*t)) {
+            None => Ok(()),
+            Some(told) => Err(format!("time_input {:?} is {told} for {:?}", self.time_input, self.network)),
+        }
+    }
+
+    /// What the network of a model of states is told at a time in [0, 1]; none where its input is no function of that time alone.
+    pub fn told(&self, t: f64) -> Option<f64> {
+        told(&self.time_input, t)
     }
 
     /// A network that is larger than the file it came in is refused before it is laid out.
@@ -236,5 +307,14 @@ impl ModelMeta {
             return Err(format!("pictures of {channels} channels, at most {WIDEST} are possible"));
         }
         if layers > tensors { Err(format!("{layers} blocks in a file of {tensors} tensors")) } else { Ok(()) }
+    }
+}
+
+/// A time in [0, 1] as a network of states is told it.
+pub fn told(input: &TimeInput, t: f64) -> Option<f64> {
+    match input {
+        TimeInput::Time { scale } => Some(scale * t),
+        TimeInput::Untold => Some(0.0),
+        _ => None,
     }
 }

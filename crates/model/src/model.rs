@@ -2,7 +2,7 @@
 
 use crate::file::{TensorFile, write_tensors};
 use crate::import::{Checkpoint, Given};
-use crate::{Inspection, ModelDenoiser, ModelError, ModelMeta};
+use crate::{Inspection, ModelDenoiser, ModelError, ModelMeta, StatesAdapter, StatesModel};
 use scorefield_nn::{Network, Params, Precision};
 use scorefield_process::{Process, ProcessConfig};
 use scorefield_tensor::Device;
@@ -32,6 +32,8 @@ impl Weights {
 pub struct Model {
     meta: ModelMeta,
     process: Box<dyn Process>,
+    /// Between states with categories and the network.
+    states: Option<StatesAdapter>,
     network: Box<dyn Network>,
     weights: Params,
 }
@@ -91,10 +93,10 @@ impl Model {
     /// # Panics
     /// When the weights are not the network's.
     pub fn new(meta: ModelMeta, weights: Params) -> Result<Self, ModelError> {
-        let network = meta.network.build(&meta.codec.shape().dims())?;
-        let process = ProcessConfig::build(&meta.process)?;
+        let network = meta.network.build(&meta.network_shape()?)?;
+        let (process, states) = (ProcessConfig::build(&meta.process)?, meta.adapter()?);
         assert_eq!(weights.len(), network.params().len(), "weights of another network");
-        Ok(Self { meta, process, network, weights: weights.kept(Precision::Single) })
+        Ok(Self { meta, process, states, network, weights: weights.kept(Precision::Single) })
     }
 
     /// The same model, its products made of other numbers (bfloat16 for speed: about three digits a product, sums in single precision).
@@ -115,8 +117,10 @@ impl Model {
         };
         let meta = reader.meta()?;
         let wrong = |found: String| ModelError::Description { path: path.clone(), found, expected: crate::FORMAT };
-        let network = meta.network.build(&meta.codec.shape().dims()).map_err(|e| wrong(e.to_string()))?;
+        let shape = meta.network_shape().map_err(|e| wrong(e.to_string()))?;
+        let network = meta.network.build(&shape).map_err(|e| wrong(e.to_string()))?;
         let process = ProcessConfig::build(&meta.process).map_err(|e| wrong(e.to_string()))?;
+        let states = meta.adapter().map_err(|e| wrong(e.to_string()))?;
         if which == Weights::Raw && !reader.has_prefix(which.prefix()) {
             return Err(ModelError::NoRaw { path });
         }
@@ -126,7 +130,7 @@ impl Model {
         }
         reader.refuse_others(&network.params().iter().map(|s| s.name.as_str()).collect())?;
         let weights = Params::from_host(network.params(), host, device).map_err(|e| wrong(e.to_string()))?;
-        Ok(Self { meta, process, network, weights: weights.kept(Precision::Single) })
+        Ok(Self { meta, process, states, network, weights: weights.kept(Precision::Single) })
     }
 
     /// What a model file, run folder or checkpoint says of itself, without loading weights.
@@ -192,8 +196,23 @@ impl Model {
         self.meta.codec.shape().len()
     }
 
+    /// The adapter between states with categories and the network; none for a model of numbers alone.
+    pub fn states(&self) -> Option<&StatesAdapter> {
+        self.states.as_ref()
+    }
+
+    /// The model as a denoiser of states, where its data have categories; `classes` as in [`Model::denoiser`].
+    pub fn states_denoiser(&self, classes: Option<Vec<Option<u32>>>) -> Option<StatesModel<'_>> {
+        self.states.as_ref().map(|adapter| StatesModel::new(self, adapter, classes))
+    }
+
     /// The model as a denoiser; `classes` holds one class (or none) a row of the batches it will see.
+    ///
+    /// # Panics
+    /// For a model of states with categories, whose denoiser is [`Model::states_denoiser`].
+    #[track_caller]
     pub fn denoiser(&self, classes: Option<Vec<Option<u32>>>) -> ModelDenoiser<'_> {
+        assert!(self.states.is_none(), "a model of states with categories is no denoiser of numbers: see states_denoiser");
         ModelDenoiser::new(self, classes)
     }
 }

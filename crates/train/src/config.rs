@@ -1,6 +1,6 @@
 //! What a training run is: plain numbers and names, as they stand in `recipe.toml`.
 
-use crate::{ConsistencyConfig, Coupling, History, Loss, Objective};
+use crate::{ConsistencyConfig, Coupling, History, Loss, Objective, StatesTraining};
 use scorefield_data::{AugmentOptions, CodecOptions};
 use scorefield_nn::{NetworkConfig, Precision};
 use scorefield_process::{Prediction, ProcessConfig, ProcessExt, TimeInput};
@@ -39,6 +39,10 @@ pub struct TrainConfig {
     /// How a consistency model is trained, instead of a denoiser.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consistency: Option<ConsistencyConfig>,
+    /// How states with categories are noised and trained. The process, the prediction and the objective beside it are those of columns that
+    /// are numbers; without such columns they count for nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub states: Option<StatesTraining>,
     /// The optimiser.
     #[serde(default)]
     pub optim: OptimConfig,
@@ -244,6 +248,9 @@ impl TrainConfig {
             Some((key, found, _, expected)) => Err(ConfigError { key, found: found.to_string(), expected }),
             None => {
                 self.objective.validate()?;
+                if self.states.is_some() {
+                    return StatesTraining::validate(self);
+                }
                 ConsistencyConfig::validate(self)?;
                 self.validate_loss()?;
                 self.validate_prediction()

@@ -105,6 +105,9 @@ pub enum TrainError {
     /// The process could not be built.
     #[error(transparent)]
     Process(#[from] scorefield_process::ProcessError),
+    /// The process on categories cannot be built.
+    #[error(transparent)]
+    States(#[from] scorefield_process::states::StatesError),
     /// The data could not be used.
     #[error(transparent)]
     Data(#[from] scorefield_data::DataError),

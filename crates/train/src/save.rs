@@ -23,6 +23,7 @@ impl Trainer<'_> {
             prediction: self.config.prediction,
             variance: self.config.network.learned_variance().then_some(LearnedVariance::Blend),
             time_input: self.config.time_input,
+            states: self.config.states.as_ref().map(|s| s.process.clone()),
             input: NetworkInput::default(),
             codec: self.codec.clone(),
             sigma_data: self.sigma_data,
@@ -42,7 +43,10 @@ impl Trainer<'_> {
                 examples: self.dataset.len() as u64,
                 fingerprint: p.data.clone(),
             },
-            sampling: SamplingDefaults::of(&self.config.prediction),
+            sampling: self.config.states.as_ref().map_or_else(
+                || SamplingDefaults::of(&self.config.prediction),
+                |states| SamplingDefaults::of_states(&states.process),
+            ),
         };
         let averaged = Params::from_host(self.network.params(), self.state.ema[0].clone(), &self.device)
             .map_err(|e| TrainError::State { path: self.run.state(), found: e.to_string() })?;

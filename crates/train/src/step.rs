@@ -90,6 +90,9 @@ impl<'a> Trainer<'a> {
         if let Some(how) = &self.config.consistency {
             return self.consistency_gradient(how, examples, &mut gathered.grads);
         }
+        if let Some((how, states)) = self.config.states.as_ref().zip(self.states.as_ref()) {
+            return self.states_gradient(how, states, examples, &mut gathered.grads);
+        }
         let question = self.question(examples);
         let leaves = self.leaves();
         let mode = Mode::Train { noise: Streams::new(self.config.seed, examples.samples.clone(), Purpose::Dropout) };
@@ -157,6 +160,9 @@ impl<'a> Trainer<'a> {
     /// learned from it; the weights of the loss do not count, which are infinite for a rare time without the network's fault.
     pub(super) fn sound(&self, params: &Params) -> bool {
         let examples = self.batches().at(self.position.step * self.config.accumulate as u64);
+        if let Some((how, states)) = self.config.states.as_ref().zip(self.states.as_ref()) {
+            return self.states_sound(how, states, &examples, params);
+        }
         let question = self.question(&examples);
         let input = question.coeffs.c_in.scale(question.x_t);
         let output = self.network.forward(params, input, &question.told, &Mode::Eval);

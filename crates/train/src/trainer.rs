@@ -11,10 +11,11 @@ use crate::log::Log;
 use crate::memory::Memory;
 use crate::run::{Position, RunFolder};
 use crate::score_matching::MOST_DIMENSIONS;
+use crate::states::States;
 use crate::step::Step;
 use crate::{ConfigError, Length, Loss, TrainConfig, TrainError};
 use scorefield_data::{Codec, Dataset, stats};
-use scorefield_model::Model;
+use scorefield_model::{Model, StatesAdapter};
 use scorefield_nn::{Network, Params};
 use scorefield_process::Process;
 use scorefield_tensor::Device;
@@ -57,6 +58,8 @@ pub struct Trainer<'a> {
     pub(super) run: RunFolder,
     pub(super) network: Box<dyn Network>,
     pub(super) process: Box<dyn Process>,
+    /// For data with categories.
+    pub(super) states: Option<States>,
     /// Whose flow is distilled, if anyone's.
     pub(super) teacher: Option<Model>,
     pub(super) device: Device,
@@ -118,7 +121,9 @@ impl<'a> Trainer<'a> {
     ) -> Result<Self, TrainError> {
         config.validate()?;
         let codec = Codec::fit(dataset, &config.examples.codec)?;
-        let network = config.network.build(&codec.shape().dims())?;
+        let states = Self::states_of(&config, dataset, &codec)?;
+        let shape = states.as_ref().map_or_else(|| codec.shape().dims().to_vec(), |s| s.adapter.shape().to_vec());
+        let network = config.network.build(&shape)?;
         let classes = dataset.classes().len();
         if network.classes() != 0 && network.classes() != classes {
             return Err(TrainError::Classes { network: network.classes(), data: classes });
@@ -176,6 +181,7 @@ impl<'a> Trainer<'a> {
             run,
             network,
             process,
+            states,
             teacher,
             device,
             params,
@@ -186,6 +192,30 @@ impl<'a> Trainer<'a> {
             doctor,
             notes,
         })
+    }
+
+    /// What data with categories need; a recipe for numbers is no recipe for them, nor the other way round.
+    fn states_of(config: &TrainConfig, dataset: &Dataset, codec: &Codec) -> Result<Option<States>, TrainError> {
+        let categories = codec.levels().iter().any(Option::is_some);
+        match &config.states {
+            None if categories => Err(ConfigError {
+                key: "states",
+                found: "no section, and data with categories".into(),
+                expected: "a [states] section, for example --set states.loss=bound",
+            }
+            .into()),
+            Some(_) if !categories => Err(ConfigError {
+                key: "states",
+                found: "a section, and data of numbers alone".into(),
+                expected: "data with categories: --set data.categorical=all for whole numbers, --set data.binarise=0.5 for bits",
+            }
+            .into()),
+            None => Ok(None),
+            Some(how) => {
+                let adapter = StatesAdapter::new(codec, &how.process, &config.process, config.prediction)?;
+                Ok(Some(States::new(adapter, dataset, codec)))
+            }
+        }
     }
 
     /// Where the run stands.
@@ -267,6 +297,7 @@ impl<'a> Trainer<'a> {
                     self.position.loss = smooth;
                     // The consistency loss changes its scale with the number of levels: no verdict by it.
                     if self.config.consistency.is_none()
+                        && trivial.is_finite()
                         && let Some(note) = self.doctor.step(loss, trivial)
                     {
                         observer.event(&Event::Note(note));

@@ -38,6 +38,7 @@ impl Pictures {
             process: self.process,
             prediction: self.prediction,
             time_input: self.time_input,
+            states: None,
             input: self.input,
             codec: Codec::pictures(self.shape, self.range, Vec::new()),
             sigma_data,

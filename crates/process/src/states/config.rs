@@ -95,6 +95,12 @@ pub enum StatesError {
         /// Which.
         column: usize,
     },
+    /// The process of the numbers cannot be built.
+    #[error("the process of the columns that are numbers: {found}")]
+    Numbers {
+        /// Why not.
+        found: String,
+    },
     /// A number of steps that is none.
     #[error("states.steps = {found} cannot be: a chain has 2 to {MOST_STEPS} steps")]
     Steps {
