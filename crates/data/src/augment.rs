@@ -48,9 +48,15 @@ fn compose(m: Affine, k: Affine) -> Affine {
     out
 }
 
-/// Changes a CHW picture in place and says how: `[x flip, y flip, scale, cos rotation - 1, sin rotation, aspect cos, aspect sin,
+/// Changes a CHW picture in place, where channel `c` holds categories (`categories[c]`) without mixing its pixels, and says how: `[x flip, y flip, scale, cos rotation - 1, sin rotation, aspect cos, aspect sin,
 /// shift x, shift y]`, each zero where nothing was done.
-pub(crate) fn augment(state: &mut [f32], height: usize, width: usize, o: &AugmentOptions, stream: &Stream) -> [f32; 9] {
+pub(crate) fn augment(
+    state: &mut [f32],
+    (height, width): (usize, usize),
+    categories: &[bool],
+    o: &AugmentOptions,
+    stream: &Stream,
+) -> [f32; 9] {
     let mut normals = [0.0; 12];
     // Uniforms come from words 1 to 15 (word 0 decides the plain flip), normals from a block range of their own.
     let uniform = |i: usize| stream.uniform(1 + i);
@@ -97,12 +103,18 @@ pub(crate) fn augment(state: &mut [f32], height: usize, width: usize, o: &Augmen
         (told[7], told[8]) = (normals[2] as f32, normals[3] as f32);
     }
     if told != [0.0; 9] {
-        for plane in state.chunks_mut(height * width) {
+        for (plane, &category) in state.chunks_mut(height * width).zip(categories) {
             let old = plane.to_vec();
             for (i, v) in plane.iter_mut().enumerate() {
                 let (y, x) = ((i / width) as f64 + 0.5 - height as f64 / 2.0, (i % width) as f64 + 0.5 - width as f64 / 2.0);
                 let [sx, sy] = map.map(|r| r[0] * x + r[1] * y + r[2]);
-                *v = sample(&old, height, width, sy + height as f64 / 2.0 - 0.5, sx + width as f64 / 2.0 - 0.5);
+                let (y, x) = (sy + height as f64 / 2.0 - 0.5, sx + width as f64 / 2.0 - 0.5);
+                // Between two categories there is no third: the nearest pixel is taken.
+                *v = if category {
+                    old[mirror(y.round() as i64, height) * width + mirror(x.round() as i64, width)]
+                } else {
+                    sample(&old, height, width, y, x)
+                };
             }
         }
     }
@@ -162,9 +174,12 @@ mod tests {
         for sample in 0..400 {
             let stream = Stream::new(0, sample, Purpose::Augment, 0, 0);
             let mut p = picture();
-            assert_eq!(augment(&mut p, 8, 8, &AugmentOptions { probability: 0.0, ..Default::default() }, &stream), [0.0; 9]);
+            assert_eq!(
+                augment(&mut p, (8, 8), &[false], &AugmentOptions { probability: 0.0, ..Default::default() }, &stream),
+                [0.0; 9]
+            );
             assert_eq!(p, picture());
-            let told = augment(&mut p, 8, 8, &AugmentOptions::default(), &stream);
+            let told = augment(&mut p, (8, 8), &[false], &AugmentOptions::default(), &stream);
             assert_eq!(told == [0.0; 9], p == picture(), "{told:?}");
             changed += usize::from(told != [0.0; 9]);
             assert!(p.iter().all(|v| v.is_finite()));
@@ -180,7 +195,7 @@ mod tests {
         let mut seen = 0;
         for sample in 0..20 {
             let mut p = picture();
-            let told = augment(&mut p, 8, 8, &only_flips, &Stream::new(2, sample, Purpose::Augment, 0, 0));
+            let told = augment(&mut p, (8, 8), &[false], &only_flips, &Stream::new(2, sample, Purpose::Augment, 0, 0));
             let mut mirrored = picture();
             if told[0] == 1.0 {
                 mirrored.chunks_mut(8).for_each(<[f32]>::reverse);
@@ -189,5 +204,20 @@ mod tests {
             p.iter().zip(&mirrored).for_each(|(a, b)| assert!((a - b).abs() < 1e-5));
         }
         assert!(seen > 3);
+    }
+
+    /// A changed picture of categories has categories alone, and no other than before.
+    #[test]
+    fn categories_are_not_mixed() {
+        let always = AugmentOptions { probability: 1.0, ..Default::default() };
+        let mut changed = 0;
+        for sample in 0..50 {
+            let before: Vec<f32> = (0..64).map(|i| ((i * i) % 3) as f32 * 2.0).collect();
+            let mut p = before.clone();
+            augment(&mut p, (8, 8), &[true], &always, &Stream::new(3, sample, Purpose::Augment, 0, 0));
+            assert!(p.iter().all(|v| [0.0, 2.0, 4.0].contains(v)), "{p:?}");
+            changed += usize::from(p != before);
+        }
+        assert!(changed > 40, "{changed}");
     }
 }

@@ -26,6 +26,8 @@ pub struct HostBatch {
 pub struct Batches<'a> {
     data: &'a Dataset,
     codec: Codec,
+    /// Whether each channel holds categories.
+    categories: Vec<bool>,
     seed: u64,
     batch: usize,
     flip: bool,
@@ -40,7 +42,8 @@ impl<'a> Batches<'a> {
     #[track_caller]
     pub fn new(data: &'a Dataset, codec: &Codec, seed: u64, batch: usize) -> Self {
         assert!(batch > 0, "a batch of nothing");
-        Self { data, codec: codec.clone(), seed, batch, flip: false, augment: None }
+        let categories = codec.levels().iter().map(Option::is_some).collect();
+        Self { data, codec: codec.clone(), categories, seed, batch, flip: false, augment: None }
     }
 
     /// Whether pictures are mirrored left to right, each with probability one half.
@@ -79,7 +82,7 @@ impl<'a> Batches<'a> {
                 state.chunks_mut(width).for_each(<[f32]>::reverse);
             }
             if let (Some(told), Some(options)) = (&mut told, &self.augment) {
-                told.push(augment(state, height, width, options, &stream));
+                told.push(augment(state, (height, width), &self.categories, options, &stream));
             }
         }
         HostBatch { x, labels, augment: told, samples }

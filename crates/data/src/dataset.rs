@@ -1,5 +1,6 @@
 //! A data set: rows in natural units, in memory or mapped from a cache file.
 
+use crate::reading::Reading;
 use crate::{Shape, Value};
 use memmap2::Mmap;
 use scorefield_tensor::noise::philox;
@@ -38,6 +39,10 @@ pub struct Dataset {
     pub(crate) labels: Option<Arc<Vec<u32>>>,
     pub(crate) classes: Vec<String>,
     pub(crate) channels: Vec<String>,
+    /// Names of the categories of each channel, an empty list for numbers; empty itself if all are numbers.
+    pub(crate) categories: Arc<Vec<Vec<String>>>,
+    /// How the stored numbers of each channel are read; empty if all are read as they are.
+    pub(crate) readings: Arc<Vec<Reading>>,
     pub(crate) report: LoadReport,
     /// Which rows of the storage are in the set; all in order if none.
     pub(crate) chosen: Option<Arc<Vec<u32>>>,
@@ -83,6 +88,8 @@ impl Dataset {
             labels: None,
             classes: Vec::new(),
             channels,
+            categories: Arc::default(),
+            readings: Arc::default(),
             report: LoadReport { found: rows, used: rows, ..LoadReport::default() },
             chosen: None,
             rows,
@@ -100,7 +107,7 @@ impl Dataset {
         self.shape
     }
 
-    /// What the numbers are.
+    /// What the numbers are; of channels that are not all numbers nor all categories, what those of numbers hold.
     pub fn value(&self) -> Value {
         self.value
     }
@@ -123,6 +130,11 @@ impl Dataset {
     /// Names of the channels.
     pub fn channels(&self) -> &[String] {
         &self.channels
+    }
+
+    /// The names of the categories of channel `c`, which its natural values count from 0; none if they are numbers.
+    pub fn categories(&self, c: usize) -> Option<&[String]> {
+        self.categories.get(c).filter(|names| !names.is_empty()).map(Vec::as_slice)
     }
 
     /// What happened while it was read.
@@ -149,6 +161,8 @@ impl Dataset {
             Storage::Mapped { map, start } => widen(out, &map[start + at..start + at + d]),
             Storage::Floats(values) => out.copy_from_slice(&values[at..at + d]),
         }
+        let plane = self.shape.plane();
+        self.readings.iter().zip(out.chunks_mut(plane)).for_each(|(reading, numbers)| reading.apply(numbers));
     }
 
     /// The class of example `i`.
@@ -173,9 +187,14 @@ impl Dataset {
         Self { chosen: Some(Arc::new(chosen)), ..self.clone() }
     }
 
-    /// A fingerprint of shape, labels and every number: 128 bits in hexadecimal. Two sets with the same fingerprint are the same.
+    /// A fingerprint of shape, labels, every number and the names of categories: 128 bits in hexadecimal. Two sets with the same fingerprint are the same.
     pub fn fingerprint(&self) -> String {
         let mut state = [self.len() as u32, self.shape.len() as u32, self.classes.len() as u32, 0];
+        // Sets of numbers alone have the fingerprint that they had before there were categories.
+        for name in self.categories.iter().flat_map(|names| names.iter().map(String::as_str).chain(["\n"])) {
+            let hash = name.bytes().fold(0xCBF2_9CE4_8422_2325u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0000_0100_0000_01B3));
+            state = philox(state, [hash as u32, (hash >> 32) as u32]);
+        }
         let mut row = vec![0.0f32; self.shape.len()];
         for i in 0..self.len() {
             self.row(i, &mut row);

@@ -81,6 +81,31 @@ pub enum DataError {
         /// Its value.
         value: f64,
     },
+    /// A channel of one category.
+    #[error(
+        "channel `{channel}` has the one category `{name}`; expected two at least: leave the channel out, or cut pictures of two values into \
+         bits by --set data.binarise=0.5"
+    )]
+    OneCategory {
+        /// The channel.
+        channel: String,
+        /// Its category.
+        name: String,
+    },
+    /// A category that a codec does not know.
+    #[error("{}: row {row}, {column} is `{found}`; expected one of {known}: the model knows no other", path.display())]
+    Unseen {
+        /// The file, or the name of the data.
+        path: PathBuf,
+        /// The row, from 0.
+        row: usize,
+        /// The column, and in pictures the pixel.
+        column: String,
+        /// The category or number found.
+        found: String,
+        /// The categories that the codec has, the first of them where they are many.
+        known: String,
+    },
     /// A codec that was read from a file makes no sense.
     #[error("the data codec in the file is not usable: {found}; expected positive finite scales, one a channel")]
     Codec {

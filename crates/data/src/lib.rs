@@ -1,12 +1,16 @@
 //! Data: where examples come from, how they become states and back, and how samples are written.
 //!
-//! [`open`] reads folders of pictures, IDX and CIFAR binaries, NumPy arrays, tables of numbers, synthetic sets and the embedded digits.
-//! It does not read parquet, nor tables that mix numbers and several columns of text.
+//! [`open`] reads folders of pictures, IDX and CIFAR binaries, NumPy arrays, tables of numbers and text, synthetic sets and the embedded
+//! digits. It does not read parquet.
+//!
+//! A channel holds numbers or categories: [`Dataset::categories`] has their names, natural values and states count them from 0.
 
+mod align;
 mod array;
 mod augment;
 mod batches;
 mod cache;
+mod categories;
 mod cifar;
 mod codec;
 mod dataset;
@@ -20,6 +24,7 @@ mod npy;
 mod npz;
 mod open;
 mod pictures;
+mod reading;
 mod shape;
 pub mod stats;
 mod synthetic;
@@ -28,6 +33,7 @@ pub mod write;
 
 pub use augment::AugmentOptions;
 pub use batches::{Batches, HostBatch};
+pub use categories::Categorical;
 pub use codec::{Codec, CodecOptions, Range};
 pub use dataset::{Dataset, LoadReport};
 pub use decode::{ChannelPolicy, Fit};

@@ -2,7 +2,8 @@
 
 use crate::dataset::Storage;
 use crate::{
-    ChannelPolicy, DataError, Dataset, Fit, LabelSource, Shape, Value, cifar, idx, npy, npz, pictures, synthetic, table,
+    Categorical, ChannelPolicy, DataError, Dataset, Fit, LabelSource, Shape, Value, categories, cifar, idx, npy, npz, pictures,
+    synthetic, table,
 };
 use serde::{Deserialize, Serialize};
 use std::fs::File;
@@ -10,7 +11,8 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// How data are read: all of it concerns folders of pictures, other kinds say everything themselves.
+/// How data are read: what of the numbers are categories, and how folders of pictures are brought to one size; other kinds say
+/// everything else themselves.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct OpenOptions {
@@ -29,6 +31,12 @@ pub struct OpenOptions {
     pub always_cache: bool,
     /// Bytes of decoded pictures that are held in memory.
     pub memory_limit: u64,
+    /// Which channels of whole numbers are categories: of a table besides its columns of text, of pictures each grey a category of its
+    /// own. A column of a table that is asked for may also mix numbers and text.
+    pub categorical: Categorical,
+    /// Where pictures and arrays are cut into the bits 0 and 1, as a fraction of their range (0 to 255 of bytes, of other numbers from the
+    /// smallest to the largest in the set): what is there or above is 1.
+    pub binarise: Option<f64>,
 }
 
 impl Default for OpenOptions {
@@ -42,6 +50,8 @@ impl Default for OpenOptions {
             cache: None,
             always_cache: false,
             memory_limit: 4 << 30,
+            categorical: Categorical::None,
+            binarise: None,
         }
     }
 }
@@ -51,11 +61,12 @@ pub type Progress<'a> = &'a (dyn Fn(u64, u64) + Sync);
 
 /// Opens a data set: a folder of pictures (sub-folders or a `labels.csv` of `file,label` give classes), an IDX image file or a folder
 /// with Fashion-MNIST's four files, a folder with the binary version of CIFAR-10 or CIFAR-100, an array (`.npy`, `.npz`), a table of
-/// numbers (`.csv`, `.tsv`, also gzipped), `toy:NAME[:n]`, or `digits`. `#test` behind a folder of IDX or CIFAR files asks for its test
-/// part.
+/// numbers and text (`.csv`, `.tsv`, also gzipped), `toy:NAME[:n]`, or `digits`. `#test` behind a folder of IDX or CIFAR files asks for its
+/// test part.
 ///
 /// # Errors
-/// When there is nothing of that name, or it cannot be read; the error says what was found and expected.
+/// When there is nothing of that name, or it cannot be read, or what should be categories are no whole numbers; the error says what was
+/// found and expected.
 pub fn open(spec: &str, options: &OpenOptions) -> Result<Dataset, DataError> {
     open_with(spec, options, &|_, _| {})
 }
@@ -66,10 +77,10 @@ pub fn open(spec: &str, options: &OpenOptions) -> Result<Dataset, DataError> {
 /// As [`open`].
 pub fn open_with(spec: &str, options: &OpenOptions, progress: Progress<'_>) -> Result<Dataset, DataError> {
     if spec == "digits" {
-        return digits();
+        return counted(spec, digits()?, options);
     }
     if let Some(name) = spec.strip_prefix("toy:") {
-        return synthetic::open(spec, name);
+        return counted(spec, synthetic::open(spec, name)?, options);
     }
     let (place, test) = match spec.rsplit_once('#') {
         Some((place, "test")) if !Path::new(spec).exists() => (place, true),
@@ -83,19 +94,33 @@ pub fn open_with(spec: &str, options: &OpenOptions, progress: Progress<'_>) -> R
         let expected = "a folder with t10k-images-idx3-ubyte, test_batch.bin or test.bin: name the file itself instead".into();
         return Err(DataError::Missing { spec: spec.into(), expected });
     } else if path.is_file() {
-        file(path)?
+        file(path, options)?
     } else {
         let expected = "a folder of pictures, an IDX, CIFAR, .npy, .npz or .csv file, toy:NAME or digits".into();
         return Err(DataError::Missing { spec: spec.into(), expected });
     };
     data.name = spec.into();
     match (options.size, data.shape) {
-        (Some([h, w]), Shape::Image { height, width, .. }) if [h, w] == [height, width] => Ok(data),
-        (None, _) => Ok(data),
+        (Some([h, w]), Shape::Image { height, width, .. }) if [h, w] == [height, width] => counted(place, data, options),
+        (None, _) => counted(place, data, options),
         (Some(size), shape) => {
             let expected = "a folder of pictures: others are not resized, leave data.size out";
             Err(DataError::format(path, format!("{shape}, where data.size={size:?} was asked for"), expected))
         }
+    }
+}
+
+/// The set with its numbers made categories or bits, where that was asked for.
+fn counted(place: &str, data: Dataset, options: &OpenOptions) -> Result<Dataset, DataError> {
+    let path = Path::new(place);
+    match (options.binarise, &options.categorical) {
+        (None, asked) => categories::whole_numbers(path, data, asked),
+        (Some(_), _) if table::is_table(path) => {
+            let expected = "pictures or an array: the columns of a table are named by data.categorical";
+            Err(DataError::format(path, "a table, where data.binarise was asked for", expected))
+        }
+        (Some(fraction), Categorical::None) => categories::binarise(path, data, fraction),
+        (Some(_), _) => Err(DataError::format(path, "data.binarise and data.categorical at once", "one of them")),
     }
 }
 
@@ -113,9 +138,9 @@ fn folder(path: &Path, test: bool, options: &OpenOptions, progress: Progress<'_>
 }
 
 /// By its ending, else by how it begins.
-fn file(path: &Path) -> Result<Dataset, DataError> {
+fn file(path: &Path, options: &OpenOptions) -> Result<Dataset, DataError> {
     if table::is_table(path) {
-        return table::open(path);
+        return table::open(path, &options.categorical);
     }
     if let Some(files) = cifar::one(path) {
         return cifar::open(&files);

@@ -75,4 +75,6 @@ pub enum Value {
     Byte,
     /// Real numbers.
     Real,
+    /// Categories: whole numbers from 0 on, which count the names of their channel.
+    Category,
 }

@@ -1,13 +1,15 @@
-//! A table of numbers as text (`.csv`, `.tsv`, also gzipped): each row an example, each column a channel.
+//! A table of numbers and text (`.csv`, `.tsv`, also gzipped): each row an example, each column a channel.
 //!
 //! The first row is a header if it has no number, if one of its cells is text above a number, or if it names a column `label` or
-//! `class`. One column may hold text, or be named so: its distinct values become the classes. Tables that mix numbers and several
-//! columns of text come later.
+//! `class`: a table of text alone needs one. A column named so holds the labels, its distinct values become the classes; where none is,
+//! and exactly one of several columns holds text, that one does. Every other column of text holds categories, and so does one that
+//! `data.categorical` asks for. What a column holds is seen in the first row below the header.
 
 use crate::array::all_finite;
+use crate::categories::{EXACT, MOST};
 use crate::dataset::Storage;
-use crate::{DataError, Dataset, Shape, Value};
-use std::collections::{BTreeMap, BTreeSet};
+use crate::{Categorical, DataError, Dataset, Shape, Value};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
@@ -70,37 +72,58 @@ fn is_label(name: &str) -> bool {
     LABELS.contains(&name.to_lowercase().as_str())
 }
 
-/// What each column is.
-struct Columns {
+/// Texts by number, in the order in which they first occur.
+#[derive(Default)]
+struct Texts {
+    places: HashMap<String, u32>,
     names: Vec<String>,
-    label: Option<usize>,
 }
 
-/// Decides from the names (if there is a header) and the first row of data which column holds labels.
-fn columns(path: &Path, names: Option<Vec<String>>, line: u64, first: &csv::StringRecord) -> Result<Columns, DataError> {
-    let width = names.as_ref().map_or(first.len(), Vec::len);
-    let names = names.unwrap_or_else(|| (0..width).map(|c| format!("c{c}")).collect());
-    let named = names.iter().position(|n| is_label(n));
-    let text = |c: &usize| first.get(*c).is_some_and(|cell| !cell.is_empty() && number(cell).is_none());
-    let texts: Vec<usize> = (0..width).filter(|c| Some(*c) != named).filter(text).collect();
-    let label = match (named, &texts[..]) {
-        (named, []) => named,
-        (None, [only]) => Some(*only),
-        _ => {
-            let listed: Vec<_> = texts.iter().map(|&c| format!("`{}` ({:?})", names[c], &first[c])).collect();
-            let expected = "numbers, and at most one column of text or named `label`: leave such columns out or number their \
-                            values first (tables of mixed columns come in a later version)";
-            return Err(DataError::format(path, format!("line {line} has text in columns {}", listed.join(", ")), expected));
+impl Texts {
+    fn place(&mut self, text: &str) -> u32 {
+        if let Some(&place) = self.places.get(text) {
+            return place;
         }
-    };
-    Ok(Columns { names, label })
+        let place = self.names.len() as u32;
+        self.places.insert(text.to_owned(), place);
+        self.names.push(text.to_owned());
+        place
+    }
 }
 
-/// Opens a table.
-pub(crate) fn open(path: &Path) -> Result<Dataset, DataError> {
+/// What a column holds.
+enum Column {
+    Numbers,
+    /// Counted as they occur while the table is read.
+    Categories(Texts),
+    Labels,
+}
+
+/// Decides from the names and the first row of data what each column holds.
+fn columns(names: &[String], first: &csv::StringRecord, asked: &Categorical) -> Vec<Column> {
+    let width = names.len();
+    let text = |c: usize| first.get(c).is_some_and(|cell| !cell.is_empty() && number(cell).is_none());
+    let by_name = |name: &String| matches!(asked, Categorical::Names(list) if list.contains(name));
+    let named = names.iter().position(|n| is_label(n) && !by_name(n));
+    let texts: Vec<usize> = (0..width).filter(|&c| Some(c) != named && text(c)).collect();
+    let label = match (named, &texts[..]) {
+        (None, &[only]) if width > 1 && !asked.has(&names[only]) => Some(only),
+        (named, _) => named,
+    };
+    let of = |c: usize| match Some(c) == label {
+        true => Column::Labels,
+        false if texts.contains(&c) || asked.has(&names[c]) => Column::Categories(Texts::default()),
+        false => Column::Numbers,
+    };
+    (0..width).map(of).collect()
+}
+
+/// Opens a table; columns that are asked for hold categories.
+pub(crate) fn open(path: &Path, asked: &Categorical) -> Result<Dataset, DataError> {
     let mut rows = reader(path)?;
-    let empty =
-        |what: &str| DataError::format(path, format!("a table with no {what}"), "rows of numbers, with or without a header");
+    let empty = |what: &str| {
+        DataError::format(path, format!("a table with no {what}"), "rows of numbers or text, with or without a header")
+    };
     let Some((mut line, mut record)) = next(path, &mut rows)? else { return Err(empty("row")) };
     let mut names = None;
     let second = next(path, &mut rows)?;
@@ -112,35 +135,55 @@ pub(crate) fn open(path: &Path) -> Result<Dataset, DataError> {
         names = Some(record.iter().enumerate().map(from_header).collect());
         (line, record) = waiting.take().ok_or_else(|| empty("row below its header"))?;
     }
-    let Columns { names, label } = columns(path, names, line, &record)?;
+    let names: Vec<String> = names.unwrap_or_else(|| (0..record.len()).map(|c| format!("c{c}")).collect());
+    asked.known(path, &names)?;
+    let mut columns = columns(&names, &record, asked);
+    let label = columns.iter().position(|c| matches!(c, Column::Labels));
     let dim = names.len() - usize::from(label.is_some());
     if dim == 0 {
-        return Err(empty("column of numbers"));
+        return Err(empty("column besides its labels"));
     }
 
-    let (mut values, mut labels) = (Vec::new(), Vec::new());
+    let (mut values, mut labels, mut lines) = (Vec::new(), Vec::new(), Vec::new());
     loop {
         if record.len() != names.len() {
             let found = format!("line {line} with {} cells", record.len());
             return Err(DataError::format(path, found, format!("{} as in the first line", names.len())));
         }
-        for (c, cell) in record.iter().enumerate() {
-            let wrong = |found: String, hint: &str| {
-                let expected = format!("a number ({hint})");
+        for (c, (cell, column)) in record.iter().zip(&mut columns).enumerate() {
+            let wrong = |found: String, expected: &str| {
                 Err(DataError::format(path, format!("line {line}, column `{}`: {found}", names[c]), expected))
             };
-            match number(cell) {
-                _ if Some(c) == label && cell.is_empty() => {
-                    return wrong("no label".into(), "or text: label or remove such rows");
+            match (column, number(cell)) {
+                (Column::Labels, _) if cell.is_empty() => {
+                    return wrong("no label".into(), "a number or text (label or remove such rows)");
                 }
-                _ if Some(c) == label => labels.push(cell.to_owned()),
-                Some(v) => values.push(v as f32),
-                None if cell.is_empty() => return wrong("an empty cell".into(), "fill or remove such rows first"),
-                None => {
-                    return wrong(format!("{cell:?}"), "missing values and text have to be filled, numbered or removed first");
+                (Column::Categories(_), _) if cell.is_empty() => {
+                    return wrong("an empty cell".into(), "a category (fill or remove such rows first)");
+                }
+                (Column::Labels, _) => labels.push(cell.to_owned()),
+                (Column::Categories(texts), _) => {
+                    values.push(texts.place(cell) as f32);
+                    if texts.names.len() > MOST {
+                        let expected = format!("at most {MOST} different categories: leave the column out, or number it first");
+                        return wrong("one text too many".into(), &expected);
+                    }
+                }
+                (Column::Numbers, Some(v)) => values.push(v as f32),
+                (Column::Numbers, None) if cell.is_empty() => {
+                    return wrong("an empty cell".into(), "a number (fill or remove such rows first)");
+                }
+                (Column::Numbers, None) => {
+                    let expected = format!(
+                        "a number, as in the first line (fill or remove missing values first; a column of categories that begins with \
+                         a number is named by data.categorical=[\"{}\"])",
+                        names[c]
+                    );
+                    return wrong(format!("{cell:?}"), &expected);
                 }
             }
         }
+        lines.push(line);
         if values.len() > LARGEST {
             return Err(DataError::format(path, "a table too large for memory", format!("at most {LARGEST} numbers: use .npy")));
         }
@@ -151,6 +194,21 @@ pub(crate) fn open(path: &Path) -> Result<Dataset, DataError> {
     }
     all_finite(path, &values, dim)?;
     let n = values.len() / dim;
+    let mut categories = Vec::new();
+    let channels = columns.iter().zip(&names).filter(|(column, _)| !matches!(column, Column::Labels));
+    for (at, (column, name)) in channels.enumerate() {
+        let Column::Categories(texts) = column else {
+            categories.push(Vec::new());
+            continue;
+        };
+        let (to, sorted) = sorted(&texts.names).map_err(|(place, found)| {
+            let row = values[at..].iter().step_by(dim).position(|&v| v == place as f32).unwrap_or_default();
+            let expected = "whole numbers, or text in some rows, where categories are asked for (data.categorical)";
+            DataError::format(path, format!("line {}, column `{name}`: {found}", lines[row]), expected)
+        })?;
+        values[at..].iter_mut().step_by(dim).for_each(|v| *v = to[*v as usize]);
+        categories.push(sorted);
+    }
     let mut data =
         Dataset::new(&path.display().to_string(), Shape::Vector { dim }, Value::Real, Storage::Floats(Arc::new(values)), n);
     if let Some(label) = label {
@@ -160,7 +218,32 @@ pub(crate) fn open(path: &Path) -> Result<Dataset, DataError> {
         data.classes = classes;
     }
     data.channels = names.into_iter().enumerate().filter(|(c, _)| Some(*c) != label).map(|(_, n)| n).collect();
+    for (name, sorted) in data.channels.iter().zip(&categories).filter(|(_, sorted)| !sorted.is_empty()) {
+        data.report.notes.push(format!("column `{name}` holds {} categories", sorted.len()));
+    }
+    let readings = data.readings();
+    data.set_categories(categories, readings);
     Ok(data)
+}
+
+/// The categories of a column in order, and for each text the place of its category: numbers if all are (1 and 1.0 are one category),
+/// else letters.
+///
+/// # Errors
+/// The first text that is a number but no whole one, where all are numbers.
+fn sorted(texts: &[String]) -> Result<(Vec<f32>, Vec<String>), (usize, String)> {
+    let numbers: Option<Vec<f64>> = texts.iter().map(|t| number(t)).collect();
+    let names: Vec<String> = match numbers {
+        None => texts.to_vec(),
+        Some(numbers) => {
+            if let Some(at) = numbers.iter().position(|v| v.fract() != 0.0 || v.abs() >= EXACT) {
+                return Err((at, texts[at].clone()));
+            }
+            numbers.iter().map(|&v| (v as i64).to_string()).collect()
+        }
+    };
+    let (places, sorted) = classes(&names);
+    Ok((places.iter().map(|&p| p as f32).collect(), sorted))
 }
 
 /// Names as numbers from 0 and the classes, in the order of numbers if all are whole numbers, else of letters.

@@ -206,7 +206,8 @@ pub fn grid(pictures: &[Picture], columns: usize) -> Picture {
 }
 
 /// Writes `n` states in the kind that the ending of `path` names: `.png` a grid, `.npy` or `.npz` an array of natural values, `.csv` a
-/// table, no ending a folder with a PNG for each sample.
+/// table, no ending a folder with a PNG for each sample. Categories are named in a table, numbered from 0 in an array, and shown from
+/// black, the first, to white, the last.
 ///
 /// # Errors
 /// When the kind cannot hold these data, is unknown, or the file system refuses.
@@ -247,17 +248,22 @@ pub fn samples_from(path: &Path, states: &[f32], n: usize, codec: &Codec, first:
                 Shape::Vector { .. } => codec.channels().to_vec(),
                 Shape::Image { .. } => (0..d).map(|i| format!("v{i}")).collect(),
             };
-            // A name with a comma or a quote in it stands between quotes (RFC 4180).
-            let quoted = |name: &String| match name.contains([',', '"', '\n', '\r']) {
+            // A name with a comma or a quote in it stands between quotes (RFC 4180); so does one that would read as another separator.
+            let quoted = |name: &str| match name.contains([',', '"', '\n', '\r', ';', '\t']) {
                 true => format!("\"{}\"", name.replace('"', "\"\"")),
-                false => name.clone(),
+                false => name.to_owned(),
             };
-            text.push_str(&names.iter().map(quoted).collect::<Vec<_>>().join(","));
+            let plane = codec.shape().plane();
+            let cell = |(i, v): (usize, &f32)| match codec.categories(i / plane).filter(|_| v.is_finite()) {
+                Some(names) => quoted(&names[*v as usize]),
+                None => v.to_string(),
+            };
+            text.push_str(&names.iter().map(|n| quoted(n)).collect::<Vec<_>>().join(","));
             text.push('\n');
             let mut natural = vec![0.0; d];
             for state in states.chunks(d).take(n) {
                 codec.decode_row(state, &mut natural);
-                text.push_str(&natural.iter().map(f32::to_string).collect::<Vec<_>>().join(","));
+                text.push_str(&natural.iter().enumerate().map(cell).collect::<Vec<_>>().join(","));
                 text.push('\n');
             }
             atomic(path, |out| out.write_all(text.as_bytes())).map_err(DataError::write(path))
@@ -272,31 +278,41 @@ pub fn samples_from(path: &Path, states: &[f32], n: usize, codec: &Codec, first:
 /// [`npy_of`] the first `n` states.
 fn npy(states: &[f32], n: usize, codec: &Codec) -> Vec<u8> {
     let rows: Vec<&[f32]> = states.chunks(codec.shape().len()).take(n).collect();
-    npy_of((codec.value(), codec.shape()), rows.len(), |i, natural| codec.decode_row(rows[i], natural))
+    let most = codec.levels().into_iter().flatten().max().unwrap_or_default();
+    npy_of((codec.value(), most, codec.shape()), rows.len(), |i, natural| codec.decode_row(rows[i], natural))
 }
 
-/// An npy file of natural values: bytes for 8-bit data, f32 for the rest, of shape `[n, ...]`; `fill` puts row `i` in place.
-fn npy_of((value, shape): (Value, Shape), n: usize, mut fill: impl FnMut(usize, &mut [f32])) -> Vec<u8> {
+/// An npy file of natural values: bytes for 8-bit data and for categories if there are `most` at most 256, wider whole numbers for more,
+/// f32 for the rest, of shape `[n, ...]`; `fill` puts row `i` in place.
+fn npy_of((value, most, shape): (Value, usize, Shape), n: usize, mut fill: impl FnMut(usize, &mut [f32])) -> Vec<u8> {
     let dims: Vec<usize> = std::iter::once(n).chain(shape.dims()).collect();
-    let mut out = npy::header(if value == Value::Byte { "|u1" } else { "<f4" }, &dims);
+    let kind = match value {
+        Value::Byte => "|u1",
+        Value::Category if most <= 256 => "|u1",
+        Value::Category => "<i4",
+        Value::Real => "<f4",
+    };
+    let mut out = npy::header(kind, &dims);
     let mut natural = vec![0.0; shape.len()];
     for i in 0..n {
         fill(i, &mut natural);
-        if value == Value::Byte {
-            out.extend(natural.iter().map(|&v| v as u8));
-        } else {
-            out.extend(natural.iter().flat_map(|v| v.to_le_bytes()));
+        match kind {
+            "|u1" => out.extend(natural.iter().map(|&v| v as u8)),
+            "<i4" => out.extend(natural.iter().flat_map(|&v| (v as i32).to_le_bytes())),
+            _ => out.extend(natural.iter().flat_map(|v| v.to_le_bytes())),
         }
     }
     out
 }
 
-/// Writes a data set as it is, an `.npz` of `images` or `x` and, if it has classes, `labels`.
+/// Writes a data set as it is, an `.npz` of `images` or `x` and, if it has classes, `labels`. Categories are written as their numbers, the
+/// names are not.
 ///
 /// # Errors
 /// What the file system says.
 pub fn dataset(path: &Path, data: &Dataset) -> Result<(), DataError> {
-    let examples = npy_of((data.value(), data.shape()), data.len(), |i, natural| data.row(i, natural));
+    let most = (0..data.channels().len()).filter_map(|c| data.categories(c)).map(<[String]>::len).max().unwrap_or_default();
+    let examples = npy_of((data.value(), most, data.shape()), data.len(), |i, natural| data.row(i, natural));
     let name = if matches!(data.shape(), Shape::Image { .. }) { "images" } else { "x" };
     let mut arrays = vec![(name, examples)];
     if let Some(labels) = (0..data.len()).map(|i| data.label(i)).collect::<Option<Vec<u32>>>() {

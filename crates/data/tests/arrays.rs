@@ -116,7 +116,7 @@ fn errors_say_what_to_do() {
         ("a.csv", b"a,b\n1,2\n3,x\n".to_vec(), "line 3, column `b`: \"x\"", "a number"),
         ("a.csv", b"a,b\n1,2\n3\n".to_vec(), "line 3 with 1 cells", "2 as in"),
         ("a.csv", b"a,b\n1,2\n3,nan\n".to_vec(), "row 1, column 1 is NaN", "finite"),
-        ("a.csv", b"a,b,c\nx,1,z\n".to_vec(), "columns `a` (\"x\"), `c` (\"z\")", "at most one column of text"),
+        ("a.csv", b"a,b,c\nx,1,z\n,2,y\n".to_vec(), "line 3, column `a`: an empty cell", "a category"),
         ("a.csv", b"a,b\n".to_vec(), "no row below its header", "rows of numbers"),
         ("a.csv", b"".to_vec(), "no row", "rows of numbers"),
         ("a.unknown", b"what".to_vec(), "begins with \"what\"", ".npy"),

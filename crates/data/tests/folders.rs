@@ -2,7 +2,9 @@
 
 use image::{DynamicImage, ExtendedColorType, ImageEncoder, ImageFormat, codecs::jpeg::JpegEncoder};
 use proptest::prelude::*;
-use scorefield_data::{Batches, ChannelPolicy, Codec, DataError, Dataset, Fit, LabelSource, OpenOptions, Shape, open, open_with};
+use scorefield_data::{
+    Batches, Categorical, ChannelPolicy, Codec, DataError, Dataset, Fit, LabelSource, OpenOptions, Shape, open, open_with,
+};
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -273,6 +275,8 @@ fn options_are_written_and_read() {
         cache: Some("b".into()),
         always_cache: true,
         memory_limit: 7,
+        categorical: Categorical::Names(vec!["grey".into()]),
+        binarise: Some(0.25),
     };
     for options in [options, OpenOptions::default()] {
         let text = serde_json::to_string(&options).unwrap();
