@@ -5,9 +5,12 @@
 
 use crate::auto::{self, Measured};
 use scorefield_data::{Codec, CodecOptions, DataError, Dataset, OpenOptions};
+use scorefield_model::kinds;
 use scorefield_nn::{preset, presets};
+use scorefield_process::schedule::RectifiedFlow;
+use scorefield_process::states::{StatesConfig, Survival};
 use scorefield_sample::nearest;
-use scorefield_train::TrainConfig;
+use scorefield_train::{TrainConfig, frequencies};
 use std::path::Path;
 use toml::{Table, Value};
 
@@ -33,7 +36,7 @@ macro_rules! named {
 
 /// All recipes with a name.
 pub fn recipes() -> Vec<NamedRecipe> {
-    named!["auto", "digits", "fashion28", "sprites32", "toy-2d", "consistency-2d", "cifar10-ddpm", "cifar10-edm"].to_vec()
+    named!["auto", "digits", "fashion28", "sprites32", "toy-2d", "consistency-2d", "heartbeat", "cifar10-ddpm", "cifar10-edm"].to_vec()
 }
 
 /// What makes no recipe, and what would.
@@ -157,17 +160,32 @@ impl Draft {
             Some(codec) => codec.clone().try_into().map_err(|e| wrong(&format!("{}, examples.codec", self.place), &e))?,
             None => CodecOptions::default(),
         };
-        let measured = Measured::of(data, &Codec::fit(data, &codec)?);
+        let codec = Codec::fit(data, &codec)?;
+        let measured = Measured::of(data, &codec);
         self.expand_preset(&mut said, data.classes().len())?;
+        let survival = survival_measured(&mut said);
         measure(&self.place, &mut said, measured)?;
         let defaults = auto::config(data, measured);
         let mut table = Table::try_from(&defaults).expect("a configuration is a table");
         merge(&mut table, said);
+        if survival {
+            self.measure_survival(&mut table, data, &codec)?;
+        }
         let train: TrainConfig = table.try_into().map_err(|e| wrong(&self.place, &e))?;
         let source = self.source.clone().unwrap_or_else(|| data.name().to_owned());
         // Files by their whole name: a run is resumed from any folder.
         let source = std::fs::canonicalize(&source).map_or(source, |path| path.display().to_string());
         Ok(Recipe { source, data: self.data.clone(), train })
+    }
+
+    /// `states.process.survival = measured` stands for the schedule of even mutual information in the data at hand.
+    fn measure_survival(&self, table: &mut Table, data: &Dataset, codec: &Codec) -> Result<(), RecipeError> {
+        let none = || found(&self.place, "states.process.survival = measured, and data without categories".into());
+        let states = table.get_mut("states").and_then(|s| s.get_mut("process")).ok_or_else(none)?;
+        let mut config: StatesConfig = states.clone().try_into().map_err(|e| wrong(&self.place, &e))?;
+        config.survival = even_information(data, codec, &config).map_err(|e| found(&self.place, e))?;
+        *states = Value::try_from(&config).expect("a configuration is a table");
+        Ok(())
     }
 
     /// `network.preset = NAME` stands for that preset's keys, under those that are given beside it; classes are the data's.
@@ -248,6 +266,31 @@ fn set_key(table: &mut Table, set: &str) -> Result<(), RecipeError> {
     }
     at.insert(last.to_owned(), value);
     Ok(())
+}
+
+/// Whether the survival is to be measured; the word is then taken out.
+fn survival_measured(said: &mut Table) -> bool {
+    let process = said.get_mut("states").and_then(|s| s.get_mut("process")).and_then(Value::as_table_mut);
+    let Some(process) = process else { return false };
+    let asked = process.get("survival").and_then(Value::as_str) == Some("measured");
+    if asked {
+        process.remove("survival");
+    }
+    asked
+}
+
+/// The survival under which what is known of the data's categories falls along a line.
+fn even_information(data: &Dataset, codec: &Codec, config: &StatesConfig) -> Result<Survival, String> {
+    let process = config.build(kinds(codec), Some(Box::new(RectifiedFlow))).map_err(|e| e.to_string())?;
+    let laws = frequencies(data, codec);
+    let of_group = process.parts().filter_map(|(group, kernel)| Some((group, kernel?)));
+    let columns: Vec<_> =
+        of_group.flat_map(|(group, kernel)| laws[group.column..][..group.columns].iter().map(move |law| (kernel, law.clone()))).collect();
+    let varies = columns.iter().any(|(_, law)| law.iter().filter(|p| **p > 0.0).count() > 1);
+    if !varies {
+        return Err("states.process.survival = measured, and categories that never vary".into());
+    }
+    Ok(Survival::mutual_information(&columns))
 }
 
 /// Replaces the text "measured" by what was measured.

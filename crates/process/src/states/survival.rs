@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use std::f64::consts::FRAC_PI_2;
 
 /// Points of a table made by [`Survival::mutual_information`].
-const POINTS: usize = 1000;
+const POINTS: usize = 200;
 
 /// `keep(t) = exp(-int_0^t beta)`, from 1 at `t = 0` down to what is left at `t = 1`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
