@@ -1,7 +1,7 @@
 //! A table of three columns of categories whose joint law is known: what a model of tables can be held against.
 //!
 //! `p(i, j, k)` is proportional to `1 / ((1 + (2i - j)^2) (1 + (j - k)^2))`: a chain in which each column leans on the one before, the
-//! first and the third are independent given the second, and no category is rare (the smallest probability is above 1/1000).
+//! first and the third are independent given the second, and no row is rare (the smallest probability is above 1/3110).
 
 use scorefield_tensor::noise::Stream;
 
