@@ -298,6 +298,12 @@ impl ModelMeta {
                 let others = [c.mid_channels, c.times, c.time_width].map(|w| w as f64);
                 (c.levels(), c.channels.iter().map(|&c| c as f64).chain(others).collect())
             }
+            NetworkConfig::Rbf(c) => (1, vec![c.units as f64]),
+            NetworkConfig::Perceptron(c) => (c.depth, vec![c.hidden as f64]),
+            NetworkConfig::MultiScale(c) => {
+                let layers = [c.dense_layers, c.pixel_layers].into_iter().fold(c.layers, usize::saturating_add);
+                (layers, [c.channels, c.dense_width, c.pixel_width].map(|w| w as f64).to_vec())
+            }
         };
         if let Some(wide) = widths.into_iter().find(|w| w.is_nan() || *w > WIDEST) {
             return Err(format!("a layer of the network has {wide} units, at most {WIDEST} are possible"));

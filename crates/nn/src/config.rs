@@ -2,13 +2,14 @@
 
 use crate::{
     AdaGnUNet, AdaGnUNetConfig, ConvStack, ConvStackConfig, Hourglass, HourglassConfig, LayerNormUNet, LayerNormUNetConfig, Mlp,
-    MlpConfig, Network, RefineNet, RefineNetConfig, RmsUNet, RmsUNetConfig, UNet, UNetConfig,
+    MlpConfig, MultiScale, MultiScaleConfig, Network, Perceptron, PerceptronConfig, Rbf, RbfConfig, RefineNet, RefineNetConfig,
+    RmsUNet, RmsUNetConfig, UNet, UNetConfig,
 };
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// The configuration of a network. In TOML the key `kind` is `mlp`, `unet`, `hourglass`, `rms-unet`, `adagn-unet`, `refinenet`,
-/// `conv-stack` or `layer-norm-unet`; missing keys take their defaults and unknown keys are refused.
+/// `conv-stack`, `layer-norm-unet`, `rbf`, `perceptron` or `multi-scale`; missing keys take their defaults and unknown keys are refused.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum NetworkConfig {
@@ -32,6 +33,13 @@ pub enum NetworkConfig {
     /// For pictures: the U-Net of PapersReimplementations.
     #[serde(rename = "layer-norm-unet")]
     LayerNormUNet(LayerNormUNetConfig),
+    /// For vectors: the swiss roll's of Sohl-Dickstein et al. 2015.
+    Rbf(RbfConfig),
+    /// For vectors: the heartbeats' of Sohl-Dickstein et al. 2015.
+    Perceptron(PerceptronConfig),
+    /// For pictures: the one of Sohl-Dickstein et al. 2015.
+    #[serde(rename = "multi-scale")]
+    MultiScale(MultiScaleConfig),
 }
 
 impl NetworkConfig {
@@ -49,6 +57,9 @@ impl NetworkConfig {
             Self::RefineNet(config) => Box::new(RefineNet::new(config, shape)?),
             Self::ConvStack(config) => Box::new(ConvStack::new(config, shape)?),
             Self::LayerNormUNet(config) => Box::new(LayerNormUNet::new(config, shape)?),
+            Self::Rbf(config) => Box::new(Rbf::new(config, shape)?),
+            Self::Perceptron(config) => Box::new(Perceptron::new(config, shape)?),
+            Self::MultiScale(config) => Box::new(MultiScale::new(config, shape)?),
         })
     }
 
@@ -68,6 +79,7 @@ impl NetworkConfig {
             Self::Hourglass(config) => config.classes,
             Self::RmsUNet(_) | Self::AdaGnUNet(_) => 0,
             Self::RefineNet(_) | Self::ConvStack(_) | Self::LayerNormUNet(_) => 0,
+            Self::Rbf(_) | Self::Perceptron(_) | Self::MultiScale(_) => 0,
         }
     }
 
@@ -87,6 +99,9 @@ impl NetworkConfig {
             Self::UNet(config) => config.learned_variance,
             Self::Hourglass(config) => config.learned_variance,
             Self::RmsUNet(config) => config.learned_variance,
+            Self::Rbf(config) => config.learned_variance,
+            Self::Perceptron(config) => config.learned_variance,
+            Self::MultiScale(config) => config.learned_variance,
             Self::RefineNet(_) | Self::ConvStack(_) | Self::LayerNormUNet(_) => false,
             // Its variance is one number a picture, which its output leaves out.
             Self::AdaGnUNet(_) => false,
@@ -101,6 +116,7 @@ impl NetworkConfig {
             Self::UNet(config) => config.classes = classes,
             Self::Hourglass(config) => config.classes = classes,
             Self::RmsUNet(_) | Self::AdaGnUNet(_) | Self::RefineNet(_) | Self::ConvStack(_) | Self::LayerNormUNet(_) => {}
+            Self::Rbf(_) | Self::Perceptron(_) | Self::MultiScale(_) => {}
         }
         self
     }
@@ -117,7 +133,8 @@ macro_rules! from {
 }
 from!(
     MlpConfig => Mlp, UNetConfig => UNet, HourglassConfig => Hourglass, RmsUNetConfig => RmsUNet, AdaGnUNetConfig => AdaGnUNet,
-    RefineNetConfig => RefineNet, ConvStackConfig => ConvStack, LayerNormUNetConfig => LayerNormUNet
+    RefineNetConfig => RefineNet, ConvStackConfig => ConvStack, LayerNormUNetConfig => LayerNormUNet, RbfConfig => Rbf,
+    PerceptronConfig => Perceptron, MultiScaleConfig => MultiScale
 );
 
 /// Why a configuration makes no network.
@@ -196,6 +213,17 @@ impl NetworkError {
         match counts.iter().find(|(_, count)| *count == 0) {
             Some((key, _)) => Err(Self::value(key, 0, "at least 1")),
             None => Ok(()),
+        }
+    }
+
+    /// The length of rows that are vectors.
+    pub(crate) fn vector(network: &'static str, shape: &[usize]) -> Result<usize, Self> {
+        match *shape {
+            [d] if d > 0 => Ok(d),
+            _ => {
+                let advice = "use a unet for pictures, or flatten the rows";
+                Err(Self::Shape { network, expected: "[d]", found: shape.to_vec(), advice })
+            }
         }
     }
 

@@ -21,8 +21,10 @@
 //! assert_eq!(rows(y), [0.0; 4]); // the last layer starts at zero
 //! ```
 
+mod activation;
 mod adagn_unet;
 mod block;
+mod bumps;
 mod config;
 mod conv_stack;
 mod derivative;
@@ -33,18 +35,23 @@ mod layer;
 mod layer_norm;
 mod layer_norm_unet;
 mod mlp;
+mod multi_scale;
 mod network;
 mod ops;
 mod packing;
 mod params;
+mod perceptron;
 mod picture;
 mod preset;
+mod rbf;
 mod refinenet;
 mod rms_unet;
 mod transposed;
 mod unet;
 
+pub use activation::Activation;
 pub use adagn_unet::{AdaGnUNet, AdaGnUNetConfig};
+pub use bumps::BumpsConfig;
 pub use config::{NetworkConfig, NetworkError};
 pub use conv_stack::{ConvStack, ConvStackConfig};
 pub use embedding::{ClassEmbedding, SinCos, TimeFeatures};
@@ -53,10 +60,13 @@ pub use input::{Input, Mode};
 pub use layer::InitScheme;
 pub use layer_norm_unet::{LayerNormUNet, LayerNormUNetConfig};
 pub use mlp::{Mlp, MlpConfig};
+pub use multi_scale::{MultiScale, MultiScaleConfig};
 pub use network::{Description, Network, Stage, difference_jvp};
 pub use packing::QkvPacking;
 pub use params::{Call, Calls, Init, ParamSpec, Params, ParamsError};
+pub use perceptron::{Perceptron, PerceptronConfig};
 pub use preset::{Preset, preset, presets};
+pub use rbf::{Rbf, RbfConfig};
 pub use refinenet::{RefineNet, RefineNetConfig};
 pub use rms_unet::{RmsTimeFeatures, RmsUNet, RmsUNetConfig};
 pub use scorefield_kernels::{Padding, Precision};

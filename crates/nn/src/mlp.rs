@@ -82,16 +82,8 @@ impl Mlp {
     /// # Errors
     /// When the shape is not that of a vector or a number of the configuration is out of range.
     pub fn new(config: &MlpConfig, shape: &[usize]) -> Result<Self, NetworkError> {
-        let &[d @ 1..=usize::MAX] = shape else {
-            let advice = "use a unet for pictures, or flatten the rows";
-            return Err(NetworkError::Shape { network: "mlp", expected: "[d]", found: shape.to_vec(), advice });
-        };
-        let positive = |key, value: usize| match value {
-            0 => Err(NetworkError::value(key, 0, "at least 1")),
-            _ => Ok(()),
-        };
-        positive("hidden", config.hidden)?;
-        positive("depth", config.depth)?;
+        let d = NetworkError::vector("mlp", shape)?;
+        NetworkError::zero(&[("hidden", config.hidden), ("depth", config.depth)])?;
         check_time(&config.time, "time_width", config.time_width)?;
         check_dropout(config.dropout)?;
         if config.energy && (config.dropout > 0.0 || config.learned_variance) {
@@ -153,9 +145,7 @@ impl Network for Mlp {
 
     #[track_caller]
     fn forward(&self, p: &Params, x: Batch, input: &Input, mode: &Mode) -> Batch {
-        let [n, d] = x.dims();
-        assert_eq!(d, self.shape()[0], "rows of {d} numbers for a network of {}", self.shape()[0]);
-        input.check(n, self.config.classes, false);
+        self.description.vectors(&x, input);
         let pass = Pass::new(p, self.params(), mode);
         if self.config.energy {
             return self.descent(&pass, x, input);

@@ -152,6 +152,14 @@ impl Description {
         [n, channels, height, width]
     }
 
+    /// Checks rows of vectors together with what the network is told of them.
+    #[track_caller]
+    pub(crate) fn vectors(&self, x: &Batch, input: &Input) {
+        let [n, d] = x.dims();
+        assert_eq!(d, self.shape[0], "rows of {d} numbers for a network of {}", self.shape[0]);
+        input.check(n, self.classes, false);
+    }
+
     /// Numbers in a row of the output.
     pub(crate) fn outputs(&self) -> usize {
         self.output_shape.iter().product()

@@ -1,8 +1,8 @@
 //! Configurations with a name: the published ones, to the parameter, and small ones for a CPU.
 
 use crate::{
-    AttentionPlacement, ClassEmbedding, DownPadding, InitScheme, MlpConfig, NetworkConfig, ProgressiveInput, ResampleFilter,
-    Resampling, TimeFeatures, UNetConfig,
+    AttentionPlacement, BumpsConfig, ClassEmbedding, DownPadding, InitScheme, MlpConfig, MultiScaleConfig, NetworkConfig,
+    PerceptronConfig, ProgressiveInput, RbfConfig, ResampleFilter, Resampling, TimeFeatures, UNetConfig,
 };
 
 /// A configuration with a name.
@@ -35,6 +35,24 @@ pub fn presets() -> Vec<Preset> {
     vec![
         mlp("mlp-2d", "points in the plane", 2, MlpConfig { hidden: 128, depth: 3, ..MlpConfig::default() }),
         mlp("mlp-vector", "vectors: tables, short series", 16, MlpConfig::default()),
+        Preset {
+            name: "roll-rbf",
+            about: "Sohl-Dickstein et al. 2015, swiss roll: radial basis functions, a read-out for each of 40 times",
+            config: roll().into(),
+            shape: vec![2],
+        },
+        Preset {
+            name: "heartbeat-mlp",
+            about: "Sohl-Dickstein et al. 2015, heartbeats of twenty bins: three layers of sigmoids",
+            config: PerceptronConfig::default().into(),
+            shape: vec![20],
+        },
+        Preset {
+            name: "multi-scale32",
+            about: "Sohl-Dickstein et al. 2015, 32x32: convolutions at three scales beside a perceptron",
+            config: MultiScaleConfig { dense_layers: 4, ..MultiScaleConfig::default() }.into(),
+            shape: vec![3, 32, 32],
+        },
         unet("digits8", "8x8 grey, ten classes: the demo", [1, 8, 8], digits8()),
         unet("small28", "28x28 grey, widths 32/64/64: the network other programs are timed on", [1, 28, 28], small28()),
         unet("fashion28", "28x28 grey, for a CPU", [1, 28, 28], fashion28()),
@@ -60,6 +78,11 @@ pub fn presets() -> Vec<Preset> {
             adm_imagenet64(),
         ),
     ]
+}
+
+/// Sohl-Dickstein et al. 2015, appendix D.1.1: sixteen units, forty steps.
+fn roll() -> RbfConfig {
+    RbfConfig { bumps: BumpsConfig { count: 40, ..BumpsConfig::default() }, ..RbfConfig::default() }
 }
 
 fn digits8() -> UNetConfig {

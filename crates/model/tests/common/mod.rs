@@ -3,8 +3,8 @@
 use scorefield_data::{Codec, Dataset, Shape};
 use scorefield_model::{DataSummary, FORMAT, Model, ModelMeta, NetworkInput, SamplingDefaults, TrainingSummary};
 use scorefield_nn::{
-    AdaGnUNetConfig, ConvStackConfig, HourglassAttention, HourglassConfig, HourglassLevel, LayerNormUNetConfig, MlpConfig,
-    NetworkConfig, Params, RefineNetConfig, RmsUNetConfig, UNetConfig,
+    AdaGnUNetConfig, BumpsConfig, ConvStackConfig, HourglassAttention, HourglassConfig, HourglassLevel, LayerNormUNetConfig,
+    MlpConfig, MultiScaleConfig, NetworkConfig, Params, PerceptronConfig, RbfConfig, RefineNetConfig, RmsUNetConfig, UNetConfig,
 };
 use scorefield_process::{Prediction, ProcessConfig, TimeInput};
 
@@ -114,7 +114,22 @@ pub(crate) fn every_kind() -> Vec<ModelMeta> {
     let odd = Dataset::from_rows("odd", shape, [0.0, 17.0, 255.0, 3.0].repeat(27), None);
     let layer_norm = LayerNormUNetConfig { channels: vec![2, 4], mid_channels: 3, times: 3, time_width: 4 };
     let layer_norm = ModelMeta { time_input: TimeInput::Time { scale: 2.0 }, ..meta(&odd, layer_norm.into()) };
-    vec![meta(&vectors(), small_mlp()), unet, meta(&plain, rms), meta(&plain, adagn), refinenet, hourglass, stack, layer_norm]
+    let bumps = BumpsConfig { count: 3, ..BumpsConfig::default() };
+    let rbf = meta(&vectors(), RbfConfig { units: 4, bumps, ..RbfConfig::default() }.into());
+    let perceptron = meta(&vectors(), PerceptronConfig { hidden: 5, depth: 2, bumps, ..PerceptronConfig::default() }.into());
+    let multi_scale = MultiScaleConfig {
+        channels: 3,
+        layers: 1,
+        scales: 2,
+        dense_layers: 2,
+        dense_width: 4,
+        pixel_width: 3,
+        bumps,
+        ..MultiScaleConfig::default()
+    };
+    let multi_scale = meta(&plain, multi_scale.into());
+    let first = [meta(&vectors(), small_mlp()), unet, meta(&plain, rms), meta(&plain, adagn), refinenet, hourglass];
+    first.into_iter().chain([stack, layer_norm, rbf, perceptron, multi_scale]).collect()
 }
 
 /// A model of that description, every weight drawn from a normal so that no layer is silent.

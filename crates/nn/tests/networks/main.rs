@@ -8,6 +8,7 @@ mod precision;
 mod pretrained;
 mod refinenet;
 mod refusals;
+mod temporal;
 mod zoo;
 
 use scorefield_nn::{
@@ -103,6 +104,7 @@ fn rows_do_not_see_each_other() {
             NetworkConfig::RmsUNet(c) => NetworkConfig::RmsUNet(RmsUNetConfig { dropout: 0.4, ..c }),
             NetworkConfig::AdaGnUNet(c) => NetworkConfig::AdaGnUNet(AdaGnUNetConfig { dropout: 0.4, ..c }),
             without @ (NetworkConfig::RefineNet(_) | NetworkConfig::ConvStack(_) | NetworkConfig::LayerNormUNet(_)) => without,
+            without @ (NetworkConfig::Rbf(_) | NetworkConfig::Perceptron(_) | NetworkConfig::MultiScale(_)) => without,
         };
         let network = config.build(&shape).unwrap();
         let p = params(network.as_ref());
@@ -130,6 +132,7 @@ fn rows_do_not_see_each_other() {
         let dropped = match &config {
             NetworkConfig::Mlp(c) => c.residual && !c.energy,
             NetworkConfig::RefineNet(_) | NetworkConfig::ConvStack(_) | NetworkConfig::LayerNormUNet(_) => false,
+            NetworkConfig::Rbf(_) | NetworkConfig::Perceptron(_) | NetworkConfig::MultiScale(_) => false,
             _ => true,
         };
         if dropped {

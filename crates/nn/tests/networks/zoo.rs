@@ -1,6 +1,6 @@
 //! The networks that are tested, and what they are fed.
 
-use crate::{foreign, hourglass, refinenet};
+use crate::{foreign, hourglass, refinenet, temporal};
 use scorefield_nn::{
     DownPadding, Init, Input, MlpConfig, Network, NetworkConfig, ParamSpec, Params, ProgressiveInput, ProgressiveOutput,
     ResampleFilter, Resampling, TimeFeatures, UNetConfig,
@@ -67,6 +67,7 @@ pub(crate) fn zoo() -> Vec<(&'static str, NetworkConfig, Vec<usize>)> {
     ];
     zoo.extend(hourglass::zoo());
     zoo.extend(foreign::zoo());
+    zoo.extend(temporal::zoo());
     zoo.push(("refinenet told the level", NetworkConfig::RefineNet(refinenet::small(3)), vec![2, 6, 4]));
     zoo.push(("refinenet told nothing", NetworkConfig::RefineNet(refinenet::small(0)), vec![1, 4, 6]));
     zoo
@@ -112,6 +113,7 @@ pub(crate) fn takes_augmentation(config: &NetworkConfig) -> bool {
     match config {
         NetworkConfig::Mlp(_) | NetworkConfig::RefineNet(_) => false,
         NetworkConfig::ConvStack(_) | NetworkConfig::LayerNormUNet(_) => false,
+        NetworkConfig::Rbf(_) | NetworkConfig::Perceptron(_) | NetworkConfig::MultiScale(_) => false,
         NetworkConfig::UNet(c) => c.augment,
         NetworkConfig::Hourglass(_) => true,
         NetworkConfig::RmsUNet(_) => false,
