@@ -1,8 +1,8 @@
 //! What a model file says of itself: the JSON under the metadata key `scorefield`.
 
+use crate::StatesAdapter;
 use scorefield_data::{Codec, Shape};
 use scorefield_nn::{NetworkConfig, RmsTimeFeatures};
-use crate::StatesAdapter;
 use scorefield_process::states::{StatesConfig, StatesError};
 use scorefield_process::{Coeffs, Marginal, Prediction, ProcessConfig, ProcessExt, TimeInput};
 use scorefield_tensor::{Batch, Coefficient};

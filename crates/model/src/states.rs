@@ -48,9 +48,18 @@ impl StatesAdapter {
     ///
     /// # Errors
     /// When the process cannot be built for these columns.
-    pub fn new(codec: &Codec, config: &StatesConfig, numbers: &ProcessConfig, prediction: Prediction) -> Result<Self, StatesError> {
+    pub fn new(
+        codec: &Codec,
+        config: &StatesConfig,
+        numbers: &ProcessConfig,
+        prediction: Prediction,
+    ) -> Result<Self, StatesError> {
         let kinds = kinds(codec);
-        let of_numbers = if kinds.contains(&ColumnKind::Number) { Some(numbers.build().map_err(|e| StatesError::Numbers { found: e.to_string() })?) } else { None };
+        let of_numbers = if kinds.contains(&ColumnKind::Number) {
+            Some(numbers.build().map_err(|e| StatesError::Numbers { found: e.to_string() })?)
+        } else {
+            None
+        };
         let (plane, channels) = (codec.shape().plane(), codec.shape().channels());
         let across: usize = (0..channels).map(|c| entries(kinds[c * plane])).sum();
         let shape = match codec.shape() {

@@ -12,6 +12,7 @@ pub mod ode;
 mod path;
 mod run;
 pub mod solver;
+pub mod states;
 pub mod tableau;
 mod trajectory;
 

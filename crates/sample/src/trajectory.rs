@@ -83,27 +83,60 @@ pub struct Frame {
     pub clean: Option<Batch>,
 }
 
+/// Where a run over a grid stands: the start, one place after every leg, and an end if there is one.
+#[derive(Debug)]
+pub(crate) struct Walk {
+    legs: Vec<Leg>,
+    first: f64,
+    last: f64,
+    ends: bool,
+    next: usize,
+}
+
+impl Walk {
+    /// A walk over a grid; `ends` asks for a last place at the grid's last time.
+    pub(crate) fn new(grid: &Grid, ends: bool) -> Self {
+        let times = grid.times();
+        Self { legs: grid.legs().collect(), first: times[0], last: times[times.len() - 1], ends, next: 0 }
+    }
+
+    fn places(&self) -> usize {
+        1 + self.legs.len() + usize::from(self.ends)
+    }
+
+    fn left(&self) -> usize {
+        self.places().saturating_sub(self.next)
+    }
+
+    /// The next place: its index and time, and the leg that leads there, which the start and the end have none of.
+    pub(crate) fn next(&mut self) -> Option<(usize, f64, Option<Leg>)> {
+        let index = self.next;
+        if index >= self.places() {
+            return None;
+        }
+        self.next += 1;
+        let leg = index.checked_sub(1).and_then(|i| self.legs.get(i)).copied();
+        let t = if index == 0 { self.first } else { leg.map_or(self.last, |l| l.s) };
+        Some((index, t, leg))
+    }
+}
+
 /// A run of a solver over a grid: yields the starting state, the state after every leg and, with [`Finish::Denoise`], the
 /// denoised end.
 pub struct Trajectory<'a> {
     denoiser: Counted<&'a dyn Denoiser>,
     solver: &'a dyn Solver,
     noise: &'a mut dyn Noise,
-    legs: Vec<Leg>,
-    first: f64,
-    last: f64,
-    finish: Finish,
+    walk: Walk,
     past: Past,
     x: Batch,
-    next: usize,
 }
 
 impl<'a> Trajectory<'a> {
     /// A run from the given state at the grid's first time.
     pub fn new(denoiser: &'a dyn Denoiser, solver: &'a dyn Solver, grid: &Grid, noise: &'a mut dyn Noise, x: Batch) -> Self {
-        let (first, last) = (grid.times()[0], grid.times()[grid.times().len() - 1]);
-        let (legs, past, finish) = (grid.legs().collect(), Past::new(), Finish::default());
-        Self { denoiser: Counted::new(denoiser), solver, noise, legs, first, last, finish, past, x, next: 0 }
+        let run = Self { denoiser: Counted::new(denoiser), solver, noise, walk: Walk::new(grid, false), past: Past::new(), x };
+        run.finish(Finish::default())
     }
 
     /// A run from the prior: `x = sigma(t_first) z`, one row for each sample of `streams`.
@@ -120,8 +153,9 @@ impl<'a> Trajectory<'a> {
     }
 
     /// The same run with another end.
-    pub fn finish(self, finish: Finish) -> Self {
-        Self { finish, ..self }
+    pub fn finish(mut self, finish: Finish) -> Self {
+        self.walk.ends = finish == Finish::Denoise && self.denoiser.process().at(self.walk.last).sigma > 0.0;
+        self
     }
 
     /// Calls of the denoiser so far.
@@ -131,7 +165,7 @@ impl<'a> Trajectory<'a> {
 
     /// Runs to the end.
     pub fn last_frame(mut self) -> Frame {
-        let mut frame = Frame { index: 0, t: self.first, x: self.x.clone(), clean: None };
+        let mut frame = Frame { index: 0, t: self.walk.first, x: self.x.clone(), clean: None };
         for next in self.by_ref() {
             frame = next;
         }
@@ -142,41 +176,30 @@ impl<'a> Trajectory<'a> {
     pub fn run(self) -> Batch {
         self.last_frame().x
     }
-
-    fn frames(&self) -> usize {
-        let denoises = self.finish == Finish::Denoise && self.denoiser.process().at(self.last).sigma > 0.0;
-        1 + self.legs.len() + usize::from(denoises)
-    }
 }
 
 impl Iterator for Trajectory<'_> {
     type Item = Frame;
 
     fn next(&mut self) -> Option<Frame> {
-        let index = self.next;
-        if index >= self.frames() {
-            return None;
-        }
-        self.next += 1;
+        let (index, t, leg) = self.walk.next()?;
         if index == 0 {
-            return Some(Frame { index, t: self.first, x: self.x.clone(), clean: None });
+            return Some(Frame { index, t, x: self.x.clone(), clean: None });
         }
-
-        let (t, clean) = if let Some(&leg) = self.legs.get(index - 1) {
+        let clean = if let Some(leg) = leg {
             self.noise.begin(index as u32 - 1);
             self.x = self.solver.step(&self.denoiser, &self.x, leg, &mut self.past, self.noise);
-            (leg.s, self.past.take_fresh())
+            self.past.take_fresh()
         } else {
-            self.x = self.denoiser.denoise(&self.x, self.last);
-            (self.last, Some(self.x.clone()))
+            self.x = self.denoiser.denoise(&self.x, t);
+            Some(self.x.clone())
         };
         self.past.evaluations = self.denoiser.calls();
         Some(Frame { index, t, x: self.x.clone(), clean })
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        let left = self.frames().saturating_sub(self.next);
-        (left, Some(left))
+        (self.walk.left(), Some(self.walk.left()))
     }
 }
 

@@ -8,7 +8,10 @@ use scorefield_data::{Codec, Dataset, Shape, stats};
 use scorefield_nn::{MlpConfig, NetworkConfig, UNetConfig};
 use scorefield_process::states::{StatesConfig, Transition};
 use scorefield_process::{Prediction, ProcessConfig, TimeInput};
-use scorefield_train::{EmaConfig, ExampleConfig, Length, Objective, OptimConfig, PreviewConfig, StatesLoss, StatesTraining, TimeLaw, TrainConfig, Weight};
+use scorefield_train::{
+    EmaConfig, ExampleConfig, Length, Objective, OptimConfig, PreviewConfig, StatesLoss, StatesTraining, TimeLaw, TrainConfig,
+    Weight,
+};
 
 /// What is measured on the encoded data.
 #[derive(Clone, Copy, Debug, PartialEq)]

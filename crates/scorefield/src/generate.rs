@@ -80,6 +80,28 @@ pub enum GenerateError {
         /// What the model predicts.
         prediction: &'static str,
     },
+    /// A model of states with categories where numbers are needed.
+    #[error(
+        "{what}: works on numbers, and the data of the model have categories; it can be sampled (sample), and bounded (nll --bound)"
+    )]
+    Categories {
+        /// What cannot be done.
+        what: String,
+    },
+    /// A model of numbers where categories are needed.
+    #[error("{what}: works on categories, and the data of the model are numbers alone")]
+    Numbers {
+        /// What cannot be done.
+        what: String,
+    },
+    /// A solver of states that cannot sample the model.
+    #[error("solver {solver}: {why}")]
+    States {
+        /// The solver.
+        solver: &'static str,
+        /// Why not.
+        why: &'static str,
+    },
     /// A change of schedule for a consistency model.
     #[error(
         "another process was asked for, but a consistency model's paths end where those of its own do; leave the process out"
@@ -163,6 +185,9 @@ impl ClassChoice {
 /// # Errors
 /// For a consistency model; `what` says what was to be done with it.
 pub fn require_posterior_mean(model: &Model, what: &str) -> Result<(), GenerateError> {
+    if model.states().is_some() {
+        return Err(GenerateError::Categories { what: what.to_owned() });
+    }
     if model.meta().prediction.is_posterior_mean() { Ok(()) } else { Err(GenerateError::PathEnds { what: what.to_owned() }) }
 }
 
@@ -237,6 +262,9 @@ impl<'a> Generate<'a> {
     fn checked(&self) -> Result<Option<f64>, GenerateError> {
         let classes = self.model.network().classes();
         let prediction = &self.model.meta().prediction;
+        if self.model.states().is_some() {
+            return Err(GenerateError::Categories { what: format!("solver {}", self.solver.name()) });
+        }
         if self.solver.samples_path_ends() {
             if prediction.is_posterior_mean() {
                 return Err(GenerateError::NoPathEnds { solver: self.solver.name(), prediction: prediction.name() });

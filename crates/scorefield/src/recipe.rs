@@ -36,7 +36,8 @@ macro_rules! named {
 
 /// All recipes with a name.
 pub fn recipes() -> Vec<NamedRecipe> {
-    named!["auto", "digits", "fashion28", "sprites32", "toy-2d", "consistency-2d", "heartbeat", "cifar10-ddpm", "cifar10-edm"].to_vec()
+    named!["auto", "digits", "fashion28", "sprites32", "toy-2d", "consistency-2d", "heartbeat", "cifar10-ddpm", "cifar10-edm"]
+        .to_vec()
 }
 
 /// What makes no recipe, and what would.
@@ -284,8 +285,9 @@ fn even_information(data: &Dataset, codec: &Codec, config: &StatesConfig) -> Res
     let process = config.build(kinds(codec), Some(Box::new(RectifiedFlow))).map_err(|e| e.to_string())?;
     let laws = frequencies(data, codec);
     let of_group = process.parts().filter_map(|(group, kernel)| Some((group, kernel?)));
-    let columns: Vec<_> =
-        of_group.flat_map(|(group, kernel)| laws[group.column..][..group.columns].iter().map(move |law| (kernel, law.clone()))).collect();
+    let columns: Vec<_> = of_group
+        .flat_map(|(group, kernel)| laws[group.column..][..group.columns].iter().map(move |law| (kernel, law.clone())))
+        .collect();
     let varies = columns.iter().any(|(_, law)| law.iter().filter(|p| **p > 0.0).count() > 1);
     if !varies {
         return Err("states.process.survival = measured, and categories that never vary".into());

@@ -3,6 +3,7 @@
 //! Steps are no measure of work: a step of Heun's method asks twice, guidance doubles that, and adaptive solvers decide for
 //! themselves. What is told to a person is counted here, at the network.
 
+use scorefield_process::states::{StatesDenoiser, StatesProcess};
 use scorefield_process::{Denoiser, Process};
 use scorefield_tensor::Batch;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -16,7 +17,7 @@ pub(crate) struct Tally {
 
 impl Tally {
     /// A denoiser whose calls are counted here.
-    pub(crate) fn of<D: Denoiser>(&self, inner: D) -> Tallied<'_, D> {
+    pub(crate) fn of<D>(&self, inner: D) -> Tallied<'_, D> {
         Tallied { inner, tally: self }
     }
 
@@ -41,6 +42,24 @@ impl Tally {
 pub(crate) struct Tallied<'a, D> {
     inner: D,
     tally: &'a Tally,
+}
+
+impl<D: StatesDenoiser> StatesDenoiser for Tallied<'_, D> {
+    fn process(&self) -> &StatesProcess {
+        self.inner.process()
+    }
+
+    #[track_caller]
+    fn denoise(&self, x: &Batch, t: f64) -> Batch {
+        self.tally.add(x);
+        self.inner.denoise(x, t)
+    }
+
+    #[track_caller]
+    fn denoise_each(&self, x: &Batch, times: &[f64]) -> Batch {
+        self.tally.add(x);
+        self.inner.denoise_each(x, times)
+    }
 }
 
 impl<D: Denoiser> Denoiser for Tallied<'_, D> {

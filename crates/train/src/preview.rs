@@ -4,7 +4,9 @@ use crate::TrainError;
 use crate::config::PreviewConfig;
 use scorefield_data::{Codec, Shape, write};
 use scorefield_model::Model;
-use scorefield_process::GridKind;
+use scorefield_process::states::StatesConfig;
+use scorefield_process::{Grid, GridKind};
+use scorefield_sample::states::{AncestralStates, sample_states};
 use scorefield_sample::{Job, SolverError, SolverKind, sample_with};
 use scorefield_tensor::rows;
 use std::ops::ControlFlow;
@@ -18,17 +20,24 @@ pub(crate) fn ending(codec: &Codec) -> &'static str {
     }
 }
 
-/// Samples by Heun's method on a Karras grid (a consistency model in two steps), every class in turn, and writes them.
+/// Samples by Heun's method on a Karras grid (a consistency model in two steps, categories by the chain backwards), every class in turn, and writes them.
 pub(crate) fn write(model: &Model, config: &PreviewConfig, seed: u64, path: &Path) -> Result<(), TrainError> {
     let io = |source| TrainError::Io { path: path.to_owned(), source };
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).map_err(io)?;
     }
     let classes = model.network().classes() as u64;
-    let denoiser = |range: &std::ops::Range<u64>| {
-        let labels = (classes > 0).then(|| range.clone().map(|i| Some((i % classes) as u32)).collect());
-        model.denoiser(labels)
-    };
+    let labels =
+        |range: &std::ops::Range<u64>| (classes > 0).then(|| range.clone().map(|i| Some((i % classes) as u32)).collect());
+    if model.states().is_some() {
+        let denoiser = |range: &std::ops::Range<u64>| model.states_denoiser(labels(range)).expect("it has states");
+        let grid = Grid::new(StatesConfig::times(config.steps.max(1))).expect("times that fall");
+        let job = Job::new(seed, config.n as u64, model.dim());
+        let go = |_: &_, _: &_| ControlFlow::Continue(());
+        let Some(x) = sample_states(denoiser, |_| None, &AncestralStates, &grid, &job, go) else { return Ok(()) };
+        return Ok(write::samples(path, &rows(x), config.n, &model.meta().codec)?);
+    }
+    let denoiser = |range: &std::ops::Range<u64>| model.denoiser(labels(range));
     let posterior = model.meta().prediction.is_posterior_mean();
     let (solver, steps) = if posterior { ("heun", config.steps.max(1)) } else { ("consistency", 2) };
     let state = |found: String| TrainError::State { path: path.to_owned(), found };

@@ -66,7 +66,12 @@ impl StatesTraining {
         }
         let times = [0.0, 0.5, 1.0].map(|t| told(&config.time_input, t));
         let takes = times.iter().all(|t| t.is_some_and(|t| t.is_finite() && config.network.takes_time(t)));
-        say(takes, "time_input", format!("{:?}", config.time_input), "{ time = { scale = 1 } } or untold beside a [states] section")?;
+        say(
+            takes,
+            "time_input",
+            format!("{:?}", config.time_input),
+            "{ time = { scale = 1 } } or untold beside a [states] section",
+        )?;
         say(config.consistency.is_none(), "consistency", "a section".into(), "none beside a [states] section")?;
         let learned = config.network.learned_variance();
         say(!learned, "network.learned_variance", learned.to_string(), "false beside a [states] section")?;

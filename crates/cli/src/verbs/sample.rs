@@ -1,5 +1,7 @@
 //! `sample`: new data from a model.
 
+mod states;
+
 use crate::context::{Context, warn};
 use crate::failure::{Ended, misuse};
 use crate::hub;
@@ -72,6 +74,15 @@ pub(crate) struct Sample {
     /// Write the way from noise to data: frames of a .gif, or [steps + 1, n, ...] in a .npy, the start being the first
     #[arg(long)]
     trajectory: bool,
+    /// Of a model of categories: an example that is known in part, example I of DATA; what is not is filled in
+    #[arg(long, value_name = "DATA@I", requires = "mask")]
+    given: Option<String>,
+    /// What of it is known: left, right, top, bottom, around (all but the middle), all, or an array with 1 where it is known
+    #[arg(long, value_name = "MASK", requires = "given")]
+    mask: Option<String>,
+    /// The probability that a known category is seen wrongly, as another level: 0 for certain
+    #[arg(long, value_name = "P", requires = "given", default_value_t = 0.0)]
+    flips: f64,
     /// Use the optimiser's own weights and not their average
     #[arg(long)]
     raw: bool,
@@ -91,11 +102,17 @@ impl Sample {
             return Err(misuse(format!("--first {} -n {}: sample numbers end at {}", self.first, self.n, u64::MAX)));
         };
         let batch = self.batch.min(usize::try_from(self.n).unwrap_or(usize::MAX));
+        let weights = if self.raw { Weights::Raw } else { Weights::Ema };
+        let model = load(context, &self.model, weights)?;
+        if model.states().is_some() {
+            return self.states(context, &model, self.first..end, batch);
+        }
+        if self.given.is_some() {
+            return Err(misuse("--given: this version fills in categories only, and the data of the model are numbers alone"));
+        }
         let solver_of = |text: &str| text.parse::<SolverKind>();
         let asked = self.solver.as_deref().map(solver_of).transpose()?;
         let grid_asked = self.grid.as_deref().map(grid_named).transpose()?;
-        let weights = if self.raw { Weights::Raw } else { Weights::Ema };
-        let model = load(context, &self.model, weights)?;
         let codec = &model.meta().codec;
         let output = self.output.clone().unwrap_or_else(|| default_output(codec, self.trajectory));
         check_output(&output, codec, self.trajectory)?;

@@ -100,6 +100,19 @@ impl Kernel {
         self.prior.len()
     }
 
+    /// Whether its levels are ordered.
+    pub fn is_ordered(&self) -> bool {
+        self.ordered.is_some()
+    }
+
+    /// `min Q_s / Q_t` over all pairs of states that are possible at `t`: the largest share of a state at `t` that a state at the earlier `s`
+    /// can keep without a change of marginals.
+    pub fn most_kept(&self, keep_t: f64, keep_s: f64) -> f64 {
+        let (q_t, q_s, k) = (self.transition(keep_t), self.transition(keep_s), self.states());
+        let pairs = q_s[..self.levels * k].iter().zip(&q_t[..self.levels * k]);
+        pairs.filter(|(_, t)| **t > 1e-12).map(|(s, t)| s / t).fold(1.0, f64::min)
+    }
+
     /// The law of a state of which nothing is remembered.
     pub fn prior(&self) -> &[f64] {
         &self.prior

@@ -90,7 +90,7 @@ pub(super) fn divergence(q: Tensor<3>, p: Tensor<3>) -> Batch {
 }
 
 /// The place at which the distribution function of numbers in proportion to probabilities passes `u`.
-fn invert(law: &[f64], u: f64) -> usize {
+pub fn invert(law: &[f64], u: f64) -> usize {
     let total: f64 = law.iter().map(|p| p.max(0.0)).sum();
     let mut left = u * total;
     for (i, p) in law.iter().enumerate() {

@@ -22,7 +22,7 @@ mod survival;
 pub use columns::{ColumnKind, Columns, Group};
 pub use config::{StatesConfig, StatesError};
 pub use kernel::{Kernel, Transition};
-pub use law::Law;
+pub use law::{Law, invert};
 pub use process::{StatesAt, StatesProcess};
 pub use survival::Survival;
 

@@ -187,6 +187,24 @@ impl StatesProcess {
         Law { wide, deviation }
     }
 
+    /// `c x_t + Q_s(x_0) - c Q_t(x_0)`, `c` being a share `1 - fresh` of the largest for which this is a law (Song et al. 2021a, appendix A): a
+    /// reverse step that keeps as much of `x_t` as marginals allow. Numbers: `alpha_s x_0 + sigma_s eps`.
+    pub fn implicit(&self, x_t: &Batch, x0: &Batch, at_t: &StatesAt, at_s: &StatesAt, fresh: f64) -> Law {
+        let wide = self.blocks(|group, kernel| match kernel {
+            Some(kernel) => {
+                let c = (1.0 - fresh) * kernel.most_kept(at_t.keep, at_s.keep);
+                let (clean, now) = (group.cube(x0), group.cube(x_t));
+                let law = now * c + kernel.forward(clean.clone(), &at_s.keep) - kernel.forward(clean, &at_t.keep) * c;
+                flat(law.clamp_min(0.0))
+            }
+            None => {
+                let (t, s) = (numbers(at_t), numbers(at_s));
+                s.perturb(&group.of(x0), &t.noise(&group.of(x_t), &group.of(x0)))
+            }
+        });
+        Law { wide, deviation: 0.0 }
+    }
+
     /// The rates at which the reverse chain jumps from `x_t` to every other state, `[n, width]`, zero for the state it is in and for numbers,
     /// in units of `beta`: `(p / l) Q(t|0)_y R(y, x_t)`, the limit of [`StatesProcess::posterior`] for short steps (Campbell et al. 2022,
     /// proposition 1).

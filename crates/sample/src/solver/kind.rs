@@ -297,6 +297,26 @@ fn did_you_mean(nearest: &Option<&'static str>, known: &str) -> String {
     }
 }
 
+/// Sets the options of a text, `key=value,key=value`, on the keys of a solver.
+pub(crate) fn set_options(solver: &'static str, options: &str, mut keys: Vec<Key<'_>>) -> Result<(), SolverError> {
+    let names: Vec<&'static str> = keys.iter().map(|k| k.name).collect();
+    let known = names.join(", ");
+    for piece in options.split(',').map(str::trim).filter(|p| !p.is_empty()) {
+        let Some((key, value)) = piece.split_once('=').map(|(k, v)| (k.trim(), v.trim())) else {
+            return Err(SolverError::NotAPair { solver, found: piece.to_string(), known });
+        };
+        let Some(key) = keys.iter_mut().find(|k| k.name == key) else {
+            let nearest = nearest(key, names.iter().copied());
+            return Err(SolverError::UnknownKey { solver, found: key.to_string(), nearest, known });
+        };
+        if !key.set(value) {
+            let (found, expected) = (value.to_string(), key.expected());
+            return Err(SolverError::BadValue { solver, key: key.name, found, expected });
+        }
+    }
+    Ok(())
+}
+
 impl FromStr for SolverKind {
     type Err = SolverError;
 
@@ -310,23 +330,7 @@ impl FromStr for SolverKind {
             return Err(SolverError::UnknownSolver { found: name.to_string(), nearest, known: names.join(", ") });
         };
 
-        let solver = kind.name();
-        for piece in options.split(',').map(str::trim).filter(|p| !p.is_empty()) {
-            let mut keys = kind.method_mut().keys();
-            let names: Vec<&'static str> = keys.iter().map(|k| k.name).collect();
-            let known = names.join(", ");
-            let Some((key, value)) = piece.split_once('=').map(|(k, v)| (k.trim(), v.trim())) else {
-                return Err(SolverError::NotAPair { solver, found: piece.to_string(), known });
-            };
-            let Some(key) = keys.iter_mut().find(|k| k.name == key) else {
-                let nearest = nearest(key, names.iter().copied());
-                return Err(SolverError::UnknownKey { solver, found: key.to_string(), nearest, known });
-            };
-            if !key.set(value) {
-                let (found, expected) = (value.to_string(), key.expected());
-                return Err(SolverError::BadValue { solver, key: key.name, found, expected });
-            }
-        }
+        set_options(kind.name(), options, kind.method_mut().keys())?;
         Ok(kind)
     }
 }

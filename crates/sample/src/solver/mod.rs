@@ -72,6 +72,7 @@ pub use euler_maruyama::EulerMaruyama;
 pub use exponential::{Predicts, Second, Start};
 pub use heun::Heun;
 pub use key::{Choice, Key};
+pub(crate) use kind::set_options;
 pub use kind::{Method, SolverError, SolverKind};
 pub use langevin::Langevin;
 pub use multistep::{EtdAb, Ipndm, Lms, Through};

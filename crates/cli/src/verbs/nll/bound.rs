@@ -13,6 +13,9 @@ use serde_json::json;
 use std::fmt::Write as _;
 use std::ops::ControlFlow;
 
+/// Steps of the chain where nothing else is said.
+const STEPS: usize = 100;
+
 impl Nll {
     /// The bound over all examples, its terms and the table of its steps.
     pub(super) fn bound(
@@ -36,7 +39,8 @@ impl Nll {
             density.flow.start = Some(model.process().time_of_ratio(start));
         }
         let density = &density;
-        let options = BoundOptions { steps: self.steps, continuous: self.continuous, draws: 1, seed: self.seed, decoder };
+        let chain = self.steps.unwrap_or(STEPS);
+        let options = BoundOptions { steps: chain, continuous: self.continuous, draws: 1, seed: self.seed, decoder };
         let total = examples.places.len() as u64;
         let mut progress = Progress::new(context, "example", Some(total));
         let bounds = density.bounds(examples, &options, |done| {
@@ -70,7 +74,7 @@ impl Nll {
         let prior = part(&|b| b.prior.iter().sum());
         let diffusion = part(&|b| b.diffusion.iter().sum());
         let decoding = part(&|b| b.decoder.iter().sum());
-        let steps: Vec<(f64, f64)> = (0..self.steps)
+        let steps: Vec<(f64, f64)> = (0..chain)
             .map(|k| (bounds[0].1.steps[k].0, bounds.iter().map(|(m, b)| *m as f64 * b.steps[k].1).sum::<f64>() / n))
             .collect();
 
@@ -80,7 +84,7 @@ impl Nll {
         let null = -0.5 * d * (std::f64::consts::TAU * std::f64::consts::E * spread).ln() + null_volume;
         let (k, l_null) = (to_bits(mean_nats), to_bits(null));
         let natural = if picture { mean_nats } else { mean_nats + codec.log_det() };
-        let evaluations = self.steps + 1;
+        let evaluations = chain + 1;
         if let Some(output) = &self.output {
             let shift = natural - mean_nats;
             write_columns(output, &["example", "nats"], examples, &[&nats.iter().map(|v| v + shift).collect::<Vec<_>>()])?;
@@ -94,7 +98,7 @@ impl Nll {
              terms in nats   prior {prior:.4}, steps {diffusion:.4}, decoder {decoding:.4} ({})\n\
              noise level      nats of the step\n",
             nats.len(),
-            self.steps,
+            chain,
             k - l_null,
             -natural / d / std::f64::consts::LN_2,
             if discrete { "mass of a level" } else { "density" },

@@ -1,6 +1,7 @@
 //! `nll`: the log-likelihood of data under a model, a bound on it, and what it says of data from elsewhere.
 
 mod bound;
+mod states;
 
 use crate::context::{Context, warn};
 use crate::failure::{Ended, misuse};
@@ -53,9 +54,15 @@ pub(crate) struct Nll {
     /// The variational lower bound, term by term, and not the flow
     #[arg(long)]
     bound: bool,
-    /// Steps of the chain of the bound; with --continuous, cells of its integral
-    #[arg(long, value_name = "T", default_value_t = 100, requires = "bound")]
-    steps: usize,
+    /// Steps of the chain of the bound, those of the model where it has some; with --continuous, cells of its integral
+    #[arg(long, value_name = "T", requires = "bound")]
+    steps: Option<usize>,
+    /// Of categories: steps of the chain that each example looks at, one from each of as many equal parts
+    #[arg(long, value_name = "M", default_value_t = 50, requires = "bound")]
+    visited: usize,
+    /// Of categories: the ends of the chain as Sohl-Dickstein et al. 2015 count them (eq. 14)
+    #[arg(long, requires = "bound", conflicts_with = "continuous")]
+    paper: bool,
     /// The bound of infinitely many steps, by one random level in each cell
     #[arg(long, requires = "bound")]
     continuous: bool,
@@ -87,8 +94,11 @@ impl Nll {
         context.listen()?;
         self.validate()?;
         let model = load(context, &self.model, if self.raw { Weights::Raw } else { Weights::Ema })?;
-        require_posterior_mean(&model, "nll")?;
         let data = open_for(&model, &self.data)?;
+        if model.states().is_some() {
+            return self.states(context, &model, &data);
+        }
+        require_posterior_mean(&model, "nll")?;
         let discrete = is_discrete(&model.meta().codec, &data);
         if discrete && self.passes == 0 && !self.bound {
             warn(
@@ -116,8 +126,8 @@ impl Nll {
     }
 
     fn validate(&self) -> Result<()> {
-        if self.n == 0 || self.probes == 0 || self.batch == 0 || self.steps == 0 {
-            return Err(misuse("-n, --probes, --batch and --steps: at least 1 each"));
+        if [self.n, self.probes, self.batch, self.visited, self.steps.unwrap_or(1)].contains(&0) {
+            return Err(misuse("-n, --probes, --batch, --visited and --steps: at least 1 each"));
         }
         if !(self.rtol > 0.0 && self.rtol < 1.0) {
             return Err(misuse(format!("--rtol {}: expected a number between 0 and 1", self.rtol)));
@@ -300,11 +310,22 @@ pub(in crate::verbs) fn open_for(model: &Model, spec: &str) -> Result<Dataset> {
             _ => data::ChannelPolicy::Auto,
         };
     }
-    let data = data::open(spec, &options)?;
+    let codec = &model.meta().codec;
+    let table = [".csv", ".tsv", ".csv.gz", ".tsv.gz"].iter().any(|e| spec.to_lowercase().ends_with(e));
+    if table {
+        options.categorical = codec.categorical();
+    }
+    let mut data = data::open(spec, &options)?;
+    if data.value() == data::Value::Byte && codec.levels().iter().all(|l| *l == Some(2)) {
+        // Pictures for a model of bits.
+        options.binarise = Some(0.5);
+        data = data::open(spec, &options)?;
+        data.report().notes.iter().for_each(|note| warn(&format!("note: {spec}: {note}")));
+    }
     if data.shape() != shape {
         return Err(misuse(format!("{spec}: {}, but the model takes {shape}", data.shape())));
     }
-    Ok(data)
+    Ok(codec.align(&data)?)
 }
 
 /// At most `n` examples, evenly spread, with the class the model is told of each: the one asked for, else the label of the data

@@ -1,0 +1,125 @@
+//! Multiplying a model's law by what else is known: `p(x_0 | x_t) r(x_0) / Z`, column by column (Sohl-Dickstein et al. 2015, section 2.5).
+//!
+//! The factor perturbs every reverse step through `E[x_0 | x_t]`: categories by Bayes' rule, numbers as the product of two normals, the
+//! model's having the variance `sigma^2 / (alpha^2 + sigma^2)` of unit-variance data. A column that is known for certain then follows the
+//! bridge to its value. Between columns knowledge travels through `x_t` alone: with many steps of a chain that can still change its mind
+//! (uniform, ordered) the law comes near the exact posterior, and is not it; towards a mask it is exact once the known columns are
+//! unmasked from the beginning ([`Factor::start`]).
+
+use scorefield_process::states::{StatesDenoiser, StatesProcess};
+use scorefield_tensor::{Batch, Tensor, rows_f64};
+
+/// What is known of the columns of each row besides the model.
+#[derive(Clone, Debug)]
+pub struct Factor {
+    /// For categories `r` of every state, no two rows of which need be alike; for numbers what they were measured to be. `[n, width]`.
+    pub value: Batch,
+    /// For numbers the inverse variance of the measurement, 0 where nothing is known, infinite never: `[n, width]`; zero for categories.
+    pub precision: Batch,
+}
+
+/// The inverse variance of a number that is known for certain.
+const CERTAIN: f64 = 1e8;
+
+impl Factor {
+    /// Columns that are known for certain: `x0` are wide rows, `known` says which columns.
+    ///
+    /// # Panics
+    /// Unless there is one flag a column.
+    #[track_caller]
+    pub fn known(process: &StatesProcess, x0: &Batch, known: &[bool]) -> Self {
+        let columns = process.columns();
+        assert_eq!(known.len(), columns.len(), "{} flags for {} columns", known.len(), columns.len());
+        let (mut flags, mut precision) = (Vec::new(), Vec::new());
+        for group in columns.groups() {
+            for c in 0..group.columns {
+                let is = known[group.column + c];
+                flags.extend(std::iter::repeat_n(f64::from(u8::from(is)), group.states));
+                let certain = if is && !group.is_category() { CERTAIN } else { 0.0 };
+                precision.extend(std::iter::repeat_n(certain, group.states));
+            }
+        }
+        let row = |v: Vec<f64>| scorefield_tensor::batch_f64(v, 1, &x0.device()).cast(x0.dtype());
+        let flags = row(flags);
+        // One-hot where known, one everywhere else.
+        let value = x0.clone() * flags.clone() + (flags * -1.0 + 1.0);
+        Self { value, precision: row(precision) + x0.clone() * 0.0 }
+    }
+
+    /// Soft evidence on categories: `r` of every state, `[n, width]`.
+    pub fn evidence(r: Batch) -> Self {
+        let precision = r.clone() * 0.0;
+        Self { value: r, precision }
+    }
+
+    /// Where a run starts: towards a mask the categories that are certain are there from the beginning, as they are never masked in the
+    /// law of the rest given them; other starts stay.
+    pub fn start(&self, process: &StatesProcess, x: &Batch) -> Batch {
+        if !process.columns().masked() {
+            return x.clone();
+        }
+        let (mut start, value) = (rows_f64(x.clone()), rows_f64(self.value.clone()));
+        for group in process.columns().groups().iter().filter(|g| g.is_category()) {
+            for row in (0..start.len()).step_by(process.columns().width()) {
+                for c in 0..group.columns {
+                    let range = row + group.entry + c * group.states..row + group.entry + (c + 1) * group.states;
+                    let r = &value[range.clone()];
+                    let sum: f64 = r.iter().sum();
+                    // All but one state excluded.
+                    if let (1, Some(place)) = (r.iter().filter(|v| **v > 0.0).count(), r.iter().position(|v| *v == sum)) {
+                        start[range.clone()].fill(0.0);
+                        start[range.start + place] = 1.0;
+                    }
+                }
+            }
+        }
+        scorefield_tensor::batch_f64(start, x.dims()[0], &x.device()).cast(x.dtype())
+    }
+}
+
+/// A model multiplied by a factor.
+#[derive(Clone, Debug)]
+pub struct Multiplied<D> {
+    /// The model.
+    pub inner: D,
+    /// The factor, one row for each of the batch.
+    pub factor: Factor,
+}
+
+impl<D: StatesDenoiser> StatesDenoiser for Multiplied<D> {
+    fn process(&self) -> &StatesProcess {
+        self.inner.process()
+    }
+
+    #[track_caller]
+    fn denoise(&self, x: &Batch, t: f64) -> Batch {
+        let (process, clean) = (self.process(), self.inner.denoise(x, t));
+        let at = process.at(t);
+        let parts = process.columns().groups().iter().map(|group| {
+            if !group.is_category() {
+                let m = at.numbers.as_ref().expect("numbers have a process");
+                let own = (m.alpha * m.alpha + m.sigma * m.sigma) / (m.sigma * m.sigma);
+                let other = group.of(&self.factor.precision);
+                let weighted = group.of(&clean) * own + group.of(&self.factor.value) * other.clone();
+                return weighted / (other + own);
+            }
+            let p: Tensor<3> = group.cube(&clean);
+            let r = group.cube(&self.factor.value);
+            // Evidence that the model excludes altogether is taken as it is.
+            let product = p * r.clone();
+            let possible = product.clone().sum_dim(2).greater_elem(1e-30).float().cast(clean.dtype());
+            let levels = process.columns().masked();
+            let mut alone = r;
+            if levels {
+                let [n, m, k] = alone.dims();
+                let mask = Tensor::zeros([n, m, 1], (&clean.device(), clean.dtype()));
+                alone = Tensor::cat(vec![alone.narrow(2, 0, k - 1), mask], 2);
+            }
+            let each = product * possible.clone() + alone * (possible * -1.0 + 1.0);
+            let n = x.dims()[0];
+            (each.clone() / each.sum_dim(2)).reshape([n, group.width()])
+        });
+        let parts: Vec<Batch> = parts.collect();
+        Batch::cat(parts, 1)
+    }
+}

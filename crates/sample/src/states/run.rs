@@ -1,0 +1,94 @@
+//! Runs of a sampler of states, and many samples in batches.
+
+use super::{Factor, Multiplied, StatesSolver};
+use crate::trajectory::Walk;
+use crate::{Frame, Job};
+use scorefield_process::Grid;
+use scorefield_process::states::StatesDenoiser;
+use scorefield_tensor::{Batch, Noise, Purpose, Streams, Tensor};
+use std::ops::{ControlFlow, Range};
+
+/// A run over a grid of times in [0, 1]: yields the starting state, the state after every leg and, where there are numbers or the grid ends
+/// above 0, the end: categories drawn from `E[x_0 | x]`, numbers replaced by it. States are wide rows.
+pub struct StatesTrajectory<'a> {
+    denoiser: &'a dyn StatesDenoiser,
+    solver: &'a dyn StatesSolver,
+    noise: &'a mut Streams,
+    walk: Walk,
+    x: Batch,
+}
+
+impl<'a> StatesTrajectory<'a> {
+    /// A run from the given wide rows at the grid's first time.
+    pub fn new(
+        denoiser: &'a dyn StatesDenoiser,
+        solver: &'a dyn StatesSolver,
+        grid: &Grid,
+        noise: &'a mut Streams,
+        x: Batch,
+    ) -> Self {
+        let last = grid.times()[grid.times().len() - 1];
+        let ends = last > 0.0 || denoiser.process().columns().groups().iter().any(|g| !g.is_category());
+        Self { denoiser, solver, noise, walk: Walk::new(grid, ends), x }
+    }
+
+    /// The last step: what is left of noise is taken off.
+    fn end(&mut self, t: f64) -> Batch {
+        let (process, clean) = (self.denoiser.process(), self.denoiser.denoise(&self.x, t));
+        let law = scorefield_process::states::Law { wide: clean, deviation: 0.0 };
+        law.draw(process.columns(), self.noise)
+    }
+}
+
+impl Iterator for StatesTrajectory<'_> {
+    type Item = Frame;
+
+    fn next(&mut self) -> Option<Frame> {
+        let (index, t, leg) = self.walk.next()?;
+        if index > 0 {
+            self.noise.begin(index as u32 - 1);
+            self.x = match leg {
+                Some(leg) => self.solver.step(self.denoiser, &self.x, leg, self.noise),
+                None => self.end(t),
+            };
+        }
+        Some(Frame { index, t, x: self.x.clone(), clean: None })
+    }
+}
+
+/// Draws the samples of a job as rows of columns, `[samples, columns]`; `job.dim` is not used. `denoiser` makes the model of a batch, `factor`
+/// what else is known of its samples. `watch` sees every frame; when it breaks, that batch is left out.
+pub fn sample_states<D: StatesDenoiser>(
+    mut denoiser: impl FnMut(&Range<u64>) -> D,
+    mut factor: impl FnMut(&Range<u64>) -> Option<Factor>,
+    solver: &dyn StatesSolver,
+    grid: &Grid,
+    job: &Job,
+    mut watch: impl FnMut(&Range<u64>, &Frame) -> ControlFlow<()>,
+) -> Option<Batch> {
+    let mut done = Vec::new();
+    'batches: for range in job.batches() {
+        let denoiser = denoiser(&range);
+        let mut streams = Streams::new(job.seed, range.clone().collect(), Purpose::Solver);
+        let process = denoiser.process();
+        let n = (range.end - range.start) as usize;
+        let mut start = process.prior(n, (&job.device, job.dtype)).draw(process.columns(), &mut streams.of(Purpose::Prior));
+        let columns = process.columns().clone();
+        let model: Box<dyn StatesDenoiser> = match factor(&range) {
+            None => Box::new(&denoiser),
+            Some(factor) => {
+                start = factor.start(process, &start);
+                Box::new(Multiplied { inner: &denoiser, factor })
+            }
+        };
+        let mut last = None;
+        for frame in StatesTrajectory::new(&*model, solver, grid, &mut streams, start) {
+            if watch(&range, &frame).is_break() {
+                break 'batches;
+            }
+            last = Some(frame.x);
+        }
+        done.extend(last.map(|x| columns.collapse(&x)));
+    }
+    (!done.is_empty()).then(|| Tensor::cat(done, 0))
+}
