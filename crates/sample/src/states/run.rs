@@ -73,16 +73,20 @@ pub fn sample_states<D: StatesDenoiser>(
         let process = denoiser.process();
         let n = (range.end - range.start) as usize;
         let mut start = process.prior(n, (&job.device, job.dtype)).draw(process.columns(), &mut streams.of(Purpose::Prior));
-        let columns = process.columns().clone();
+        let (columns, mut grid) = (process.columns().clone(), grid.clone());
         let model: Box<dyn StatesDenoiser> = match factor(&range) {
             None => Box::new(&denoiser),
             Some(factor) => {
-                start = factor.start(process, &start);
+                if process.columns().masked() {
+                    start = factor.start(process, &start);
+                    // What is not masked cannot be at a time when nothing is left.
+                    grid = below_one(&grid);
+                }
                 Box::new(Multiplied { inner: &denoiser, factor })
             }
         };
         let mut last = None;
-        for frame in StatesTrajectory::new(&*model, solver, grid, &mut streams, start) {
+        for frame in StatesTrajectory::new(&*model, solver, &grid, &mut streams, start) {
             if watch(&range, &frame).is_break() {
                 break 'batches;
             }
@@ -91,4 +95,11 @@ pub fn sample_states<D: StatesDenoiser>(
         done.extend(last.map(|x| columns.collapse(&x)));
     }
     (!done.is_empty()).then(|| Tensor::cat(done, 0))
+}
+
+/// The same grid from the last time on at which anything is left.
+fn below_one(grid: &Grid) -> Grid {
+    let mut times = grid.times().to_vec();
+    times[0] = times[0].min(1.0 - 1e-6);
+    if times.len() > 1 { Grid::new(times).unwrap_or_else(|_| grid.clone()) } else { grid.clone() }
 }
