@@ -12,6 +12,7 @@ pub mod oracle;
 mod prediction;
 mod process;
 mod rescheduled;
+mod reverse_step;
 pub mod schedule;
 mod thresholded;
 
@@ -22,5 +23,6 @@ pub use nearest::nearest;
 pub use prediction::{Coeffs, Prediction, TimeInput};
 pub use process::{Process, ProcessExt, Span};
 pub use rescheduled::{Rescheduled, common_span};
+pub use reverse_step::{ReverseStep, StepVariance};
 pub use schedule::{ProcessConfig, ProcessError, ProcessTextError};
 pub use thresholded::{Clip, ClipError, Thresholded};

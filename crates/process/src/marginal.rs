@@ -61,6 +61,22 @@ impl<S: Coefficient> Marginal<S> {
         self.alpha.recip().scale(x.clone() + self.sigma.square().scale(score.clone()))
     }
 
+    /// The variance-preserving law of a log-SNR: `alpha^2 = sigmoid(log_snr)`, `sigma^2 = sigmoid(-log_snr)`. A level alone has no time,
+    /// and its slopes are not numbers.
+    pub fn of_log_snr(log_snr: &S) -> Self {
+        // sigmoid(v) = 1 / (1 + e^-v)
+        let root = |minus: S| (minus.exp_m1() + 2.0).recip().sqrt();
+        let none = log_snr.constant(f64::NAN);
+        Self { alpha: root(-log_snr.clone()), sigma: root(log_snr.clone()), d_alpha: none.clone(), d_sigma: none }
+    }
+
+    /// `KL(q(x_t | x_0) | N(0, spread I))` in nats, entry by entry, `[n, d]`: what a chain that begins here costs at its beginning.
+    pub fn divergence_from(&self, spread: &S, x0: &Batch) -> Batch {
+        let (signal, noise) = (self.alpha.square() / spread.clone(), self.sigma.square() / spread.clone());
+        let of_noise = noise.clone() - 1.0 - noise.ln();
+        (of_noise * 0.5).shift((signal * 0.5).scale(x0.clone() * x0.clone()))
+    }
+
     /// The velocity of the probability flow along a path with clean end `x0` and noise `eps`: `alpha' x_0 + sigma' eps`.
     pub fn velocity(&self, x0: &Batch, eps: &Batch) -> Batch {
         self.d_alpha.scale(x0.clone()) + self.d_sigma.scale(eps.clone())

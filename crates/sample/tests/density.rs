@@ -4,7 +4,7 @@ use scorefield_process::oracle::{Gaussian, Mixture};
 use scorefield_process::{Denoiser, Differentiable, Process, ProcessConfig, ProcessExt};
 use scorefield_sample::Guided;
 use scorefield_sample::density::{
-    BoundOptions, Decoder, Flow, Likelihood, Probe, Trace, decode, encode, log_likelihood, slerp, variational_bound,
+    BoundOptions, Chain, Decoder, Flow, Likelihood, Probe, Trace, decode, encode, log_likelihood, slerp, variational_bound,
 };
 use scorefield_tensor::noise::Stream;
 use scorefield_tensor::{Batch, Device, Purpose, batch_f64, rows_f64};
@@ -160,7 +160,8 @@ fn the_bound_is_a_bound_and_tightens() {
         let flow = Flow { start: Some(d.process().time_of_ratio(0.02)), ..Flow::default() };
         let samples: Vec<u64> = (0..n as u64).collect();
         let gap = |steps: usize, continuous: bool| {
-            let options = BoundOptions { steps, continuous, draws: 1, seed: 1, decoder: Decoder::Gaussian };
+            let chain = if continuous { Chain::Continuous(steps) } else { Chain::Uniform(steps) };
+            let options = BoundOptions { chain, draws: 1, seed: 1, decoder: Decoder::Gaussian };
             let bound = variational_bound(&d, &states(&x), &samples, &options, &flow);
             let below: Vec<f64> = bound.nats().iter().zip(x.chunks(2)).map(|(b, x)| exact(x) - b).collect();
             let mean = below.iter().sum::<f64>() / n as f64;

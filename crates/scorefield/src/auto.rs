@@ -51,6 +51,7 @@ pub(crate) fn config(data: &Dataset, m: Measured) -> TrainConfig {
         prediction: Prediction::Edm { sigma_data },
         process: ProcessConfig::Edm { sigma_min: 0.002, sigma_max },
         consistency: None,
+        rates: None,
         objective: Objective {
             stratified: true,
             ..Objective::new(

@@ -3,7 +3,7 @@
 //! Steps are no measure of work: a step of Heun's method asks twice, guidance doubles that, and adaptive solvers decide for
 //! themselves. What is told to a person is counted here, at the network.
 
-use scorefield_process::{Denoiser, Process};
+use scorefield_process::{Denoiser, Process, StepVariance};
 use scorefield_tensor::Batch;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -61,7 +61,7 @@ impl<D: Denoiser> Denoiser for Tallied<'_, D> {
     }
 
     #[track_caller]
-    fn denoise_with_variance(&self, x: &Batch, t: f64) -> (Batch, Option<Batch>) {
+    fn denoise_with_variance(&self, x: &Batch, t: f64) -> (Batch, Option<StepVariance>) {
         self.tally.add(x);
         self.inner.denoise_with_variance(x, t)
     }

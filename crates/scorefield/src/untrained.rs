@@ -38,6 +38,7 @@ pub fn config(network: NetworkConfig, batch: usize) -> TrainConfig {
         prediction: Prediction::Noise,
         process: ProcessConfig::all()[0].clone(),
         consistency: None,
+        rates: None,
         objective: Objective::new(Weight::SigmaSquared, TimeLaw::Uniform),
         optim: Default::default(),
         ema: Default::default(),

@@ -9,7 +9,7 @@ mod flow;
 mod latent;
 mod likelihood;
 
-pub use bound::{Bound, BoundOptions, Decoder, variational_bound};
+pub use bound::{Bound, BoundOptions, Chain, Decoder, Entropies, variational_bound};
 pub use flow::{Flow, FlowError};
 pub use latent::{decode, decode_with, encode, encode_with, slerp};
 pub use likelihood::{Likelihood, Probe, Trace, log_likelihood, log_likelihood_with};

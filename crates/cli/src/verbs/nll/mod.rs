@@ -53,9 +53,10 @@ pub(crate) struct Nll {
     /// The variational lower bound, term by term, and not the flow
     #[arg(long)]
     bound: bool,
-    /// Steps of the chain of the bound; with --continuous, cells of its integral
-    #[arg(long, value_name = "T", default_value_t = 100, requires = "bound")]
-    steps: usize,
+    /// Steps of the chain of the bound, or with --continuous cells of its integral: 100, but the model's own steps where its process is
+    /// a table
+    #[arg(long, value_name = "T", requires = "bound")]
+    steps: Option<usize>,
     /// The bound of infinitely many steps, by one random level in each cell
     #[arg(long, requires = "bound")]
     continuous: bool,
@@ -116,7 +117,7 @@ impl Nll {
     }
 
     fn validate(&self) -> Result<()> {
-        if self.n == 0 || self.probes == 0 || self.batch == 0 || self.steps == 0 {
+        if self.n == 0 || self.probes == 0 || self.batch == 0 || self.steps == Some(0) {
             return Err(misuse("-n, --probes, --batch and --steps: at least 1 each"));
         }
         if !(self.rtol > 0.0 && self.rtol < 1.0) {
