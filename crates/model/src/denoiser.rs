@@ -2,7 +2,7 @@
 
 use crate::Model;
 use scorefield_nn::{Input, Mode, Params};
-use scorefield_process::{Coeffs, Denoiser, Differentiable, Process, ProcessExt};
+use scorefield_process::{Coeffs, Denoiser, Differentiable, Process, ProcessExt, StepVariance};
 use scorefield_tensor::{Batch, Coefficient};
 
 /// A model as a denoiser for one batch: unconditional, or with a class for each row.
@@ -36,12 +36,12 @@ impl Denoiser for ModelDenoiser<'_> {
     }
 
     #[track_caller]
-    fn denoise_with_variance(&self, x: &Batch, t: f64) -> (Batch, Option<Batch>) {
+    fn denoise_with_variance(&self, x: &Batch, t: f64) -> (Batch, Option<StepVariance>) {
         let (meta, d) = (self.model.meta(), x.dims()[1]);
         let coeffs = meta.coeffs(&self.model.process().at(t));
         let output = self.model.output(coeffs.c_in.scale(x.clone()), t, self.classes.as_deref());
-        let nu = meta.variance.map(|v| v.place(output.clone().narrow(1, d, d)));
-        (coeffs.assemble(x, &output.narrow(1, 0, d)), nu)
+        let variance = meta.variance.map(|v| v.of(output.clone().narrow(1, d, d)));
+        (coeffs.assemble(x, &output.narrow(1, 0, d)), variance)
     }
 }
 

@@ -4,7 +4,7 @@ use crate::StatesAdapter;
 use scorefield_data::{Codec, Shape};
 use scorefield_nn::{NetworkConfig, RmsTimeFeatures};
 use scorefield_process::states::{StatesConfig, StatesError};
-use scorefield_process::{Coeffs, Marginal, Prediction, ProcessConfig, ProcessExt, TimeInput};
+use scorefield_process::{Coeffs, Marginal, Prediction, ProcessConfig, ProcessExt, StepVariance, TimeInput};
 use scorefield_tensor::{Batch, Coefficient};
 use serde::{Deserialize, Serialize};
 
@@ -63,19 +63,29 @@ impl NetworkInput {
 }
 
 /// What a network says of the variance of a reverse step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LearnedVariance {
     /// `2 nu - 1`, with `nu` the place between the logarithms of the small and the large variance (Nichol and Dhariwal 2021, eq. 15).
+    #[default]
     Blend,
+    /// The offset of its logit from the forward kernel's, `w = sigmoid(output + logit beta_t)`: a perturbation around the forward
+    /// process, bound to no interval (Sohl-Dickstein et al. 2015).
+    Free,
 }
 
 impl LearnedVariance {
-    /// `nu` from the network's output.
-    pub fn place(self, output: Batch) -> Batch {
+    /// The variance of a step from the network's output.
+    pub fn of(self, output: Batch) -> StepVariance {
         match self {
-            Self::Blend => (output + 1.0) * 0.5,
+            Self::Blend => StepVariance::Between((output + 1.0) * 0.5),
+            Self::Free => StepVariance::Around(output),
         }
+    }
+
+    /// Whether this is what files without a word on it have.
+    pub fn is_usual(&self) -> bool {
+        *self == Self::default()
     }
 }
 

@@ -15,7 +15,7 @@ use scorefield_data::{Codec, Shape};
 use scorefield_nn::{Input, Mode};
 use scorefield_process::states::{ColumnKind, Group, StatesAt, StatesConfig, StatesDenoiser, StatesError, StatesProcess};
 use scorefield_process::{Coeffs, Prediction, ProcessConfig};
-use scorefield_tensor::{Batch, Coefficient, DType, Tensor};
+use scorefield_tensor::{Batch, Coefficient, DType, Known, Tensor};
 
 /// Wide rows to a network's rows and back.
 #[derive(Debug)]
@@ -80,7 +80,7 @@ impl StatesAdapter {
     }
 
     /// What the network sees of wide rows, `[n, shape]`.
-    pub fn input<S: Coefficient>(&self, x_t: &Batch, at: &StatesAt<S>) -> Batch {
+    pub fn input<S: Known>(&self, x_t: &Batch, at: &StatesAt<S>) -> Batch {
         let coeffs = self.coeffs(at);
         let parts = self.process.columns().groups().iter().map(|group| {
             let ColumnKind::Category(levels) = group.kind else {
@@ -98,7 +98,7 @@ impl StatesAdapter {
     }
 
     /// `E[x_0 | x_t]`, wide, from the network's output.
-    pub fn clean<S: Coefficient>(&self, x_t: &Batch, output: &Batch, at: &StatesAt<S>) -> Batch {
+    pub fn clean<S: Known>(&self, x_t: &Batch, output: &Batch, at: &StatesAt<S>) -> Batch {
         let (coeffs, own) = (self.coeffs(at), self.process.log_likelihood(x_t, at));
         let mut first = 0;
         let parts = self.process.columns().groups().iter().map(|group| {
@@ -126,7 +126,7 @@ impl StatesAdapter {
     }
 
     /// The squared error of the network's output on the numbers, `((x_0 - D) / c_out)^2` summed, `[n, 1]`: zero without numbers.
-    pub fn numbers_error<S: Coefficient>(&self, x0: &Batch, clean: &Batch, at: &StatesAt<S>) -> Batch {
+    pub fn numbers_error<S: Known>(&self, x0: &Batch, clean: &Batch, at: &StatesAt<S>) -> Batch {
         let none = x0.clone().narrow(1, 0, 1) * 0.0;
         let Some(coeffs) = self.coeffs(at) else { return none };
         let numbers = self.process.columns().groups().iter().filter(|g| !g.is_category());
@@ -136,7 +136,7 @@ impl StatesAdapter {
         })
     }
 
-    fn coeffs<S: Coefficient>(&self, at: &StatesAt<S>) -> Option<Coeffs<S>> {
+    fn coeffs<S: Known>(&self, at: &StatesAt<S>) -> Option<Coeffs<S>> {
         at.numbers.as_ref().map(|m| self.prediction.coeffs(m))
     }
 
@@ -169,7 +169,7 @@ impl<'a> StatesModel<'a> {
         Self { model, adapter, classes }
     }
 
-    fn clean<S: Coefficient>(&self, x: &Batch, at: &StatesAt<S>, times: &[f64]) -> Batch {
+    fn clean<S: Known>(&self, x: &Batch, at: &StatesAt<S>, times: &[f64]) -> Batch {
         // The network works in single precision whatever the states are in.
         let seen = self.adapter.input(x, at).cast(DType::F32);
         let told = |&t: &f64| self.model.meta().told(t).expect("checked when the model was made");

@@ -5,7 +5,7 @@ mod common;
 use common::{every_kind, meta, model, pictures, small_mlp, small_unet, vectors};
 use scorefield_model::{LearnedVariance, Model, ModelError, Weights};
 use scorefield_nn::{MlpConfig, NetworkConfig, Params};
-use scorefield_process::{Denoiser, ProcessExt};
+use scorefield_process::{Denoiser, ProcessExt, StepVariance};
 use scorefield_tensor::{batch, rows};
 
 /// Both sets of weights and the description come back bit for bit, for a network of each kind.
@@ -121,7 +121,8 @@ fn a_learned_variance_is_said_and_given() {
     let (clean, nu) = model.denoiser(None).denoise_with_variance(&x, 0.4);
     assert_eq!(rows(clean), rows(model.denoiser(None).denoise(&x, 0.4)));
     // The last layer starts at zero: half way between the logarithms.
-    assert_eq!(rows(nu.unwrap()), [0.5; 4]);
+    let Some(StepVariance::Between(nu)) = nu else { panic!("{nu:?}") };
+    assert_eq!(rows(nu), [0.5; 4]);
 
     described.variance = None;
     Model::new(described, weights).unwrap().save(&path, None).unwrap();

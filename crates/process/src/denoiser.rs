@@ -1,6 +1,6 @@
 //! A denoiser is one function; score, noise and velocity are views of it.
 
-use crate::{Process, ProcessExt};
+use crate::{Process, ProcessExt, StepVariance};
 use scorefield_tensor::Batch;
 
 /// The posterior mean `E[x_0 | x_t = x]` under a process: all a sampler needs to know of a model.
@@ -28,9 +28,8 @@ pub trait Denoiser: Send + Sync {
         Batch::cat((0..n).map(row).collect(), 0)
     }
 
-    /// [`Denoiser::denoise`] and, where the model has learned it, the variance of the reverse step: for every entry the place
-    /// `nu` in [0, 1] between the logarithms of the small and the large variance (Nichol and Dhariwal 2021, eq. 15), `[n, d]`.
-    fn denoise_with_variance(&self, x: &Batch, t: f64) -> (Batch, Option<Batch>) {
+    /// [`Denoiser::denoise`] and, where the model has learned it, the variance of the reverse step, entry by entry.
+    fn denoise_with_variance(&self, x: &Batch, t: f64) -> (Batch, Option<StepVariance>) {
         (self.denoise(x, t), None)
     }
 }
@@ -100,7 +99,7 @@ macro_rules! through_pointer {
             fn denoise_each(&self, x: &Batch, times: &[f64]) -> Batch {
                 (**self).denoise_each(x, times)
             }
-            fn denoise_with_variance(&self, x: &Batch, t: f64) -> (Batch, Option<Batch>) {
+            fn denoise_with_variance(&self, x: &Batch, t: f64) -> (Batch, Option<StepVariance>) {
                 (**self).denoise_with_variance(x, t)
             }
         }

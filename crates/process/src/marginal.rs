@@ -77,13 +77,29 @@ impl<S: Coefficient> Marginal<S> {
     pub fn posterior(&self, at_s: &Self) -> Posterior<S> {
         let decay = self.alpha.clone() / at_s.alpha.clone();
         // 1 - rho^2 from the log-SNRs, without cancellation.
-        let fresh = (self.log_snr() - at_s.log_snr()).map(|l| -l.exp_m1());
+        let fresh = -(self.log_snr() - at_s.log_snr()).exp_m1();
         let shrink = at_s.sigma.clone() / self.sigma.clone();
         Posterior {
             of_clean: at_s.alpha.clone() * fresh.clone(),
             of_state: decay * shrink.clone() * shrink,
             deviation: at_s.sigma.clone() * fresh.sqrt(),
         }
+    }
+
+    /// The variance-preserving law of a log-SNR: `alpha^2 = sigmoid(log_snr)`, `sigma^2 = sigmoid(-log_snr)`. A level alone has no time,
+    /// and its slopes are not numbers.
+    pub fn of_log_snr(log_snr: &S) -> Self {
+        // sigmoid(v) = 1 / (1 + e^-v)
+        let root = |minus: S| (minus.exp_m1() + 2.0).recip().sqrt();
+        let none = log_snr.constant(f64::NAN);
+        Self { alpha: root(-log_snr.clone()), sigma: root(log_snr.clone()), d_alpha: none.clone(), d_sigma: none }
+    }
+
+    /// `KL(q(x_t | x_0) | N(0, spread I))` in nats, entry by entry, `[n, d]`: what a chain that begins here costs at its beginning.
+    pub fn divergence_from(&self, spread: &S, x0: &Batch) -> Batch {
+        let (signal, noise) = (self.alpha.square() / spread.clone(), self.sigma.square() / spread.clone());
+        let of_noise = noise.clone() - 1.0 - noise.ln();
+        (of_noise * 0.5).shift((signal * 0.5).scale(x0.clone() * x0.clone()))
     }
 
     /// The velocity of the probability flow along a path with clean end `x0` and noise `eps`: `alpha' x_0 + sigma' eps`.

@@ -4,7 +4,7 @@
 //! al. 2022). So a denoiser of process A is one of process B after a change of time and of scale:
 //! `D_B(x, t) = D_A(x alpha_A(t') / alpha_B(t), t')` with `r_A(t') = r_B(t)`. Nothing is approximated.
 
-use crate::{Denoiser, Differentiable, Process, ProcessExt, Span};
+use crate::{Denoiser, Differentiable, Process, ProcessExt, Span, StepVariance};
 use scorefield_tensor::{Batch, Coefficient, Column};
 
 /// A denoiser under a process that is not its own.
@@ -57,7 +57,7 @@ impl<D: Denoiser, P: Process> Denoiser for Rescheduled<D, P> {
     }
 
     #[track_caller]
-    fn denoise_with_variance(&self, x: &Batch, t: f64) -> (Batch, Option<Batch>) {
+    fn denoise_with_variance(&self, x: &Batch, t: f64) -> (Batch, Option<StepVariance>) {
         let (time, scale) = self.own(t);
         self.denoiser.denoise_with_variance(&scale.scale(x.clone()), time)
     }

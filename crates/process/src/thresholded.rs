@@ -4,7 +4,7 @@
 //! al. 2020). Dynamic thresholding (Saharia et al. 2022, section 2.3) first looks how far the sample as a whole sticks out and
 //! pulls all of it back, which keeps saturated regions from filling up.
 
-use crate::{Denoiser, Process};
+use crate::{Denoiser, Process, StepVariance};
 use scorefield_tensor::{Batch, Tensor, TensorData, rows_f64};
 
 /// A bound on the clean data.
@@ -127,7 +127,7 @@ impl<D: Denoiser> Denoiser for Thresholded<D> {
     }
 
     #[track_caller]
-    fn denoise_with_variance(&self, x: &Batch, t: f64) -> (Batch, Option<Batch>) {
+    fn denoise_with_variance(&self, x: &Batch, t: f64) -> (Batch, Option<StepVariance>) {
         let (clean, variance) = self.denoiser.denoise_with_variance(x, t);
         (self.clip.apply(clean), variance)
     }

@@ -1,6 +1,6 @@
 //! Guidance: a model pushed away from a weaker one.
 
-use scorefield_process::{Denoiser, Differentiable, Process, ProcessExt};
+use scorefield_process::{Denoiser, Differentiable, Process, ProcessExt, StepVariance};
 use scorefield_tensor::{Batch, Coefficient, Column};
 use std::ops::RangeInclusive;
 
@@ -68,7 +68,7 @@ impl<M: Denoiser, G: Denoiser> Denoiser for Guided<M, G> {
     }
 
     /// The mean is guided; the variance stays the main model's own (Dhariwal and Nichol 2021, algorithm 1).
-    fn denoise_with_variance(&self, x: &Batch, t: f64) -> (Batch, Option<Batch>) {
+    fn denoise_with_variance(&self, x: &Batch, t: f64) -> (Batch, Option<StepVariance>) {
         let (main, variance) = self.main.denoise_with_variance(x, t);
         if !self.reaches(t) || self.weight == 1.0 {
             return (main, variance);

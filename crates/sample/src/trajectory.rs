@@ -3,7 +3,7 @@
 //! There is no other: progress bars, early stops, recordings and previews are adapters around it.
 
 use crate::{Past, Solver, prior};
-use scorefield_process::{Denoiser, Differentiable, Grid, Leg, Process, ProcessExt};
+use scorefield_process::{Denoiser, Differentiable, Grid, Leg, Process, ProcessExt, StepVariance};
 use scorefield_tensor::{Batch, DType, Device, Noise, Streams};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -41,7 +41,7 @@ impl<D: Denoiser> Denoiser for Counted<D> {
         self.inner.denoise_each(x, times)
     }
 
-    fn denoise_with_variance(&self, x: &Batch, t: f64) -> (Batch, Option<Batch>) {
+    fn denoise_with_variance(&self, x: &Batch, t: f64) -> (Batch, Option<StepVariance>) {
         self.calls.fetch_add(1, Ordering::Relaxed);
         self.inner.denoise_with_variance(x, t)
     }

@@ -1,10 +1,11 @@
 //! Likelihoods, latents and bounds against closed forms.
 
 use scorefield_process::oracle::{Gaussian, Mixture};
-use scorefield_process::{Denoiser, Differentiable, Process, ProcessConfig, ProcessExt};
+use scorefield_process::{Denoiser, Differentiable, Process, ProcessConfig, ProcessExt, StepVariance};
 use scorefield_sample::Guided;
 use scorefield_sample::density::{
-    BoundOptions, Decoder, Flow, Likelihood, Probe, Trace, decode, encode, log_likelihood, slerp, variational_bound,
+    BoundOptions, Chain, Decoder, Entropies, Flow, Likelihood, Probe, Trace, decode, encode, log_likelihood, slerp,
+    variational_bound,
 };
 use scorefield_tensor::noise::Stream;
 use scorefield_tensor::{Batch, Device, Purpose, batch_f64, rows_f64};
@@ -160,7 +161,8 @@ fn the_bound_is_a_bound_and_tightens() {
         let flow = Flow { start: Some(d.process().time_of_ratio(0.02)), ..Flow::default() };
         let samples: Vec<u64> = (0..n as u64).collect();
         let gap = |steps: usize, continuous: bool| {
-            let options = BoundOptions { steps, continuous, draws: 1, seed: 1, decoder: Decoder::Gaussian };
+            let chain = if continuous { Chain::Continuous(steps) } else { Chain::Uniform(steps) };
+            let options = BoundOptions { chain, draws: 1, seed: 1, decoder: Decoder::Gaussian };
             let bound = variational_bound(&d, &states(&x), &samples, &options, &flow);
             let below: Vec<f64> = bound.nats().iter().zip(x.chunks(2)).map(|(b, x)| exact(x) - b).collect();
             let mean = below.iter().sum::<f64>() / n as f64;
@@ -179,4 +181,60 @@ fn the_bound_is_a_bound_and_tightens() {
             below = level;
         }
     }
+}
+
+/// The exact denoiser with a variance of its steps: the forward kernel's, moved by an offset of its logit.
+struct Around {
+    law: Gaussian,
+    offset: f64,
+}
+
+impl Denoiser for Around {
+    fn process(&self) -> &dyn Process {
+        self.law.process()
+    }
+    fn denoise(&self, x: &Batch, t: f64) -> Batch {
+        self.law.denoise(x, t)
+    }
+    fn denoise_with_variance(&self, x: &Batch, t: f64) -> (Batch, Option<StepVariance>) {
+        (self.denoise(x, t), Some(StepVariance::Around(x.zeros_like() + self.offset)))
+    }
+}
+
+/// On its own table the chain of standard normal data is exact when each step has the forward kernel's variance: `K` is minus the
+/// entropy, the edges of Sohl-Dickstein et al. 2015 are zero, and the entropies are what the table says. Twice or half the variance,
+/// or the posterior's, is worse.
+#[test]
+fn an_exact_chain_has_the_entropy_for_its_bound() {
+    let betas = vec![0.001, 0.004, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6];
+    let left: f64 = betas.iter().map(|b| 1.0 - b).product();
+    let table = ProcessConfig::DiscreteBetas { betas, zero_terminal_snr: false };
+    let law = || Gaussian::new(table.build().unwrap(), vec![0.0, 0.0], vec![1.0, 1.0]);
+    let n = 4000usize;
+    // Of length sqrt 2 all: what is left of chance is the noise of the steps.
+    let x: Vec<f64> = (0..n).flat_map(|i| [(i as f64).sin(), (i as f64).cos()]).map(|v| v * 2f64.sqrt()).collect();
+    let samples: Vec<u64> = (0..n as u64).collect();
+    let k = |d: &dyn Denoiser| {
+        let options = BoundOptions { chain: Chain::Own, draws: 1, seed: 3, decoder: Decoder::Gaussian };
+        let bound = variational_bound(d, &states(&x), &samples, &options, &Flow::default());
+        let nats = bound.nats();
+        let mean = nats.iter().sum::<f64>() / n as f64;
+        let error = (nats.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n * n) as f64).sqrt();
+        (bound, mean, error)
+    };
+    let entropy = |variance: f64| (std::f64::consts::TAU * std::f64::consts::E * variance).ln();
+    let (bound, found, error) = k(&Around { law: law(), offset: 0.0 });
+    assert!((found + entropy(1.0)).abs() < 4.0 * error && error < 0.05, "{found} +/- {error}, {}", -entropy(1.0));
+    assert_eq!(bound.steps.len(), 7);
+    let Entropies { last, first, prior } = bound.entropies;
+    for (found, expected) in [(last, entropy(1.0 - left)), (first, entropy(0.001)), (prior, entropy(1.0))] {
+        assert!((found - expected).abs() < 1e-9, "{found} {expected}");
+    }
+    assert!(bound.edges().abs() < 4.0 * error, "{} +/- {error}", bound.edges());
+    for offset in [2f64.ln(), -2f64.ln()] {
+        let (_, worse, _) = k(&Around { law: law(), offset });
+        assert!(worse < found - 0.3, "{offset}: {worse} {found}");
+    }
+    let (_, posterior, _) = k(&law());
+    assert!(posterior < found - 0.3, "{posterior} {found}");
 }

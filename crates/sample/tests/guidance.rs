@@ -1,7 +1,7 @@
 //! Guidance: weight 1 is the model, weight 0 the guide, and the interval says where.
 
 use scorefield_process::oracle::Gaussian;
-use scorefield_process::{Denoiser, DenoiserExt, Process, ProcessConfig, ProcessExt};
+use scorefield_process::{Denoiser, DenoiserExt, Process, ProcessConfig, ProcessExt, StepVariance};
 use scorefield_sample::{Counted, Guided};
 use scorefield_tensor::{Batch, Device, batch_f64, rows_f64};
 use scorefield_testkit::largest_difference;
@@ -62,8 +62,8 @@ impl<D: Denoiser> Denoiser for Learned<D> {
         self.0.denoise(x, t)
     }
 
-    fn denoise_with_variance(&self, x: &Batch, t: f64) -> (Batch, Option<Batch>) {
-        (self.denoise(x, t), Some(x.clone() * 0.0 + 0.3))
+    fn denoise_with_variance(&self, x: &Batch, t: f64) -> (Batch, Option<StepVariance>) {
+        (self.denoise(x, t), Some(StepVariance::Between(x.clone() * 0.0 + 0.3)))
     }
 }
 
@@ -77,7 +77,8 @@ fn a_learned_variance_is_not_guided() {
         let guided = Guided::new(&main, &guide, weight);
         let (clean, variance) = guided.denoise_with_variance(&x, 0.5);
         assert_eq!(rows_f64(clean), rows_f64(guided.denoise(&x, 0.5)));
-        assert_eq!(variance.map(rows_f64), Some(vec![0.3]), "weight {weight}");
+        let Some(StepVariance::Between(nu)) = variance else { panic!("{variance:?}") };
+        assert_eq!(rows_f64(nu), [0.3], "weight {weight}");
     }
     assert!(Guided::new(&guide, &main, 2.5).denoise_with_variance(&x, 0.5).1.is_none());
 }

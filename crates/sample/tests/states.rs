@@ -48,7 +48,8 @@ fn distance(law: &Finite, weights: &[f64], drawn: &[Vec<usize>]) -> (f64, f64) {
     let n = drawn.len() as f64;
     let mut counts: HashMap<&[usize], f64> = HashMap::new();
     drawn.iter().for_each(|row| *counts.entry(row).or_default() += 1.0 / n);
-    let inside: f64 = law.support().iter().zip(weights).map(|(row, p)| (counts.remove(row.as_slice()).unwrap_or(0.0) - p).abs()).sum();
+    let inside: f64 =
+        law.support().iter().zip(weights).map(|(row, p)| (counts.remove(row.as_slice()).unwrap_or(0.0) - p).abs()).sum();
     let outside: f64 = counts.values().sum();
     let noise = weights.iter().map(|p| (p * (1.0 - p) / (std::f64::consts::TAU * n)).sqrt()).sum();
     (0.5 * (inside + outside), noise)
@@ -138,7 +139,8 @@ fn what_is_known_fills_in_the_rest() {
 fn bound(law: &Finite, copies: usize, options: StatesBoundOptions) -> (f64, f64, f64) {
     let like = batch_f64(vec![0.0], 1, &Device::default());
     // Rows in proportion to their weights, so that the law itself adds no noise.
-    let rows: Vec<usize> = law.weights().iter().enumerate().flat_map(|(i, w)| vec![i; (w * copies as f64).round() as usize]).collect();
+    let rows: Vec<usize> =
+        law.weights().iter().enumerate().flat_map(|(i, w)| vec![i; (w * copies as f64).round() as usize]).collect();
     let x0: Vec<Batch> = rows.iter().map(|&i| law.wide(i, &like)).collect();
     let x0 = Tensor::cat(x0, 0);
     let samples: Vec<u64> = (0..rows.len() as u64).collect();
@@ -158,7 +160,10 @@ fn bounds_lie_below_the_truth_and_near_it() {
             let law = heartbeat(transition, survival.clone());
             let (k, error, truth) = bound(&law, 500, plain);
             println!("{transition:?} {survival:?}: K {k:.4} +- {error:.4}, truth {truth:.4}");
-            assert!(k < truth + 3.0 * error && k > truth - 0.03 - 3.0 * error, "{transition:?} {survival:?}: {k} {error} {truth}");
+            assert!(
+                k < truth + 3.0 * error && k > truth - 0.03 - 3.0 * error,
+                "{transition:?} {survival:?}: {k} {error} {truth}"
+            );
             let (limit, error, _) = bound(&law, 500, StatesBoundOptions { continuous: true, ..plain });
             println!("    continuous {limit:.4} +- {error:.4}");
             assert!((limit - truth).abs() < 0.02 + 3.0 * error, "{transition:?} {survival:?}: {limit} {error} {truth}");

@@ -56,6 +56,7 @@ pub(crate) fn config(data: &Dataset, m: Measured) -> TrainConfig {
         process: ProcessConfig::Edm { sigma_min: 0.002, sigma_max },
         consistency: None,
         states: None,
+        rates: None,
         objective: Objective {
             stratified: true,
             ..Objective::new(

@@ -7,7 +7,7 @@ use scorefield_process::oracle::{Gaussian, Mixture};
 use scorefield_process::{Denoiser, Differentiable, Prediction, Process, ProcessConfig, ProcessExt};
 use scorefield_sample::check::Row;
 use scorefield_sample::density::{Flow, Probe, Trace, log_likelihood};
-use scorefield_tensor::{Batch, Coefficient, DType, Device, Noise, Purpose, Streams, Tensor, batch_f64, rows_f64};
+use scorefield_tensor::{Batch, Coefficient, DType, Device, Known, Noise, Purpose, Streams, Tensor, batch_f64, rows_f64};
 use scorefield_train::{Objective, TimeLaw, Weight};
 
 /// A part of the check.

@@ -36,8 +36,19 @@ macro_rules! named {
 
 /// All recipes with a name.
 pub fn recipes() -> Vec<NamedRecipe> {
-    named!["auto", "digits", "fashion28", "sprites32", "toy-2d", "consistency-2d", "heartbeat", "cifar10-ddpm", "cifar10-edm"]
-        .to_vec()
+    named![
+        "auto",
+        "digits",
+        "fashion28",
+        "sprites32",
+        "toy-2d",
+        "consistency-2d",
+        "heartbeat",
+        "swiss-roll-thermo",
+        "cifar10-ddpm",
+        "cifar10-edm"
+    ]
+    .to_vec()
 }
 
 /// What makes no recipe, and what would.
@@ -376,7 +387,7 @@ mod tests {
     #[test]
     fn every_recipe_resolves_and_its_text_is_itself() {
         for named in recipes() {
-            let spec = if named.name.ends_with("2d") { "toy:moons" } else { "digits" };
+            let spec = if named.name.ends_with("2d") || named.name.starts_with("swiss-roll") { "toy:moons" } else { "digits" };
             let choices = Choices { recipe: Some(named.name.into()), ..Choices::default() };
             let recipe = resolve(&choices, spec).unwrap_or_else(|e| panic!("{}: {e}", named.name));
             recipe.train.validate().unwrap();

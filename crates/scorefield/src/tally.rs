@@ -4,7 +4,7 @@
 //! themselves. What is told to a person is counted here, at the network.
 
 use scorefield_process::states::{StatesDenoiser, StatesProcess};
-use scorefield_process::{Denoiser, Process};
+use scorefield_process::{Denoiser, Process, StepVariance};
 use scorefield_tensor::Batch;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -80,7 +80,7 @@ impl<D: Denoiser> Denoiser for Tallied<'_, D> {
     }
 
     #[track_caller]
-    fn denoise_with_variance(&self, x: &Batch, t: f64) -> (Batch, Option<Batch>) {
+    fn denoise_with_variance(&self, x: &Batch, t: f64) -> (Batch, Option<StepVariance>) {
         self.tally.add(x);
         self.inner.denoise_with_variance(x, t)
     }

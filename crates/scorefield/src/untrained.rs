@@ -39,6 +39,7 @@ pub fn config(network: NetworkConfig, batch: usize) -> TrainConfig {
         process: ProcessConfig::all()[0].clone(),
         consistency: None,
         states: None,
+        rates: None,
         objective: Objective::new(Weight::SigmaSquared, TimeLaw::Uniform),
         optim: Default::default(),
         ema: Default::default(),

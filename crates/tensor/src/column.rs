@@ -1,7 +1,8 @@
-//! One number for the whole batch, or one number a row: the two kinds of coefficient.
+//! One number for the whole batch, or one number a row: the kinds of coefficient.
 //!
 //! A formula such as `x_t = alpha x_0 + sigma eps` is written once over a [`Coefficient`]: sampling uses a plain `f64`
-//! (all rows share the time), training a [`Column`] (each row has its own). Columns live on the host in `f64`; they meet the
+//! (all rows share the time), training a [`Column`] (each row has its own), and training the schedule itself a
+//! [`Tracked`](crate::Tracked) column. Columns live on the host in `f64`; they meet the
 //! tensors only in [`Coefficient::scale`], so coefficients are exact whatever the element type of the states.
 
 use crate::Batch;
@@ -9,7 +10,8 @@ use burn::tensor::{Tensor, TensorData};
 use std::fmt::Debug;
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
-/// Numbers that formulas are written in: `f64`, or a [`Column`] with one number for each row.
+/// Numbers that formulas are written in: `f64`, a [`Column`] with one number for each row, or a [`Tracked`](crate::Tracked) column
+/// that derivatives are taken by.
 pub trait Coefficient:
     Clone
     + Debug
@@ -23,9 +25,6 @@ pub trait Coefficient:
     + Mul<f64, Output = Self>
     + Div<f64, Output = Self>
 {
-    /// Applies a function to every number.
-    fn map(&self, f: impl Fn(f64) -> f64) -> Self;
-
     /// Row `i` of `x` times number `i` (or the one number): `[n, d]`.
     ///
     /// # Panics
@@ -35,46 +34,75 @@ pub trait Coefficient:
     /// Adds number `i` to each entry of row `i`.
     fn shift(&self, x: Batch) -> Batch;
 
-    /// The numbers for a batch of `n` rows.
-    fn rows(&self, n: usize) -> Vec<f64>;
-
     /// The constant `c` in the shape of `self`.
-    fn constant(&self, c: f64) -> Self {
-        self.map(|_| c)
-    }
+    fn constant(&self, c: f64) -> Self;
 
     /// Square root of every number.
-    fn sqrt(&self) -> Self {
-        self.map(f64::sqrt)
-    }
+    fn sqrt(&self) -> Self;
 
     /// Natural logarithm of every number.
-    fn ln(&self) -> Self {
-        self.map(f64::ln)
-    }
+    fn ln(&self) -> Self;
+
+    /// `e^v - 1` of every number, without cancellation where numbers are known.
+    fn exp_m1(&self) -> Self;
 
     /// Square of every number.
     fn square(&self) -> Self {
-        self.map(|v| v * v)
+        self.clone() * self.clone()
     }
 
     /// Reciprocal of every number.
-    fn recip(&self) -> Self {
-        self.map(f64::recip)
-    }
+    fn recip(&self) -> Self;
+}
+
+/// Coefficients whose numbers are known on the host: any function can be applied to them.
+pub trait Known: Coefficient {
+    /// Applies a function to every number.
+    fn map(&self, f: impl Fn(f64) -> f64) -> Self;
+
+    /// The numbers for a batch of `n` rows.
+    fn rows(&self, n: usize) -> Vec<f64>;
+}
+
+macro_rules! smooth_by_map {
+    () => {
+        fn constant(&self, c: f64) -> Self {
+            self.map(|_| c)
+        }
+
+        fn sqrt(&self) -> Self {
+            self.map(f64::sqrt)
+        }
+
+        fn ln(&self) -> Self {
+            self.map(f64::ln)
+        }
+
+        fn exp_m1(&self) -> Self {
+            self.map(f64::exp_m1)
+        }
+
+        fn recip(&self) -> Self {
+            self.map(f64::recip)
+        }
+    };
 }
 
 impl Coefficient for f64 {
-    fn map(&self, f: impl Fn(f64) -> f64) -> Self {
-        f(*self)
-    }
-
     fn scale(&self, x: Batch) -> Batch {
         x.mul_scalar(*self)
     }
 
     fn shift(&self, x: Batch) -> Batch {
         x.add_scalar(*self)
+    }
+
+    smooth_by_map!();
+}
+
+impl Known for f64 {
+    fn map(&self, f: impl Fn(f64) -> f64) -> Self {
+        f(*self)
     }
 
     fn rows(&self, n: usize) -> Vec<f64> {
@@ -102,10 +130,6 @@ impl Column {
 }
 
 impl Coefficient for Column {
-    fn map(&self, f: impl Fn(f64) -> f64) -> Self {
-        Self(self.0.iter().map(|&v| f(v)).collect())
-    }
-
     fn scale(&self, x: Batch) -> Batch {
         let column = self.tensor(&x);
         x * column
@@ -114,6 +138,14 @@ impl Coefficient for Column {
     fn shift(&self, x: Batch) -> Batch {
         let column = self.tensor(&x);
         x + column
+    }
+
+    smooth_by_map!();
+}
+
+impl Known for Column {
+    fn map(&self, f: impl Fn(f64) -> f64) -> Self {
+        Self(self.0.iter().map(|&v| f(v)).collect())
     }
 
     fn rows(&self, n: usize) -> Vec<f64> {

@@ -12,16 +12,18 @@ mod eigen;
 mod lanes;
 pub mod noise;
 mod rows;
+mod tracked;
 
 pub use brownian::{Brownian, BrownianError};
 pub use burn::tensor::{DType, Device, Gradients, Int, Tensor, TensorData};
-pub use column::{Coefficient, Column};
+pub use column::{Coefficient, Column, Known};
 pub use device::{DeviceError, device_named};
 pub use dual::Dual;
 pub use eigen::{MAX_EIGEN, SymmetricEigen, symmetric_eigen};
 pub use lanes::{NullaryFnOnce, Real, fill_normals, fill_survivors, vectorized};
 pub use noise::{Noise, Purpose, Streams};
 pub use rows::{batch, batch_f64, rows, rows_f64};
+pub use tracked::Tracked;
 
 /// `n` states of dimension `d`, one a row: `[n, d]`.
 pub type Batch = Tensor<2>;

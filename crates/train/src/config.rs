@@ -1,6 +1,6 @@
 //! What a training run is: plain numbers and names, as they stand in `recipe.toml`.
 
-use crate::{ConsistencyConfig, Coupling, History, Loss, Objective, StatesTraining};
+use crate::{ConsistencyConfig, Coupling, History, Loss, Objective, RatesConfig, StatesTraining};
 use scorefield_data::{AugmentOptions, CodecOptions};
 use scorefield_nn::{NetworkConfig, Precision};
 use scorefield_process::{Prediction, ProcessConfig, ProcessExt, TimeInput};
@@ -34,6 +34,9 @@ pub struct TrainConfig {
     pub prediction: Prediction,
     /// The process.
     pub process: ProcessConfig,
+    /// How the rates of the process are trained, if they are: it is then a discrete table, which they start from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rates: Option<RatesConfig>,
     /// Weight and law of the noise levels.
     pub objective: Objective,
     /// How a consistency model is trained, instead of a denoiser.
@@ -252,6 +255,7 @@ impl TrainConfig {
                     return StatesTraining::validate(self);
                 }
                 ConsistencyConfig::validate(self)?;
+                RatesConfig::validate(self)?;
                 self.validate_loss()?;
                 self.validate_prediction()
             }

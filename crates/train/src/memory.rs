@@ -1,8 +1,10 @@
-//! What an objective learns besides the network: losses of the times, log-variances of the levels. Part of the state of a run.
+//! What an objective learns besides the network: losses of the times, log-variances of the levels, rates of the process. Part of the
+//! state of a run.
 
 use crate::history::History;
+use crate::rates::Rates;
 use crate::uncertainty::Head;
-use crate::{Objective, OptimConfig, TrainError};
+use crate::{OptimConfig, TrainConfig, TrainError};
 use scorefield_kernels::optim::AdamW;
 
 /// Reads the numbers of a named tensor of the given shape.
@@ -13,12 +15,18 @@ type Read<'a> = dyn FnMut(&str, &[usize]) -> Result<Vec<f32>, TrainError> + 'a;
 pub(crate) struct Memory {
     pub(crate) history: Option<History>,
     pub(crate) head: Option<Head>,
+    pub(crate) rates: Option<Rates>,
 }
 
 impl Memory {
     /// Before the first step.
-    pub(crate) fn new(objective: &Objective, seed: u64) -> Self {
-        Self { history: History::of(&objective.times), head: objective.uncertainty.map(|u| Head::new(&u, seed)) }
+    pub(crate) fn new(config: &TrainConfig) -> Result<Self, TrainError> {
+        let objective = &config.objective;
+        Ok(Self {
+            history: History::of(&objective.times),
+            head: objective.uncertainty.map(|u| Head::new(&u, config.seed)),
+            rates: Rates::of(config)?,
+        })
     }
 
     /// Takes in the losses `seen` at their places and the gradient of the log-variances, after update number `updates`.
@@ -42,6 +50,9 @@ impl Memory {
             all.extend([("uncertainty.raw", &*head.weights), ("uncertainty.first", &*head.first)]);
             all.push(("uncertainty.second", &head.second));
         }
+        if let Some(rates) = &self.rates {
+            all.extend([("rates.raw", &*rates.logits), ("rates.first", &*rates.first), ("rates.second", &*rates.second)]);
+        }
         all.into_iter().map(|(name, values)| (name.to_owned(), vec![values.len()], values)).collect()
     }
 
@@ -59,6 +70,11 @@ impl Memory {
             into("uncertainty.raw", &mut head.weights)?;
             into("uncertainty.first", &mut head.first)?;
             into("uncertainty.second", &mut head.second)?;
+        }
+        if let Some(rates) = &mut self.rates {
+            into("rates.raw", &mut rates.logits)?;
+            into("rates.first", &mut rates.first)?;
+            into("rates.second", &mut rates.second)?;
         }
         Ok(())
     }

@@ -9,6 +9,7 @@ use crate::config::{finite, levels, positive};
 use crate::history::History;
 use crate::times::level;
 use crate::{ConfigError, Coupling, TimeLaw, Weight};
+use scorefield_model::LearnedVariance;
 use scorefield_process::{Prediction, Process, ProcessExt};
 use scorefield_tensor::noise::Stream;
 use scorefield_tensor::{Coefficient, Column, Purpose};
@@ -115,6 +116,9 @@ pub struct Objective {
     /// Which noise meets which example.
     #[serde(default)]
     pub coupling: Coupling,
+    /// What a network with a learned variance says of it; for the losses `hybrid` and `vlb`.
+    #[serde(default, skip_serializing_if = "LearnedVariance::is_usual")]
+    pub variance: LearnedVariance,
     /// A trained weight on top of the other.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uncertainty: Option<Uncertainty>,
@@ -136,7 +140,15 @@ pub struct Drawn {
 impl Objective {
     /// Denoising with unstratified times and independent noise.
     pub fn new(weight: Weight, times: TimeLaw) -> Self {
-        Self { weight, times, stratified: false, loss: Loss::Denoising, coupling: Coupling::Independent, uncertainty: None }
+        Self {
+            weight,
+            times,
+            stratified: false,
+            loss: Loss::Denoising,
+            coupling: Coupling::Independent,
+            variance: LearnedVariance::Blend,
+            uncertainty: None,
+        }
     }
 
     /// Checks the constants.
@@ -158,6 +170,11 @@ impl Objective {
                 (1..=200).contains(&probes).then_some(()).ok_or_else(error)?;
             }
             Loss::Denoising | Loss::ExactTrace => {}
+        }
+        if self.discrete().is_none() && !self.variance.is_usual() {
+            let found = format!("{:?} with the loss {:?}", self.variance, self.loss);
+            let expected = "no such key, or the loss hybrid or vlb, which train a variance";
+            return Err(ConfigError { key: "objective.variance", found, expected });
         }
         let Some(Uncertainty { features }) = self.uncertainty else { return Ok(()) };
         positive("objective.uncertainty.features", features as f64)?;

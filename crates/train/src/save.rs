@@ -5,8 +5,9 @@
 
 use crate::event::{Event, Observer};
 use crate::log::Log;
+use crate::rates::Rates;
 use crate::{TrainError, Trainer, preview};
-use scorefield_model::{DataSummary, FORMAT, LearnedVariance, Model, ModelMeta, NetworkInput, SamplingDefaults, TrainingSummary};
+use scorefield_model::{DataSummary, FORMAT, Model, ModelMeta, NetworkInput, SamplingDefaults, TrainingSummary};
 use scorefield_nn::Params;
 
 impl Trainer<'_> {
@@ -19,9 +20,9 @@ impl Trainer<'_> {
         let meta = ModelMeta {
             format: FORMAT,
             network: self.config.network.clone(),
-            process: self.config.process.clone(),
+            process: self.memory.rates.as_ref().map_or_else(|| self.config.process.clone(), Rates::config),
             prediction: self.config.prediction,
-            variance: self.config.network.learned_variance().then_some(LearnedVariance::Blend),
+            variance: self.config.network.learned_variance().then_some(self.config.objective.variance),
             time_input: self.config.time_input,
             states: self.config.states.as_ref().map(|s| s.process.clone()),
             input: NetworkInput::default(),

@@ -49,7 +49,7 @@ impl<'a> Trainer<'a> {
         }
         self.position.step += 1;
         self.position.examples += accumulate_over * self.config.batch as u64;
-        let Gathered { mut grads, mut head, seen } = gathered;
+        let Gathered { mut grads, mut head, seen, rates } = gathered;
         if accumulate_over > 1 {
             let share = 1.0 / accumulate_over as f32;
             grads.iter_mut().flatten().for_each(|g| g.iter_mut().for_each(|v| *v *= share));
@@ -65,6 +65,7 @@ impl<'a> Trainer<'a> {
         let decays = [0, 1].map(|which| self.config.ema.decay(which, updates, total));
         self.state.step(&mut self.params, &grads, grad_norm, &self.config.optim, Rates { lr, decays, step: updates });
         self.memory.learn(&seen, &head, &self.config.optim, lr, updates);
+        self.learn_rates(&rates, lr, updates);
         Step::Taken { loss, trivial, lr, grad_norm }
     }
 
@@ -93,6 +94,9 @@ impl<'a> Trainer<'a> {
         if let Some((how, states)) = self.config.states.as_ref().zip(self.states.as_ref()) {
             return self.states_gradient(how, states, examples, &mut gathered.grads);
         }
+        if let Some(rates) = &self.memory.rates {
+            return self.rates_gradient(rates, examples, gathered);
+        }
         let question = self.question(examples);
         let leaves = self.leaves();
         let mode = Mode::Train { noise: Streams::new(self.config.seed, examples.samples.clone(), Purpose::Dropout) };
@@ -115,16 +119,17 @@ impl<'a> Trainer<'a> {
         };
         let forward = || self.network.forward(leaves, input.clone(), &q.told, mode);
         let clean = |output: &Batch| q.coeffs.assemble(&q.x_t.clone().autodiff(), output);
+        let learned = |output: Batch| self.config.objective.variance.of(output);
         match (&self.config.objective.loss, &q.bound) {
             (Loss::Hybrid { lambda, .. }, Some(bound)) => {
                 let output = forward();
                 let (mean, variance) = (output.clone().narrow(1, 0, d), output.narrow(1, d, d));
                 // The bound trains the variance alone.
-                error(mean.clone()) + bound.rows(&x0, clean(&mean.detach()), variance) * *lambda
+                error(mean.clone()) + bound.rows(&x0, clean(&mean.detach()), &learned(variance)) * *lambda
             }
             (_, Some(bound)) => {
                 let output = forward();
-                bound.rows(&x0, clean(&output.clone().narrow(1, 0, d)), output.narrow(1, d, d))
+                bound.rows(&x0, clean(&output.clone().narrow(1, 0, d)), &learned(output.narrow(1, d, d)))
             }
             (loss @ (Loss::Sliced { .. } | Loss::ExactTrace), None) => {
                 let probes = Probes::of(loss, d, self.config.seed, samples, &self.device);
@@ -140,7 +145,7 @@ impl<'a> Trainer<'a> {
     /// Keeps what the objective's memory learns from the losses of a batch, and returns the factor of each in the gradient.
     fn remember(&self, q: &Question, each: &Batch, gathered: &mut Gathered) -> Column {
         let importance = q.drawn.importance.clone();
-        let Memory { history, head } = &self.memory;
+        let Memory { history, head, .. } = &self.memory;
         if history.is_none() && head.is_none() {
             return importance;
         }
@@ -209,7 +214,7 @@ impl<'a> Trainer<'a> {
     }
 
     /// The noise in the order in which it meets the data.
-    fn couple(&self, x0: &Batch, eps: Batch, samples: &[u64]) -> Batch {
+    pub(crate) fn couple(&self, x0: &Batch, eps: Batch, samples: &[u64]) -> Batch {
         let coupling = self.config.objective.coupling;
         if coupling == Coupling::Independent {
             return eps;
@@ -248,10 +253,12 @@ struct Question {
 
 /// What the batches of one step leave.
 #[derive(Debug, Default)]
-struct Gathered {
-    grads: Vec<Option<Vec<f32>>>,
+pub(crate) struct Gathered {
+    pub(crate) grads: Vec<Option<Vec<f32>>>,
     /// The gradient of the log-variances.
     head: Vec<f32>,
+    /// The gradient of the rates' logits.
+    pub(crate) rates: Vec<f64>,
     /// Places in the span and the losses there.
-    seen: Vec<(f64, f64)>,
+    pub(crate) seen: Vec<(f64, f64)>,
 }

@@ -9,6 +9,7 @@ use crate::doctor::Doctor;
 use crate::event::{Event, Observer, StepReport};
 use crate::log::Log;
 use crate::memory::Memory;
+use crate::rates::Rates;
 use crate::run::{Position, RunFolder};
 use crate::score_matching::MOST_DIMENSIONS;
 use crate::states::States;
@@ -133,13 +134,12 @@ impl<'a> Trainer<'a> {
             let found = format!("exact-trace for examples of {dimensions} numbers");
             return Err(ConfigError { key: "objective.loss", found, expected: "at most 64 numbers; take the sliced loss" }.into());
         }
-        let process = config.process.build()?;
         let teacher = ConsistencyConfig::load_teacher(&config, &codec, device)?;
         let sigma_data = stats::sigma_data(dataset, &codec);
         let fingerprint = dataset.fingerprint();
         let mut doctor = Doctor::default();
         let mut notes = Vec::new();
-        let mut memory = Memory::new(&config.objective, config.seed);
+        let mut memory = Memory::new(&config)?;
         let (position, params, state) = if resume.is_some() {
             let mut loaded = run.load_state(network.params(), &mut memory, device)?;
             if loaded.0.data != fingerprint {
@@ -172,6 +172,7 @@ impl<'a> Trainer<'a> {
         if let Some(total) = position.total {
             notes.extend(doctor.length(&config.ema, total));
         }
+        let process = memory.rates.as_ref().map_or_else(|| config.process.clone(), Rates::config).build()?;
         let (device, saved) = (device.clone(), position.step);
         Ok(Self {
             config,

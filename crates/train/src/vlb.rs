@@ -1,47 +1,15 @@
-//! The variational bound of a discrete chain whose reverse steps have learned variances (Nichol and Dhariwal 2021, eq. 4 to 7, 15).
+//! The variational bound of a discrete chain whose reverse steps have learned variances (Nichol and Dhariwal 2021, eq. 4 to 7, 15;
+//! Sohl-Dickstein et al. 2015, eq. 14).
 //!
-//! Between levels `t > s` the posterior of `x_s` given `x_t` and `x_0` has the mean `c_0 x_0 + c_x x_t` and the variance
-//! `v = G^2 sigma_s^2 / sigma_t^2`, `G^2 = sigma_t^2 - (alpha_t / alpha_s)^2 sigma_s^2` and `c_0 = alpha_s G^2 / sigma_t^2`. The model
-//! has `D` for `x_0` and a variance between `v` (beta tilde) and `G^2` (beta): `ln w = nu ln G^2 + (1 - nu) ln v`,
-//! `nu = (output + 1) / 2`. A term is `KL = (ln(w / v) - 1 + v / w + c_0^2 (x_0 - D)^2 / w) / 2`.
-//!
-//! The last step, from the lowest level to clean data (`alpha = 1`, `sigma = 0`), is `-ln p(x_0 | x_t)`, a Gaussian of mean `D` integrated
-//! over the cell of a byte (outermost cells to infinity), or its density for real numbers; its small variance, zero, is replaced by
-//! that of the level above. `L_vlb` is the sum over `T` levels, estimated as `T` times the mean; bits a dimension. The term of the
-//! prior has no parameters and is left out.
+//! A term is the divergence of the model's step from the posterior's, [`ReverseStep::divergence`]. The last step, from the lowest level
+//! to clean data (`alpha = 1`, `sigma = 0`), is `-ln p(x_0 | x_t)`, a Gaussian of mean `D` integrated over the cell of a byte (outermost
+//! cells to infinity), or its density for real numbers. `L_vlb` is the sum over `T` levels, estimated as `T` times the mean; bits a
+//! dimension. The term of the prior has no parameters, unless the levels themselves are trained ([`crate::rates`]), and is left out.
 
 use crate::times::level;
 use scorefield_data::{Codec, Value};
-use scorefield_process::{Process, ProcessExt};
+use scorefield_process::{Marginal, Process, ProcessExt, ReverseStep, StepVariance};
 use scorefield_tensor::{Batch, Coefficient, Column, Tensor, TensorData};
-
-/// A reverse step as numbers.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct ReverseStep {
-    /// `c_0`.
-    of_clean: f64,
-    ln_small: f64,
-    ln_large: f64,
-}
-
-impl ReverseStep {
-    /// The step down from level `index` of `levels`.
-    fn down(process: &dyn Process, index: usize, levels: usize) -> Self {
-        let at_t = process.at(level(process, index, levels));
-        if index == 0 {
-            let above = Self::down(process, 1, levels);
-            return Self { of_clean: 1.0, ln_small: above.ln_small, ln_large: 2.0 * at_t.sigma.ln() };
-        }
-        let at_s = process.at(level(process, index - 1, levels));
-        // G^2 / sigma_t^2 from the log-SNRs, without cancellation.
-        let fresh = -(at_t.log_snr() - at_s.log_snr()).exp_m1();
-        Self {
-            of_clean: at_s.alpha * fresh,
-            ln_small: (fresh * at_s.sigma.powi(2)).ln(),
-            ln_large: (fresh * at_t.sigma.powi(2)).ln(),
-        }
-    }
-}
 
 /// The cells of bytes in a state: half their width, the lowest and the highest value, for each of `d` numbers.
 #[derive(Clone, Debug)]
@@ -69,9 +37,10 @@ impl Cells {
 
 /// The bound's terms for a batch, each row at its own level.
 #[derive(Clone, Debug)]
-pub(crate) struct Bound {
-    steps: Vec<ReverseStep>,
-    lowest: Vec<bool>,
+pub(crate) struct Bound<S = Column> {
+    step: ReverseStep<S>,
+    /// 1 for rows at the lowest level, else 0.
+    lowest: S,
     levels: usize,
     cells: Option<Cells>,
 }
@@ -79,44 +48,17 @@ pub(crate) struct Bound {
 impl Bound {
     /// Of rows at the levels `at`, of `levels`.
     pub(crate) fn new(process: &dyn Process, at: &[usize], levels: usize, codec: &Codec) -> Self {
-        Self {
-            steps: at.iter().map(|&i| ReverseStep::down(process, i, levels)).collect(),
-            lowest: at.iter().map(|&i| i == 0).collect(),
-            levels,
-            cells: Cells::of(codec),
-        }
-    }
-
-    fn column(&self, of: fn(&ReverseStep) -> f64) -> Column {
-        Column(self.steps.iter().map(of).collect())
-    }
-
-    /// `T` times each row's term in bits a dimension, `[n, 1]`: `x0` the data, `clean` the model's `D`, `output` what the network says
-    /// of the variance, `2 nu - 1`; all `[n, d]` in one derivative graph.
-    pub(crate) fn rows(&self, x0: &Batch, clean: Batch, output: Batch) -> Batch {
-        let nu = (output + 1.0) * 0.5;
-        let between = self.column(|s| s.ln_large - s.ln_small).scale(nu);
-        let ln_variance = self.column(|s| s.ln_small).shift(between.clone());
-        let narrow = (ln_variance.clone() * -0.5).exp();
-        let error = (x0.clone() - clean) * narrow.clone();
-
-        let shifted = self.column(|s| s.of_clean).scale(error.clone());
-        let divergence = (between.clone() - 1.0 + (between * -1.0).exp() + shifted.clone() * shifted) * 0.5;
-        let decoder = match &self.cells {
-            Some(cells) => cells.surprise(x0, error, narrow),
-            None => (error.clone() * error + ln_variance + std::f64::consts::TAU.ln()) * 0.5,
-        };
-        let share = |lowest: bool| Column(self.lowest.iter().map(|&l| f64::from(u8::from(l == lowest))).collect());
-        let nats = share(true).scale(decoder) + share(false).scale(divergence);
-        nats.mean_dim(1) * (self.levels as f64 / std::f64::consts::LN_2)
+        let law = |at: &[usize]| process.at_each(&at.iter().map(|&i| level(process, i, levels)).collect::<Vec<_>>());
+        Self::of(at, levels, codec, lowest(at), law)
     }
 
     /// The mean of [`Bound::rows`] for a model with the large variance whose `D` has the expected squared error `errors[i]`.
     pub(crate) fn trivial(&self, errors: &[f64]) -> f64 {
         let mean_ln_cell = self.cells.as_ref().map(|c| c.half.iter().map(|h| (2.0 * h).ln()).sum::<f64>() / c.half.len() as f64);
-        let term = |((s, lowest), error): ((&ReverseStep, &bool), &f64)| {
+        let term = |(i, error): (usize, &f64)| {
+            let s = self.step.row(i);
             let square = error / s.ln_large.exp();
-            if *lowest {
+            if self.lowest.0[i] == 1.0 {
                 // A cell is narrow: its probability is its width times the density, and no more than one.
                 let nats = 0.5 * (std::f64::consts::TAU.ln() + s.ln_large + square);
                 return mean_ln_cell.map_or(nats, |ln_cell| (nats - ln_cell).max(0.0));
@@ -124,8 +66,42 @@ impl Bound {
             let between = s.ln_large - s.ln_small;
             0.5 * (between - 1.0 + (-between).exp() + s.of_clean.powi(2) * square)
         };
-        let sum: f64 = self.steps.iter().zip(&self.lowest).zip(errors).map(term).sum();
-        sum / self.steps.len() as f64 * self.levels as f64 / std::f64::consts::LN_2
+        let sum: f64 = errors.iter().enumerate().map(term).sum();
+        sum / errors.len() as f64 * self.levels as f64 / std::f64::consts::LN_2
+    }
+}
+
+/// 1 for rows at the lowest level, else 0.
+pub(crate) fn lowest(at: &[usize]) -> Column {
+    Column(at.iter().map(|&i| f64::from(u8::from(i == 0))).collect())
+}
+
+impl<S: Coefficient> Bound<S> {
+    /// Of rows at the levels `at`, where `law` has the laws of the states at levels, one a row, and `lowest` is [`lowest`].
+    pub(crate) fn of(at: &[usize], levels: usize, codec: &Codec, lowest: S, law: impl Fn(&[usize]) -> Marginal<S>) -> Self {
+        // The step above the last one stands in for it where it has none of its own.
+        let upper: Vec<usize> = at.iter().map(|&i| i.max(1)).collect();
+        let lower: Vec<usize> = upper.iter().map(|i| i - 1).collect();
+        let above = ReverseStep::between(&law(&upper), &law(&lower));
+        let step = ReverseStep::to_data(&law(at), &above).or(&lowest, above);
+        Self { step, lowest, levels, cells: Cells::of(codec) }
+    }
+
+    /// `T` times each row's term in bits a dimension, `[n, 1]`: `x0` the data, `clean` the model's `D`, `variance` what the network says
+    /// of it; all `[n, d]` in one derivative graph.
+    pub(crate) fn rows(&self, x0: &Batch, clean: Batch, variance: &StepVariance) -> Batch {
+        let over_small = variance.over_small(&self.step);
+        let error = x0.clone() - clean;
+        let divergence = self.step.divergence(error.clone(), over_small.clone());
+        let decoder = match &self.cells {
+            Some(cells) => {
+                let narrow = (self.step.ln_small.shift(over_small) * -0.5).exp();
+                cells.surprise(x0, error * narrow.clone(), narrow)
+            }
+            None => self.step.surprise(error, over_small),
+        };
+        let nats = self.lowest.scale(decoder) + (-self.lowest.clone() + 1.0).scale(divergence);
+        nats.mean_dim(1) * (self.levels as f64 / std::f64::consts::LN_2)
     }
 }
 
@@ -155,8 +131,13 @@ impl Cells {
 mod tests {
     use super::*;
     use scorefield_data::{Dataset, Shape};
+    use scorefield_model::LearnedVariance;
     use scorefield_process::ProcessConfig;
     use scorefield_tensor::{Device, batch_f64, rows_f64};
+
+    fn blend(output: Batch) -> StepVariance {
+        LearnedVariance::Blend.of(output)
+    }
 
     fn real() -> Codec {
         let data = Dataset::from_rows("line", Shape::Vector { dim: 1 }, vec![-1.0, 1.0], None);
@@ -182,7 +163,7 @@ mod tests {
                     let x0 = batch_f64(vec![1.0, 1.0, -1.0, -1.0], 4, &device);
                     let eps = batch_f64(vec![1.0, -1.0, 1.0, -1.0], 4, &device);
                     let clean = m.perturb(&x0, &eps) * (gain * m.alpha);
-                    let rows = Bound::new(&process, &[i; 4], levels, &codec).rows(&x0, clean, eps * 0.0 + variance);
+                    let rows = Bound::new(&process, &[i; 4], levels, &codec).rows(&x0, clean, &blend(eps * 0.0 + variance));
                     sum += rows_f64(rows).iter().sum::<f64>() / 4.0 / levels as f64;
                 }
                 let end = process.at(process.span().end);
@@ -204,7 +185,7 @@ mod tests {
         let x0 = batch_f64((0..256).map(|v| 2.0 * f64::from(v) / 255.0 - 1.0).collect(), 256, &Device::default());
         for (mean, variance) in [(0.1, 0.5), (-0.97, 1.0), (2.0, -3.0)] {
             let bound = Bound::new(&process, &[0; 256], 8, &codec);
-            let rows = rows_f64(bound.rows(&x0, x0.clone() * 0.0 + mean, x0.clone() * 0.0 + variance));
+            let rows = rows_f64(bound.rows(&x0, x0.clone() * 0.0 + mean, &blend(x0.clone() * 0.0 + variance)));
             let sum: f64 = rows.iter().map(|bits| (-bits / 8.0).exp2()).sum();
             assert!((sum - 1.0).abs() < 1e-6, "{mean} {variance}: {sum}");
         }
@@ -218,10 +199,12 @@ mod tests {
         // Data on both edges and inside, at the lowest level and above.
         let (x0, at) = ([-1.0, 1.0, 7.0 / 255.0, 0.2, -0.4], [0usize, 0, 0, 1, 5]);
         let (clean, output) = ([-0.9, 0.8, 0.02, 0.5, -0.1], [0.3, -0.2, 0.9, -0.5, 0.1]);
-        for codec in [real(), bytes()] {
+        for (codec, kind) in
+            [real(), bytes()].into_iter().flat_map(|c| [(c.clone(), blend as fn(Batch) -> _), (c, StepVariance::Around)])
+        {
             let bound = Bound::new(&process, &at, 6, &codec);
             let leaves = [clean, output].map(|v| numbers(&v).autodiff().require_grad());
-            let rows = bound.rows(&numbers(&x0).autodiff(), leaves[0].clone(), leaves[1].clone());
+            let rows = bound.rows(&numbers(&x0).autodiff(), leaves[0].clone(), &kind(leaves[1].clone()));
             let gradients = rows.sum().backward();
             for (which, leaf) in leaves.iter().enumerate() {
                 let found = rows_f64(leaf.grad(&gradients).unwrap());
@@ -229,7 +212,7 @@ mod tests {
                     let value = |h: f64| {
                         let mut v = [clean, output];
                         v[which][i] += h;
-                        rows_f64(bound.rows(&numbers(&x0), numbers(&v[0]), numbers(&v[1])))[i]
+                        rows_f64(bound.rows(&numbers(&x0), numbers(&v[0]), &kind(numbers(&v[1]))))[i]
                     };
                     let slope = (value(1e-5) - value(-1e-5)) / 2e-5;
                     assert!((found[i] - slope).abs() < 1e-5 * (1.0 + slope.abs()), "{which} {i}: {} {slope}", found[i]);

@@ -6,7 +6,7 @@
 use crate::ConfigError;
 use crate::config::{finite, positive};
 use scorefield_process::{Marginal, Prediction};
-use scorefield_tensor::Coefficient;
+use scorefield_tensor::Known;
 use serde::{Deserialize, Serialize};
 
 /// How strongly each noise level counts: a weight on `|D - x_0|^2`.
@@ -72,7 +72,7 @@ impl Weight {
     }
 
     /// The weight on the squared error of the network's output: `w c_out^2`.
-    pub fn on_output<S: Coefficient>(&self, m: &Marginal<S>, prediction: &Prediction) -> S {
+    pub fn on_output<S: Known>(&self, m: &Marginal<S>, prediction: &Prediction) -> S {
         let c_out_squared = prediction.coeffs(m).c_out.square();
         let snr = m.ratio().square().recip();
         let on_clean = match self {

@@ -5,11 +5,14 @@ mod common;
 
 use common::exact::{errors, largest, law};
 use common::*;
-use scorefield_model::Model;
+use scorefield_model::{LearnedVariance, Model};
 use scorefield_nn::{MlpConfig, NetworkConfig, RefineNetConfig};
-use scorefield_process::{Denoiser, Prediction, ProcessConfig, ProcessExt, TimeInput};
+use scorefield_process::{Denoiser, Prediction, ProcessConfig, ProcessExt, StepVariance, TimeInput};
+use scorefield_sample::density::{BoundOptions, Chain, Decoder, Flow, variational_bound};
 use scorefield_tensor::{Coefficient, batch, rows};
-use scorefield_train::{Coupling, Directions, ExampleConfig, Loss, OptimConfig, TimeLaw, TrainConfig, Uncertainty, Weight};
+use scorefield_train::{
+    Coupling, Directions, ExampleConfig, Loss, OptimConfig, RatesConfig, TimeLaw, TrainConfig, Uncertainty, Weight,
+};
 
 /// Largest relative error of a trained network. Untrained ones are wrong by more than the whole, and losses without the added noise are
 /// the noisier ones: at 2000 steps the exact trace comes to 0.09.
@@ -99,7 +102,7 @@ fn hybrid_and_bound_learn_mean_and_variance() {
             let (t, s) = (time(i), time(i - 1));
             let (at_t, at_s) = (model.process().at(t), model.process().at(s));
             let x = batch(normals(400, 5), 200, &Default::default());
-            let (clean, nu) = model.denoiser(None).denoise_with_variance(&x, t);
+            let (clean, learned) = model.denoiser(None).denoise_with_variance(&x, t);
             let (clean, right) = (rows(clean), rows(exact.denoise(&x, t)));
             let square = |v: f32| f64::from(v) * f64::from(v);
             let error: f64 = clean.iter().zip(&right).map(|(a, b)| square(a - b)).sum();
@@ -112,11 +115,51 @@ fn hybrid_and_bound_learn_mean_and_variance() {
             let posterior = |v: f64| v * at_t.sigma.powi(2) / (at_t.alpha.powi(2) * v + at_t.sigma.powi(2));
             let best = small + (at_s.alpha * fresh).powi(2) * 0.5 * (posterior(1.8) + posterior(0.2));
             let best = (best / small).ln() / (large / small).ln();
-            let nu = rows(nu.expect("a learned variance"));
+            let Some(StepVariance::Between(nu)) = learned else { panic!("a learned variance, {learned:?}") };
+            let nu = rows(nu);
             let mean = nu.iter().map(|&v| f64::from(v)).sum::<f64>() / nu.len() as f64;
             assert!((mean - best).abs() < 0.1, "{loss:?} level {i}: nu {mean:.3}, best {best:.3}");
         }
     }
+}
+
+/// Rates that start too low leave signal at the end of the chain, which costs `K` in its prior; learned, they end it in noise and come
+/// near to the entropy of the data, `-log2(2 pi e) - log2(1 - 0.8^2) / 2` bits a point, as no training of the network alone does. The
+/// first rate stays, and the model has the rates in its file.
+#[test]
+fn rates_are_learned() {
+    let k = |rates: Option<RatesConfig>| {
+        let mut recipe = base(1500);
+        recipe.process = ProcessConfig::DiscreteConstant { steps: 10, beta: 0.02, zero_terminal_snr: false };
+        (recipe.objective.loss, recipe.objective.variance) = (Loss::Vlb { levels: 10 }, LearnedVariance::Free);
+        (recipe.objective.times, recipe.prediction) = (TimeLaw::Uniform, Prediction::Velocity);
+        (recipe.time_input, recipe.rates) = (TimeInput::Time { scale: 0.3 }, rates);
+        recipe.network = NetworkConfig::Mlp(MlpConfig { learned_variance: true, ..small() });
+        let model = trained(&recipe);
+        let data = points(4000);
+        let mut x = vec![0.0; 2];
+        let mut states = Vec::new();
+        for i in 2000..4000 {
+            let mut row = [0.0; 2];
+            data.row(i, &mut row);
+            model.meta().codec.encode_row(&row, &mut x);
+            states.extend_from_slice(&x);
+        }
+        let samples: Vec<u64> = (0..2000).collect();
+        let options = BoundOptions { chain: Chain::Own, draws: 1, seed: 1, decoder: Decoder::Gaussian };
+        let x0 = batch(states, 2000, &Default::default());
+        let nats = variational_bound(&model.denoiser(None), &x0, &samples, &options, &Flow::default()).nats();
+        (nats.iter().sum::<f64>() / 2000.0 / std::f64::consts::LN_2, model.meta().process.clone())
+    };
+    let exact = -(std::f64::consts::TAU * std::f64::consts::E).log2() - 0.5 * (1.0f64 - 0.64).log2();
+    let (fixed, _) = k(None);
+    let (learned, process) = k(Some(RatesConfig { first: 0.02, lr: 0.03 }));
+    assert!(
+        learned > fixed + 0.3 && learned > exact - 0.25 && learned < exact + 0.1,
+        "{learned} learned, {fixed} fixed, {exact}"
+    );
+    let ProcessConfig::DiscreteBetas { betas, .. } = process else { panic!("{process:?}") };
+    assert!((betas[0] - 0.02).abs() < 1e-12 && betas.len() == 10 && betas[1..].iter().all(|b| *b > 0.03), "{betas:?}");
 }
 
 /// Paths under optimal coupling bend less: the flow's one Euler step from noise lands nearer to the data's law. The spread along the

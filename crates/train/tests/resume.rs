@@ -4,8 +4,12 @@ mod common;
 
 use common::*;
 use scorefield_data::{Dataset, Shape};
+use scorefield_model::LearnedVariance;
 use scorefield_nn::{MlpConfig, NetworkConfig};
-use scorefield_train::{Coupling, Directions, Ended, Event, Length, Loss, TimeLaw, TrainError, Trainer, Uncertainty};
+use scorefield_process::{ProcessConfig, TimeInput};
+use scorefield_train::{
+    Coupling, Directions, Ended, Event, Length, Loss, RatesConfig, TimeLaw, TrainError, Trainer, Uncertainty,
+};
 use std::fs;
 use std::path::Path;
 
@@ -72,7 +76,13 @@ fn every_objective_resumes_bit_for_bit() {
     sliced.objective.loss = Loss::Sliced { probes: 2, variance_reduced: false, directions: Directions::Normal };
     let mut coupled = base();
     coupled.objective.coupling = Coupling::Sinkhorn { epsilon: 0.1, rounds: 20 };
-    for recipe in [uncertain, remembering, hybrid, sliced, coupled] {
+    let mut rated = base();
+    doubled(&mut rated);
+    rated.process = ProcessConfig::DiscreteConstant { steps: 6, beta: 0.2, zero_terminal_snr: false };
+    rated.time_input = TimeInput::Time { scale: 1.0 };
+    (rated.objective.loss, rated.objective.variance) = (Loss::Vlb { levels: 6 }, LearnedVariance::Free);
+    rated.rates = Some(RatesConfig::default());
+    for recipe in [uncertain, remembering, hybrid, sliced, coupled, rated] {
         cut_and_resumed(&recipe, &points(50), &[3, 11]);
     }
 }

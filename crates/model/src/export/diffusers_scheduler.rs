@@ -35,6 +35,10 @@ pub(super) fn scheduler(meta: &ModelMeta, skips: bool, reasons: &mut Reasons) ->
     let large = solver == "ddpm" && option(options, "variance") == Some("large");
     let variance = match meta.variance {
         Some(crate::LearnedVariance::Blend) => "learned_range",
+        Some(crate::LearnedVariance::Free) => {
+            reasons.add("variance = \"free\"; expected \"blend\" or none: no scheduler of theirs reads it".to_owned());
+            return Value::Null;
+        }
         None if large => "fixed_large",
         None => "fixed_small",
     };

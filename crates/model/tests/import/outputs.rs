@@ -4,7 +4,7 @@ use crate::fixtures::{Fixture, compare, compare_f64, compare_to, largest, model,
 use scorefield_model::import::Layout;
 use scorefield_model::{Model, Weights};
 use scorefield_nn::{AdaGnUNet, Input, Mode, NetworkConfig};
-use scorefield_process::{Denoiser, DenoiserExt, ProcessConfig, ProcessExt};
+use scorefield_process::{Denoiser, DenoiserExt, ProcessConfig, ProcessExt, StepVariance};
 use scorefield_tensor::{Batch, Coefficient, Column, DType, Tensor, TensorData, batch, rows};
 
 /// Network outputs at whole and broken times.
@@ -298,7 +298,7 @@ fn posterior(f: &Fixture, m: &Model, name: &str) {
         compare_to(&format!("{name} clean at {t}"), clean.clone(), &row("pmv.pred_xstart"), size, 1e-5);
         let mean = clean * (beta * before.sqrt() / (1.0 - now)) + x * ((1.0 - before) * (1.0 - beta).sqrt() / (1.0 - now));
         compare_to(&format!("{name} mean at {t}"), mean, &row("pmv.mean"), size, 1e-5);
-        if let Some(nu) = nu {
+        if let Some(StepVariance::Between(nu)) = nu {
             // The small variance of the first time is that of the second.
             let t = t.max(1.0);
             let small = (1.0 - bar(t) / bar(t - 1.0)) * (1.0 - bar(t - 1.0)) / (1.0 - bar(t));

@@ -10,7 +10,7 @@ use super::kernel::scale;
 use super::law::divergence;
 use super::process::{flat, numbers};
 use super::{Law, StatesAt, StatesProcess};
-use scorefield_tensor::{Batch, Coefficient, Tensor};
+use scorefield_tensor::{Batch, Known, Tensor};
 
 /// Below this a rate counts as this in a logarithm.
 const LEAST: f64 = 1e-30;
@@ -24,21 +24,14 @@ impl StatesProcess {
     }
 
     /// `KL(q(x_s | x_t, x_0) || p(x_s | x_t))`, the reverse step made with `clean` for `E[x_0 | x_t]`.
-    pub fn step_term<S: Coefficient>(
-        &self,
-        x0: &Batch,
-        x_t: &Batch,
-        clean: &Batch,
-        at_t: &StatesAt<S>,
-        at_s: &StatesAt<S>,
-    ) -> Batch {
+    pub fn step_term<S: Known>(&self, x0: &Batch, x_t: &Batch, clean: &Batch, at_t: &StatesAt<S>, at_s: &StatesAt<S>) -> Batch {
         let q: Law<S> = self.posterior(x_t, x0, at_t, at_s);
         let p = self.posterior(x_t, clean, at_t, at_s);
         q.divergence(&p.wide, self.columns())
     }
 
     /// What [`StatesProcess::step_term`] is for the numbers alone.
-    pub fn numbers_term<S: Coefficient>(&self, x0: &Batch, clean: &Batch, at_t: &StatesAt<S>, at_s: &StatesAt<S>) -> Batch {
+    pub fn numbers_term<S: Known>(&self, x0: &Batch, clean: &Batch, at_t: &StatesAt<S>, at_s: &StatesAt<S>) -> Batch {
         let parts = self.parts().filter(|(group, _)| !group.is_category()).map(|(group, _)| {
             let step = numbers(at_t).posterior(numbers(at_s));
             let error = (step.of_clean / step.deviation).scale(group.of(x0) - group.of(clean));
@@ -55,7 +48,7 @@ impl StatesProcess {
     }
 
     /// `-ln p(x_0 | x_t)` of the numbers at the lowest level: a normal density of mean `D` and the variance of `x_t / alpha_t` given `x_0`.
-    pub fn decoder_term<S: Coefficient>(&self, x0: &Batch, clean: &Batch, at: &StatesAt<S>) -> Batch {
+    pub fn decoder_term<S: Known>(&self, x0: &Batch, clean: &Batch, at: &StatesAt<S>) -> Batch {
         let parts = self.parts().filter(|(group, _)| !group.is_category()).map(|(group, _)| {
             let ratio = numbers(at).ratio();
             let error = ratio.recip().scale(group.of(x0) - group.of(clean));
@@ -68,7 +61,7 @@ impl StatesProcess {
     /// The bound's integrand in continuous time, a unit of `t`: for categories
     /// `beta sum_y (r_p - r_q + r_q ln(r_q / r_p))` over the reverse rates of the model and of the posterior (Campbell et al. 2022,
     /// proposition 3), for numbers `-SNR' (x_0 - D)^2 / 2` (Kingma et al. 2021, eq. 17).
-    pub fn rate_term<S: Coefficient>(&self, x0: &Batch, x_t: &Batch, clean: &Batch, at: &StatesAt<S>) -> Batch {
+    pub fn rate_term<S: Known>(&self, x0: &Batch, x_t: &Batch, clean: &Batch, at: &StatesAt<S>) -> Batch {
         let (q, p) = (self.rates(x_t, x0, at), self.rates(x_t, clean, at));
         let parts = self.parts().map(|(group, kernel)| {
             if kernel.is_some() {

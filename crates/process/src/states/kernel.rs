@@ -1,6 +1,6 @@
 //! How a category jumps: the generator of its chain, and what it has done by the time a share `keep` survives.
 
-use scorefield_tensor::{Coefficient, Tensor, TensorData, symmetric_eigen};
+use scorefield_tensor::{Known, Tensor, TensorData, symmetric_eigen};
 use serde::{Deserialize, Serialize};
 
 /// The kinds of jumps.
@@ -132,7 +132,7 @@ impl Kernel {
     }
 
     /// `v Q` for rows of numbers over states, `[n, m, states]`: where a law goes.
-    pub fn forward<S: Coefficient>(&self, v: Tensor<3>, keep: &S) -> Tensor<3> {
+    pub fn forward<S: Known>(&self, v: Tensor<3>, keep: &S) -> Tensor<3> {
         match &self.ordered {
             None => {
                 let whole = v.clone().sum_dim(2) * self.row(&self.prior, &v);
@@ -143,7 +143,7 @@ impl Kernel {
     }
 
     /// `Q v` for columns of numbers over states, `[n, m, states]`: what a state expects of them.
-    pub fn backward<S: Coefficient>(&self, v: Tensor<3>, keep: &S) -> Tensor<3> {
+    pub fn backward<S: Known>(&self, v: Tensor<3>, keep: &S) -> Tensor<3> {
         match &self.ordered {
             None => {
                 let expected = (v.clone() * self.row(&self.prior, &v)).sum_dim(2);
@@ -193,7 +193,7 @@ impl Kernel {
 }
 
 impl Spectrum {
-    fn apply<S: Coefficient>(&self, v: Tensor<3>, keep: &S) -> Tensor<3> {
+    fn apply<S: Known>(&self, v: Tensor<3>, keep: &S) -> Tensor<3> {
         let [n, m, k] = v.dims();
         let powers: Vec<f64> = keep.rows(n).iter().flat_map(|&keep| self.exponents.iter().map(move |&e| keep.powf(e))).collect();
         let powers: Tensor<3> = Tensor::from_data(TensorData::new(powers, [n, 1, k]), (&v.device(), v.dtype()));
@@ -209,7 +209,7 @@ fn matrix(values: &[f64], like: &Tensor<3>, k: usize) -> Tensor<2> {
 }
 
 /// Row `i` of a cube times number `i`.
-pub(super) fn scale<S: Coefficient>(by: &S, v: Tensor<3>) -> Tensor<3> {
+pub(super) fn scale<S: Known>(by: &S, v: Tensor<3>) -> Tensor<3> {
     let [n, m, k] = v.dims();
     by.scale(v.reshape([n, m * k])).reshape([n, m, k])
 }

@@ -2,7 +2,7 @@
 
 use super::Columns;
 use super::columns::like;
-use scorefield_tensor::{Batch, Coefficient, Noise, Streams, Tensor, rows_f64};
+use scorefield_tensor::{Batch, Known, Noise, Streams, Tensor, rows_f64};
 
 /// Below this a probability counts as this in a logarithm: what rounding leaves of zero.
 const LEAST: f64 = 1e-30;
@@ -16,7 +16,7 @@ pub struct Law<S = f64> {
     pub deviation: S,
 }
 
-impl<S: Coefficient> Law<S> {
+impl<S: Known> Law<S> {
     /// A state drawn from each row's law, wide: a normal for every number, a uniform number for every category, by inversion. Row `i` draws
     /// from the streams' sample `i`.
     pub fn draw(&self, columns: &Columns, streams: &mut Streams) -> Batch {

@@ -2,7 +2,7 @@
 
 use super::{ColumnKind, Columns, Group, Kernel, Law, StatesError, Survival, Transition};
 use crate::{Marginal, Process, ProcessExt, Span};
-use scorefield_tensor::{Batch, Coefficient, Column, DType, Device, Dual, Streams, Tensor};
+use scorefield_tensor::{Batch, Column, DType, Device, Dual, Known, Streams, Tensor};
 
 /// A likelihood below this is none: of a level from which a state cannot have come.
 const NONE: f64 = 1e-30;
@@ -131,7 +131,7 @@ impl StatesProcess {
     }
 
     /// `q(x_t | x_0)` of wide rows.
-    pub fn marginal<S: Coefficient>(&self, x0: &Batch, at: &StatesAt<S>) -> Law<S> {
+    pub fn marginal<S: Known>(&self, x0: &Batch, at: &StatesAt<S>) -> Law<S> {
         let wide = self.blocks(|group, kernel| match kernel {
             Some(kernel) => flat(kernel.forward(group.cube(x0), &at.keep)),
             None => numbers(at).alpha.scale(group.of(x0)),
@@ -140,12 +140,12 @@ impl StatesProcess {
     }
 
     /// `x_t` drawn from `q(x_t | x_0)`, wide.
-    pub fn perturb<S: Coefficient>(&self, x0: &Batch, at: &StatesAt<S>, streams: &mut Streams) -> Batch {
+    pub fn perturb<S: Known>(&self, x0: &Batch, at: &StatesAt<S>, streams: &mut Streams) -> Batch {
         self.marginal(x0, at).draw(&self.columns, streams)
     }
 
     /// `q(x_t | x_0 = k)` for the `x_t` at hand and every state `k` of every category, wide; one for numbers. In double precision inside.
-    pub fn likelihood<S: Coefficient>(&self, x_t: &Batch, at: &StatesAt<S>) -> Batch {
+    pub fn likelihood<S: Known>(&self, x_t: &Batch, at: &StatesAt<S>) -> Batch {
         let exact = x_t.clone().cast(DType::F64);
         let wide = self.blocks(|group, kernel| match kernel {
             Some(kernel) => flat(kernel.backward(group.cube(&exact), &at.keep)),
@@ -155,7 +155,7 @@ impl StatesProcess {
     }
 
     /// The logarithm of [`StatesProcess::likelihood`]; of levels from which `x_t` cannot have come a number whose exponential is zero.
-    pub fn log_likelihood<S: Coefficient>(&self, x_t: &Batch, at: &StatesAt<S>) -> Batch {
+    pub fn log_likelihood<S: Known>(&self, x_t: &Batch, at: &StatesAt<S>) -> Batch {
         let exact = x_t.clone().cast(DType::F64);
         let l = self.likelihood(&exact, at);
         let none = l.clone().lower_elem(NONE).float().cast(DType::F64);
@@ -167,7 +167,7 @@ impl StatesProcess {
     /// are the exact marginals of `q(x_s | x_t)` where `p` is exact.
     ///
     /// With `l_k = q(x_t | x_0 = k)` its weights are `((p / l) Q(s|0))_j q(x_t | x_s = j)`. Numbers: as [`Marginal::posterior`].
-    pub fn posterior<S: Coefficient>(&self, x_t: &Batch, x0: &Batch, at_t: &StatesAt<S>, at_s: &StatesAt<S>) -> Law<S> {
+    pub fn posterior<S: Known>(&self, x_t: &Batch, x0: &Batch, at_t: &StatesAt<S>, at_s: &StatesAt<S>) -> Law<S> {
         let ratio = self.ratio(x_t, x0, at_t);
         let between = at_t.keep.clone() / at_s.keep.clone();
         let exact = x_t.clone().cast(DType::F64);
@@ -208,7 +208,7 @@ impl StatesProcess {
     /// The rates at which the reverse chain jumps from `x_t` to every other state, `[n, width]`, zero for the state it is in and for numbers,
     /// in units of `beta`: `(p / l) Q(t|0)_y R(y, x_t)`, the limit of [`StatesProcess::posterior`] for short steps (Campbell et al. 2022,
     /// proposition 1).
-    pub fn rates<S: Coefficient>(&self, x_t: &Batch, x0: &Batch, at: &StatesAt<S>) -> Batch {
+    pub fn rates<S: Known>(&self, x_t: &Batch, x0: &Batch, at: &StatesAt<S>) -> Batch {
         let ratio = self.ratio(x_t, x0, at);
         self.blocks(|group, kernel| match kernel {
             Some(kernel) => flat(kernel.forward(group.cube(&ratio), &at.keep) * kernel.jumps_into(group.cube(x_t))),
@@ -217,7 +217,7 @@ impl StatesProcess {
     }
 
     /// `p / l`, zero where `l` is.
-    fn ratio<S: Coefficient>(&self, x_t: &Batch, x0: &Batch, at: &StatesAt<S>) -> Batch {
+    fn ratio<S: Known>(&self, x_t: &Batch, x0: &Batch, at: &StatesAt<S>) -> Batch {
         let exact = x_t.clone().cast(DType::F64);
         self.blocks(|group, kernel| match kernel {
             Some(kernel) => {

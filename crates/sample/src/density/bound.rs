@@ -3,18 +3,26 @@
 //! For a chain of `T` Gaussian steps between the noise levels of `u_0 < ... < u_T` (Sohl-Dickstein et al. 2015; Ho et al. 2020,
 //! eq. 5; Kingma et al. 2021, eqs. 11 to 14) `-ln p(x_0)` is at most
 //!
-//! * prior: `KL(q(x_T | x_0) | N(0, sigma_T^2 I)) = |alpha_T x_0|^2 / (2 sigma_T^2)`,
-//! * step i: `(SNR(u_{i-1}) - SNR(u_i)) / 2 E |x_0 - D(x_{u_i})|^2`, the divergence of two Gaussians of the posterior's variance,
-//! * decoder: `E[-ln p(x_0 | x_{u_0})]`, normal about `D(x_{u_0})` with the deviation of the noise level there, or the mass that
-//!   this normal gives to a level of 8-bit data (Ho et al. 2020, eq. 13).
+//! * prior: `KL(q(x_T | x_0) | N(0, s^2 I))`, with the variance `s^2` that the chain begins from,
+//! * step i: `(SNR(u_{i-1}) - SNR(u_i)) / 2 E |x_0 - D(x_{u_i})|^2`, the divergence of two Gaussians of the posterior's variance; or,
+//!   with a learned variance, that of [`ReverseStep::divergence`],
+//! * decoder: `E[-ln p(x_0 | x_{u_0})]`, normal about `D(x_{u_0})` with the deviation of the noise level there (or the learned one), or
+//!   the mass that this normal gives to a level of 8-bit data (Ho et al. 2020, eq. 13).
 //!
-//! Levels are uniform in `u = ln(sigma / alpha)`. As `T` grows the steps become `int SNR E|x_0 - D|^2 du` (Kingma et al. 2021,
-//! eq. 15); [`BoundOptions::continuous`] estimates that integral by one random level in each cell.
+//! Levels are those of the model's own table ([`Chain::Own`]), or uniform in `u = ln(sigma / alpha)`. As `T` grows the steps become
+//! `int SNR E|x_0 - D|^2 du` (Kingma et al. 2021, eq. 15); [`Chain::Continuous`] estimates that integral by one random level in each
+//! cell.
+//!
+//! Sohl-Dickstein et al. 2015, eq. 14, arrange the same terms as
+//! `K = -sum_{t=2..T} E KL(q(x_{t-1} | x_t, x_0) | p(x_{t-1} | x_t)) + H_q(X_T | X_0) - H_q(X_1 | X_0) - H_p(X_T)`, `x_1` being the state
+//! at the lowest level. What is left, `E ln p(x_0 | x_1) + H_q(X_1 | X_0) + E_q ln p(x_T) + H_p(X_T)`, their edges, is zero by
+//! design there: `p(x_0 | x_1)` is the forward kernel, and data have the variance of the prior. Here a model may do better at its
+//! edges, and [`Bound::edges`] says by how much.
 
-use super::flow::{Flow, Path};
-use scorefield_process::Denoiser;
+use super::flow::{Flow, Path, Place};
+use scorefield_process::{Denoiser, ProcessExt, ReverseStep, StepVariance};
 use scorefield_tensor::noise::Stream;
-use scorefield_tensor::{Batch, Purpose, Streams, Tensor, TensorData, rows_f64};
+use scorefield_tensor::{Batch, Coefficient, Purpose, Tensor, TensorData, rows_f64};
 
 /// The law of data given the state at the lowest noise level.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,13 +40,23 @@ pub enum Decoder {
     },
 }
 
+/// Between which levels the steps are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Chain {
+    /// Steps of equal length in `u`. They begin from the variance `sigma_T^2`, whatever signal is left.
+    Uniform(usize),
+    /// Cells of the integral that such steps become, of equal length in `u`.
+    Continuous(usize),
+    /// The table of a process that has one, from the flow's start on, with the variance that the model has learned for its steps. It
+    /// begins from `alpha_T^2 + sigma_T^2`, the variance of unit data there: `N(0, I)` for variance-preserving tables.
+    Own,
+}
+
 /// How the bound is estimated.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BoundOptions {
-    /// Steps of the chain, or cells of the integral.
-    pub steps: usize,
-    /// Whether the steps are the cells of the continuous bound.
-    pub continuous: bool,
+    /// The levels of the chain.
+    pub chain: Chain,
     /// Independent estimates of each datum's bound.
     pub draws: usize,
     /// The seed of the noise.
@@ -58,9 +76,29 @@ pub struct Bound {
     pub diffusion: Vec<f64>,
     /// The steps one by one, from the data to the noise: noise level `sigma / alpha` and the mean over rows and draws.
     pub steps: Vec<(f64, f64)>,
+    /// The entropies of the states at the ends of the chain, of one datum.
+    pub entropies: Entropies,
+}
+
+/// Differential entropies in nats (Sohl-Dickstein et al. 2015, eq. 14).
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Entropies {
+    /// `H_q(X_T | X_0)`: of the noise at the highest level.
+    pub last: f64,
+    /// `H_q(X_1 | X_0)`: of the noise at the lowest level.
+    pub first: f64,
+    /// `H_p(X_T)`: of the law that the chain begins from.
+    pub prior: f64,
 }
 
 impl Bound {
+    /// What is left of the bound beside `-steps + H_q(X_T | X_0) - H_q(X_1 | X_0) - H_p(X_T)`, the mean over rows and draws.
+    pub fn edges(&self) -> f64 {
+        let (n, Entropies { last, first, prior }) = (self.decoder.len() as f64, self.entropies);
+        let steps = self.diffusion.iter().sum::<f64>() / n;
+        self.nats().iter().sum::<f64>() / n - (last - first - prior - steps)
+    }
+
     /// The lower bound on `ln p(x_0)` of each row and draw, `[n, draws]`.
     pub fn nats(&self) -> Vec<f64> {
         let draws = self.decoder.len() / self.prior.len().max(1);
@@ -72,86 +110,140 @@ impl Bound {
 /// The bound for clean states `x0`, `[n, d]`, with the numbers `samples` for the noise.
 ///
 /// # Panics
-/// Unless there is one number a row, a step and a draw.
+/// Unless there is one number a row, a step and a draw; and when a process that is no table is asked for its own chain.
 #[track_caller]
 pub fn variational_bound(d: &dyn Denoiser, x0: &Batch, samples: &[u64], options: &BoundOptions, flow: &Flow) -> Bound {
     let [n, dim] = x0.dims();
-    assert!(samples.len() == n && options.steps > 0 && options.draws > 0, "{n} rows, {} samples: {options:?}", samples.len());
+    assert!(samples.len() == n && options.draws > 0, "{n} rows, {} samples: {options:?}", samples.len());
     let path = Path::new(d.process(), flow);
-    let ((low, high), steps) = (path.span(), options.steps);
-    let u = |i: f64| low + (high - low) * i / steps as f64;
+    let levels = levels(d, options.chain, &path);
     let snr = |u: f64| (-2.0 * u).exp();
     let clean_rows = rows_f64(x0.clone());
+    let batch = |x: Vec<f64>| Tensor::from_data(TensorData::new(x, [n, dim]), (&x0.device(), x0.dtype()));
 
-    // x_u = alpha x_0 + sigma eps with a level of its own for each row, then |x_0 - D|^2.
-    let denoised = |u: &[f64], step: u32, draw: usize| {
-        let places: Vec<_> = u.iter().map(|&u| path.at(u)).collect();
+    // x_u = alpha x_0 + sigma eps with a level of its own for each row.
+    let noised = |places: &[Place], step: u32, draw: usize| {
         let mut x = Vec::with_capacity(n * dim);
-        for ((row, place), &sample) in clean_rows.chunks(dim).zip(&places).zip(samples) {
+        for ((row, place), &sample) in clean_rows.chunks(dim).zip(places).zip(samples) {
             let mut eps = vec![0.0; dim];
             Stream::new(options.seed, sample, Purpose::Perturb, step, draw as u8).fill_normal(&mut eps);
             x.extend(row.iter().zip(eps).map(|(x, e)| place.alpha * x + place.sigma * e));
         }
-        let x = Tensor::from_data(TensorData::new(x, [n, dim]), (&x0.device(), x0.dtype()));
-        rows_f64(d.denoise_each(&x, &places.iter().map(|p| p.t).collect::<Vec<_>>()))
-    };
-    let squares = |clean: &[f64], i: usize| -> f64 {
-        let (a, b) = (&clean[i * dim..][..dim], &clean_rows[i * dim..][..dim]);
-        a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum()
+        batch(x)
     };
 
-    let last = path.at(high);
-    let prior = clean_rows.chunks(dim).map(|r| 0.5 * (last.alpha / last.sigma).powi(2) * r.iter().map(|x| x * x).sum::<f64>());
-    let mut out = Bound { prior: prior.collect(), decoder: vec![], diffusion: vec![0.0; n * options.draws], steps: vec![] };
-    let mut decoder = vec![0.0; n * options.draws];
+    let (lowest, last) = (levels[0], levels[levels.len() - 1]);
+    let (signal, noise) = (last.alpha.powi(2), last.sigma.powi(2));
+    let spread = if options.chain == Chain::Own { signal + noise } else { noise };
+    let entropy = |variance: f64| 0.5 * dim as f64 * (std::f64::consts::TAU * std::f64::consts::E * variance).ln();
+    let entropies = Entropies { last: entropy(noise), first: entropy(lowest.sigma.powi(2)), prior: entropy(spread) };
+    let mut out = Bound {
+        prior: sums(d.process().at(last.t).divergence_from(&spread, x0)),
+        decoder: vec![0.0; n * options.draws],
+        diffusion: vec![0.0; n * options.draws],
+        steps: vec![],
+        entropies,
+    };
+
     for draw in 0..options.draws {
-        let clean = denoised(&vec![low; n], 0, draw);
+        let x = noised(&vec![lowest; n], 0, draw);
+        let (clean, learned) = judged(d, &x, lowest.t, options.chain);
+        // The deviation of every entry.
+        let deviations = match learned {
+            None => vec![lowest.sigma / lowest.alpha; n * dim],
+            Some(learned) => {
+                let at = |k: usize| d.process().at(levels[k].t);
+                let step = ReverseStep::to_data(&at(0), &ReverseStep::between(&at(1), &at(0)));
+                rows_f64((step.ln_small.shift(learned.over_small(&step)) * 0.5).exp())
+            }
+        };
+        let clean = rows_f64(clean);
         for i in 0..n {
-            let (mean, truth) = (&clean[i * dim..][..dim], &clean_rows[i * dim..][..dim]);
-            decoder[i * options.draws + draw] = options.decoder.surprise(mean, truth, low.exp());
+            let [mean, truth, deviation] = [&clean, &clean_rows, &deviations].map(|of| &of[i * dim..][..dim]);
+            out.decoder[i * options.draws + draw] = options.decoder.surprise(mean, truth, deviation);
         }
     }
-    out.decoder = decoder;
-    let uniform = Streams::new(options.seed, samples.to_vec(), Purpose::Time);
-    for step in 1..=steps {
+    for (k, pair) in levels.windows(2).enumerate() {
+        let ([below, above], step) = ([pair[0], pair[1]], k as u32 + 1);
+        let (low, high) = (below.u, above.u);
         let mut mean = 0.0;
         for draw in 0..options.draws {
-            // The end of the step, or a place within its cell.
-            let place = |i: usize| match options.continuous {
-                false => u(step as f64),
-                true => {
-                    let s = Stream::new(uniform.seed(), uniform.samples()[i], Purpose::Time, step as u32, draw as u8);
-                    u(step as f64 - s.uniform(0))
+            let terms: Vec<f64> = if let Chain::Continuous(_) = options.chain {
+                // A place within the cell.
+                let place = |&sample: &u64| {
+                    path.at(high - (high - low) * Stream::new(options.seed, sample, Purpose::Time, step, draw as u8).uniform(0))
+                };
+                let places: Vec<Place> = samples.iter().map(place).collect();
+                let times: Vec<f64> = places.iter().map(|p| p.t).collect();
+                let error = x0.clone() - d.denoise_each(&noised(&places, step, draw), &times);
+                // -SNR'(u) / 2 = SNR(u)
+                let weight = |i: usize| snr(places[i].u) * (high - low);
+                sums(error.clone() * error).into_iter().enumerate().map(|(i, v)| weight(i) * v).collect()
+            } else {
+                let (clean, learned) = judged(d, &noised(&vec![above; n], step, draw), above.t, options.chain);
+                let error = x0.clone() - clean;
+                match learned {
+                    None => sums(error.clone() * error).into_iter().map(|v| 0.5 * (snr(low) - snr(high)) * v).collect(),
+                    Some(learned) => {
+                        let reverse = ReverseStep::between(&d.process().at(above.t), &d.process().at(below.t));
+                        sums(reverse.divergence(error, learned.over_small(&reverse)))
+                    }
                 }
             };
-            let places: Vec<f64> = (0..n).map(place).collect();
-            let clean = denoised(&places, step as u32, draw);
-            for (i, &at) in places.iter().enumerate() {
-                let weight = match options.continuous {
-                    false => 0.5 * (snr(u(step as f64 - 1.0)) - snr(at)),
-                    // -SNR'(u) / 2 = SNR(u)
-                    true => snr(at) * (high - low) / steps as f64,
-                };
-                let term = weight * squares(&clean, i);
+            for (i, term) in terms.into_iter().enumerate() {
                 out.diffusion[i * options.draws + draw] += term;
                 mean += term / (n * options.draws) as f64;
             }
         }
-        out.steps.push((u(step as f64).exp(), mean));
+        out.steps.push((high.exp(), mean));
     }
     out
 }
 
+/// The sum of every row.
+fn sums(x: Batch) -> Vec<f64> {
+    let d = x.dims()[1];
+    rows_f64(x).chunks(d).map(|row| row.iter().sum()).collect()
+}
+
+/// The posterior mean, and the variance of the step where the chain is the one that it was learned for.
+fn judged(d: &dyn Denoiser, x: &Batch, t: f64, chain: Chain) -> (Batch, Option<StepVariance>) {
+    if chain == Chain::Own { d.denoise_with_variance(x, t) } else { (d.denoise_each(x, &vec![t; x.dims()[0]]), None) }
+}
+
+/// The levels of a chain, from the data to the noise.
+#[track_caller]
+fn levels(d: &dyn Denoiser, chain: Chain, path: &Path<'_>) -> Vec<Place> {
+    let (low, high) = path.span();
+    match chain {
+        Chain::Uniform(steps) | Chain::Continuous(steps) => {
+            assert!(steps > 0, "a chain without steps");
+            (0..=steps).map(|i| path.at(low + (high - low) * i as f64 / steps as f64)).collect()
+        }
+        Chain::Own => {
+            let count = d.process().steps().expect("a process with a table");
+            // The times of the losses in training: the last of a table without signal is the end of its span.
+            let times = (0..count).map(|i| d.process().span().at(i as f64 / (count - 1) as f64));
+            let places: Vec<Place> = times.map(|t| path.at_time(t)).filter(|p| p.u >= low && p.u <= high).collect();
+            assert!(places.len() > 1, "{} levels of the table lie between {low} and {high}", places.len());
+            places
+        }
+    }
+}
+
 impl Decoder {
-    /// `-ln p(truth)` under normals about `mean` of one deviation.
-    fn surprise(&self, mean: &[f64], truth: &[f64], deviation: f64) -> f64 {
-        let entry = |(i, (m, x)): (usize, (&f64, &f64))| match self {
-            Self::Gaussian => 0.5 * (((x - m) / deviation).powi(2) + (std::f64::consts::TAU * deviation * deviation).ln()),
-            Self::Levels { width, low, high } => {
-                let half = 0.5 * width[i];
-                let below = if *x <= low[i] + half { f64::NEG_INFINITY } else { (x - half - m) / deviation };
-                let above = if *x >= high[i] - half { f64::INFINITY } else { (x + half - m) / deviation };
-                -ln_mass(below, above)
+    /// `-ln p(truth)` under normals about `mean`, each entry with its own deviation.
+    fn surprise(&self, mean: &[f64], truth: &[f64], deviation: &[f64]) -> f64 {
+        let entry = |(i, (m, x)): (usize, (&f64, &f64))| {
+            let deviation = deviation[i];
+            match self {
+                Self::Gaussian => 0.5 * (((x - m) / deviation).powi(2) + (std::f64::consts::TAU * deviation * deviation).ln()),
+                Self::Levels { width, low, high } => {
+                    let half = 0.5 * width[i];
+                    let below = if *x <= low[i] + half { f64::NEG_INFINITY } else { (x - half - m) / deviation };
+                    let above = if *x >= high[i] - half { f64::INFINITY } else { (x + half - m) / deviation };
+                    -ln_mass(below, above)
+                }
             }
         };
         mean.iter().zip(truth).enumerate().map(entry).sum()

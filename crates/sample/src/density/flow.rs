@@ -72,9 +72,10 @@ pub(crate) struct Path<'a> {
     ends: [(f64, f64); 2],
 }
 
-/// A time, its coefficients `alpha`, and `r = sqrt(alpha^2 + sigma^2)`.
+/// A place `u = ln(sigma / alpha)`, its time and coefficients, and `r = sqrt(alpha^2 + sigma^2)`.
 #[derive(Clone, Copy)]
 pub(crate) struct Place {
+    pub u: f64,
     pub t: f64,
     pub alpha: f64,
     pub sigma: f64,
@@ -98,8 +99,13 @@ impl<'a> Path<'a> {
         // The ends themselves, which the inverse of the schedule meets to rounding only.
         let known = self.ends.iter().find(|(knot, _)| *knot == u).map(|(_, t)| *t);
         let t = known.unwrap_or_else(|| self.process.time_of_ratio(u.exp()));
+        Place { u, ..self.at_time(t) }
+    }
+
+    /// The place at a time.
+    pub(crate) fn at_time(&self, t: f64) -> Place {
         let m = self.process.at(t);
-        Place { t, alpha: m.alpha, sigma: m.sigma, r: m.alpha.hypot(m.sigma) }
+        Place { u: m.ratio().ln(), t, alpha: m.alpha, sigma: m.sigma, r: m.alpha.hypot(m.sigma) }
     }
 }
 

@@ -10,7 +10,7 @@ mod latent;
 mod likelihood;
 mod states;
 
-pub use bound::{Bound, BoundOptions, Decoder, variational_bound};
+pub use bound::{Bound, BoundOptions, Chain, Decoder, Entropies, variational_bound};
 pub use flow::{Flow, FlowError};
 pub use latent::{decode, decode_with, encode, encode_with, slerp};
 pub use likelihood::{Likelihood, Probe, Trace, log_likelihood, log_likelihood_with};

@@ -2,8 +2,8 @@
 //!
 //! Ho et al. 2020, eq. 7 and algorithm 2: the mean of `q(x_s | x_t, x_0)` at `x_0 = E[x_0 | x_t]`,
 //! `alpha_s (1 - rho^2) x_0 + (alpha_t / alpha_s) (sigma_s / sigma_t)^2 x_t`, and the variance of that law (`small`; then it is DDIM at
-//! `eta = 1`), of the forward kernel (`large`), or between them as the model has learned (`learned`; Nichol and Dhariwal 2021, eq. 15,
-//! diffusers' `learned_range`). Weak order 1 on the reverse SDE; one evaluation a step. No noise is added on a
+//! `eta = 1`), of the forward kernel (`large`), or as the model has learned (`learned`: between them, Nichol and Dhariwal 2021, eq. 15,
+//! diffusers' `learned_range`; or free of them, Sohl-Dickstein et al. 2015). Weak order 1 on the reverse SDE; one evaluation a step. No noise is added on a
 //! leg that ends where `sigma = 0`, unless `noisy_end` asks for the forward kernel's there.
 
 use super::{Key, Method, Order, Past, Predictor, Solver, Variance};
@@ -35,10 +35,10 @@ impl Solver for Ddpm {
 
     fn step(&self, d: &dyn Denoiser, x: &Batch, leg: Leg, past: &mut Past, noise: &mut dyn Noise) -> Batch {
         let (at_t, at_s) = (d.process().at(leg.t), d.process().at(leg.s));
-        let (x0, nu) = self.variance.denoise(d, x, leg.t);
+        let (x0, learned) = self.variance.denoise(d, x, leg.t);
         let (mean, small) = Predictor::Ancestral.law(x, &x0, leg, &at_t, &at_s);
         past.push(leg.t, x, x0);
-        mean + self.variance.noise(noise.between(x, leg.t, leg.s), nu, small, &at_t, &at_s, self.noisy_end)
+        mean + self.variance.noise(noise.between(x, leg.t, leg.s), learned, small, &at_t, &at_s, self.noisy_end)
     }
 }
 

@@ -21,7 +21,7 @@
 use super::key::choice;
 use super::{Key, Method, Order, Past, Predictor, Solver, Variance};
 use scorefield_process::{Denoiser, DenoiserExt, GridKind, Leg, ProcessExt};
-use scorefield_tensor::{Batch, Coefficient, Column, Noise, rows_f64};
+use scorefield_tensor::{Batch, Coefficient, Column, Known, Noise, rows_f64};
 
 choice! {
     /// Over what the norms of a Langevin step are taken.
@@ -115,13 +115,13 @@ impl Solver for PredictorCorrector {
         }
 
         let variance = if self.predictor == Predictor::Ancestral { self.variance } else { Variance::Small };
-        let (x0, nu) = variance.denoise(d, &x, leg.t);
+        let (x0, learned) = variance.denoise(d, &x, leg.t);
         let (mean, deviation) = self.predictor.law(&x, &x0, leg, &at_t, &at_s);
         past.push(leg.t, &x, x0);
         if matches!(self.predictor, Predictor::None | Predictor::DiffusionFlow) {
             return mean;
         }
-        mean + variance.noise(noise.between(&x, leg.t, leg.s), nu, deviation, &at_t, &at_s, false)
+        mean + variance.noise(noise.between(&x, leg.t, leg.s), learned, deviation, &at_t, &at_s, false)
     }
 }
 

@@ -5,7 +5,7 @@
 //! `t`. Where `sigma_s = 0` all are replaced by the mean of their common limit, `alpha_s E[x_0 | x_t]`, without noise.
 
 use super::key::choice;
-use scorefield_process::{Denoiser, Leg, Marginal};
+use scorefield_process::{Denoiser, Leg, Marginal, ReverseStep, StepVariance};
 use scorefield_tensor::Batch;
 
 choice! {
@@ -24,7 +24,7 @@ choice! {
     Variance {
         Small = "small": "`G^2 sigma_s^2 / sigma_t^2`: exact when the data are one point (Ho et al. 2020, beta tilde).",
         Large = "large": "`G^2`: exact when the data are standard normal (Ho et al. 2020, beta).",
-        Learned = "learned": "Between their logarithms, entry by entry, at the place the model has learned (Nichol and Dhariwal 2021, eq. 15).",
+        Learned = "learned": "What the model has learned, entry by entry: a place between their logarithms (Nichol and Dhariwal 2021, eq. 15), or free (Sohl-Dickstein et al. 2015).",
     }
 }
 
@@ -60,19 +60,22 @@ impl Predictor {
 }
 
 impl Variance {
-    /// `E[x_0 | x_t]` and, for the learned variance, its place `nu` between the logarithms of the small and the large one.
+    /// `E[x_0 | x_t]` and, where it is to be learned, the variance of the step.
     ///
     /// # Panics
     /// When the variance is to be the learned one and the model has none: whoever lets a person choose both asks before
     /// ([`Solver::needs_variance`](super::Solver::needs_variance)). There is no other variance to fall back on unasked.
     #[track_caller]
-    pub(super) fn denoise(self, d: &dyn Denoiser, x: &Batch, t: f64) -> (Batch, Option<Batch>) {
+    pub(super) fn denoise(self, d: &dyn Denoiser, x: &Batch, t: f64) -> (Batch, Option<StepVariance>) {
         if self != Self::Learned {
             return (d.denoise(x, t), None);
         }
-        let (clean, nu) = d.denoise_with_variance(x, t);
-        assert!(nu.is_some(), "variance=learned needs a model that has learned the variance of its steps; use small or large");
-        (clean, nu)
+        let (clean, learned) = d.denoise_with_variance(x, t);
+        assert!(
+            learned.is_some(),
+            "variance=learned needs a model that has learned the variance of its steps; use small or large"
+        );
+        (clean, learned)
     }
 
     /// The noise `w` of an ancestral step, scaled by the deviation; `small` is that of the small variance, `ends_noisy` whether the
@@ -80,17 +83,16 @@ impl Variance {
     pub(super) fn noise(
         self,
         w: Batch,
-        nu: Option<Batch>,
+        learned: Option<StepVariance>,
         small: f64,
         at_t: &Marginal,
         at_s: &Marginal,
         ends_noisy: bool,
     ) -> Batch {
-        match (self, nu) {
+        match (self, learned) {
             (Self::Large, _) if at_s.sigma == 0.0 && ends_noisy => w * at_t.sigma,
             _ if at_s.sigma == 0.0 => w * 0.0,
-            // exp(nu ln large + (1 - nu) ln small), large / small being the ratio of the sigmas.
-            (Self::Learned, Some(nu)) => w * (nu * (at_t.sigma / at_s.sigma).ln()).exp() * small,
+            (Self::Learned, Some(learned)) => w * (learned.over_small(&ReverseStep::between(at_t, at_s)) * 0.5).exp() * small,
             (Self::Small | Self::Learned, _) => w * small,
             (Self::Large, _) => w * (small * at_t.sigma / at_s.sigma),
         }

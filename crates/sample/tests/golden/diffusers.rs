@@ -2,7 +2,7 @@
 
 use crate::diffusers_grid::{ddim_times, is_close};
 use crate::{Project, Tally, batch, number, text};
-use scorefield_process::{Denoiser, Leg, Process, ProcessExt};
+use scorefield_process::{Denoiser, Leg, Process, ProcessExt, StepVariance};
 use scorefield_sample::solver::{Ddim, Ddpm, Variance};
 use scorefield_sample::{Past, Solver};
 use scorefield_tensor::{Batch, rows_f64};
@@ -37,7 +37,7 @@ impl<D: Denoiser> Denoiser for Learned<D> {
     fn denoise(&self, x: &Batch, t: f64) -> Batch {
         self.denoiser.denoise(x, t)
     }
-    fn denoise_with_variance(&self, x: &Batch, t: f64) -> (Batch, Option<Batch>) {
+    fn denoise_with_variance(&self, x: &Batch, t: f64) -> (Batch, Option<StepVariance>) {
         let wave = (x.clone() * 1.7).sin();
         let s = self.legs.iter().find(|leg| leg.0 == t).expect("a listed time").1;
         let (at_t, at_s) = (self.process().at(t), self.process().at(s));
@@ -47,7 +47,7 @@ impl<D: Denoiser> Denoiser for Learned<D> {
             true => (((wave * 0.5 + 1.0) * 0.02).log() - small.ln()) / (large / small).ln(),
             false => (wave * 0.6 + 1.0) * 0.5,
         };
-        (self.denoise(x, t), Some(nu))
+        (self.denoise(x, t), Some(StepVariance::Between(nu)))
     }
 }
 

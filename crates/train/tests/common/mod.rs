@@ -54,6 +54,7 @@ pub(crate) fn recipe(steps: u64) -> TrainConfig {
         process: ProcessConfig::VpCosine { offset: 0.008 },
         consistency: None,
         states: None,
+        rates: None,
         objective: Objective::new(Weight::Output, TimeLaw::LogNormal { mean: 0.0, deviation: 1.2 }),
         optim: OptimConfig { warmup: 5, ..OptimConfig::default() },
         ema: EmaConfig::default(),

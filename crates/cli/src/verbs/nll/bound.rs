@@ -8,12 +8,12 @@ use anyhow::Result;
 use scorefield::data::Shape;
 use scorefield::density::{Density, Examples, standard_error};
 use scorefield::process::ProcessExt;
-use scorefield::sample::density::{Bound, BoundOptions, Decoder};
+use scorefield::sample::density::{Bound, BoundOptions, Chain, Decoder, Entropies};
 use serde_json::json;
 use std::fmt::Write as _;
 use std::ops::ControlFlow;
 
-/// Steps of the chain where nothing else is said.
+/// Steps of the chain where the model has none of its own.
 const STEPS: usize = 100;
 
 impl Nll {
@@ -39,8 +39,12 @@ impl Nll {
             density.flow.start = Some(model.process().time_of_ratio(start));
         }
         let density = &density;
-        let chain = self.steps.unwrap_or(STEPS);
-        let options = BoundOptions { steps: chain, continuous: self.continuous, draws: 1, seed: self.seed, decoder };
+        let chain = match (self.continuous, self.steps) {
+            (true, cells) => Chain::Continuous(cells.unwrap_or(STEPS)),
+            (false, Some(steps)) => Chain::Uniform(steps),
+            (false, None) => model.process().steps().map_or(Chain::Uniform(STEPS), |_| Chain::Own),
+        };
+        let options = BoundOptions { chain, draws: 1, seed: self.seed, decoder };
         let total = examples.places.len() as u64;
         let mut progress = Progress::new(context, "example", Some(total));
         let bounds = density.bounds(examples, &options, |done| {
@@ -74,7 +78,8 @@ impl Nll {
         let prior = part(&|b| b.prior.iter().sum());
         let diffusion = part(&|b| b.diffusion.iter().sum());
         let decoding = part(&|b| b.decoder.iter().sum());
-        let steps: Vec<(f64, f64)> = (0..chain)
+        let levels = bounds[0].1.steps.len();
+        let steps: Vec<(f64, f64)> = (0..levels)
             .map(|k| (bounds[0].1.steps[k].0, bounds.iter().map(|(m, b)| *m as f64 * b.steps[k].1).sum::<f64>() / n))
             .collect();
 
@@ -84,21 +89,33 @@ impl Nll {
         let null = -0.5 * d * (std::f64::consts::TAU * std::f64::consts::E * spread).ln() + null_volume;
         let (k, l_null) = (to_bits(mean_nats), to_bits(null));
         let natural = if picture { mean_nats } else { mean_nats + codec.log_det() };
-        let evaluations = chain + 1;
+        let evaluations = levels + 1;
+        // The same sum as Sohl-Dickstein et al. 2015 arrange it, each of its signs as it stands there.
+        let Entropies { last, first, prior: begins } = bounds[0].1.entropies;
+        let entropy = |nats: f64| to_bits(nats - volume);
+        let (h_last, h_first, h_prior) = (entropy(last), entropy(first), entropy(begins));
+        let (divergences, edges) =
+            (to_bits(diffusion), to_bits(bounds.iter().map(|(m, b)| *m as f64 * b.edges()).sum::<f64>() / n));
         if let Some(output) = &self.output {
             let shift = natural - mean_nats;
             write_columns(output, &["example", "nats"], examples, &[&nats.iter().map(|v| v + shift).collect::<Vec<_>>()])?;
         }
         let plus = error.map_or_else(|| "unknown (one example)".to_owned(), |e| format!("{:.4}", to_bits(e)));
-        let kind = if self.continuous { "cells of the continuous bound" } else { "steps" };
+        let kind = match chain {
+            Chain::Uniform(_) => "steps",
+            Chain::Continuous(_) => "cells of the continuous bound",
+            Chain::Own => "steps of the model's own chain",
+        };
         let mut text = format!(
             "{} examples, {} {kind} from noise level {start:.3e}, {unit}\n\
              K               {k:.4} +/- {plus}\nL_null          {l_null:.4}\nK - L_null      {:.4}\n\
+             K in its terms  - {divergences:.4} KL of the steps, + {h_last:.4} H_q(X_T|X_0), - {h_first:.4} H_q(X_1|X_0), - {h_prior:.4} H_p(X_T), \
+             {edges:+.4} edges\n\
              bits/dim        {:.5} at most, in natural units\n\
              terms in nats   prior {prior:.4}, steps {diffusion:.4}, decoder {decoding:.4} ({})\n\
              noise level      nats of the step\n",
             nats.len(),
-            chain,
+            levels,
             k - l_null,
             -natural / d / std::f64::consts::LN_2,
             if discrete { "mass of a level" } else { "density" },
@@ -110,6 +127,7 @@ impl Nll {
             "K": k, "L_null": l_null, "gain": k - l_null, "unit": unit, "K_standard_error": error.map(to_bits),
             "nats": natural, "bits_per_dim": -natural / d / std::f64::consts::LN_2, "standard_error": error,
             "evaluations": evaluations, "examples": nats.len(), "noise_level": start,
+            "K_terms": { "KL": divergences, "H_q_last": h_last, "H_q_first": h_first, "H_p": h_prior, "edges": edges },
             "terms": { "prior": prior, "steps": diffusion, "decoder": decoding },
             "steps": steps.iter().map(|(level, nats)| json!({ "noise_level": level, "nats": nats })).collect::<Vec<_>>(),
             "output": self.output,

@@ -16,6 +16,9 @@ fn every_objective_has_its_keys() {
         "objective.uncertainty={features=16} objective.times={name='log-logistic', location=-1.0, scale=0.5}",
         "objective.times={name='cosine-interpolated', image=32.0, low=32.0, high=64.0, sigma_data='measured'}",
         "objective.coupling={name='optimal-transport'}",
+        "objective.loss={name='vlb', levels=50} network.learned_variance=true objective.variance='free'",
+        "objective.loss={name='vlb', levels=9} network.learned_variance=true process={name='discrete-linear', steps=9, beta_max=0.3} \
+         rates={lr=0.02} time_input={time={scale=0.1}}",
         "objective.coupling={name='sinkhorn', epsilon=0.1} time_input=untold network.energy=true",
     ];
     for keys in keys {
@@ -34,6 +37,23 @@ fn every_objective_has_its_keys() {
     assert!(refused(&["objective.loss={name='exact-trace'}", "objective.uncertainty={}"]).contains("objective.uncertainty"));
     assert!(refused(&["objective.times={name='levels',levels=1}"]).contains("objective.times.levels is 1"));
     assert!(refused(&["objective.times={name='loss-second-moment',uniform=0}"]).contains("a share in (0, 1]"));
+    let free = refused(&["objective.variance='free'"]);
+    assert!(free.contains("objective.variance is Free") && free.contains("the loss hybrid or vlb"), "{free}");
+    let chain = ["objective.loss={name='vlb',levels=9}", "network.learned_variance=true", "time_input={time={scale=0.1}}"];
+    let with = |key: &str| refused(&[&chain[..], &["process={name='discrete-linear',steps=9}", "rates={}", key]].concat());
+    for (key, expected) in [
+        ("rates.first=1.5", "rates.first is 1.5, expected a rate between 0 and 1"),
+        ("rates.lr=0", "rates.lr is 0, expected a learning rate above 0"),
+        ("objective.loss={name='hybrid'}", "objective.loss is Hybrid"),
+        ("process={name='vp-cosine'}", "process is \"vp-cosine\", expected a discrete table"),
+        ("process={name='discrete-jsd',steps=9}", "process is \"discrete-jsd\", expected rates below 1"),
+        ("process={name='discrete-linear',steps=12}", "objective.loss.levels is 9 for a table of 12 rates"),
+        ("prediction='flow'", "prediction is flow, expected one that needs no slope"),
+        ("time_input='quarter-log-ratio'", "time_input is QuarterLogRatio"),
+    ] {
+        let found = with(key);
+        assert!(found.contains(expected), "{key}: {found}");
+    }
     let unknown = resolve(&set(&["objective.loss={name='slice'}"]), "toy:moons").unwrap_err().to_string();
     assert!(unknown.contains("did you mean \"sliced\""), "{unknown}");
 }
