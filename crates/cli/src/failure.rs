@@ -3,6 +3,7 @@
 use scorefield::data::DataError;
 use scorefield::model::export::ExportError;
 use scorefield::nn::NetworkError;
+use scorefield::process::states::StatesError;
 use scorefield::sample::SolverError;
 use scorefield::train::{ConfigError, TrainError};
 use scorefield::{GenerateError, RecipeError};
@@ -58,6 +59,8 @@ fn is_misuse(error: &anyhow::Error) -> bool {
             || cause.is::<GenerateError>()
             || cause.is::<SolverError>()
             || cause.is::<ConfigError>()
+            || cause.is::<StatesError>()
+            || matches!(cause.downcast_ref(), Some(TrainError::States(_)))
             || cause.is::<NetworkError>()
             || matches!(cause.downcast_ref(), Some(RecipeError::Unknown { .. } | RecipeError::Wrong { .. }))
             // Transparent ones do not show their cause in the chain.

@@ -15,7 +15,7 @@ use scorefield_data::{Codec, Shape};
 use scorefield_nn::{Input, Mode};
 use scorefield_process::states::{ColumnKind, Group, StatesAt, StatesConfig, StatesDenoiser, StatesError, StatesProcess};
 use scorefield_process::{Coeffs, Prediction, ProcessConfig};
-use scorefield_tensor::{Batch, Coefficient, DType, Known, Tensor};
+use scorefield_tensor::{Batch, DType, Known, Tensor};
 
 /// Wide rows to a network's rows and back.
 #[derive(Debug)]

@@ -87,6 +87,7 @@ impl<'a> Trainer<'a> {
         dataset: &'a Dataset,
         device: &Device,
     ) -> Result<Self, TrainError> {
+        Self::categories_fit(&config, dataset)?;
         config.validate()?;
         RunFolder::refuse_other_files(path)?;
         let run = RunFolder::open(path)?;
@@ -120,6 +121,7 @@ impl<'a> Trainer<'a> {
         device: &Device,
         resume: Option<()>,
     ) -> Result<Self, TrainError> {
+        Self::categories_fit(&config, dataset)?;
         config.validate()?;
         let codec = Codec::fit(dataset, &config.examples.codec)?;
         let states = Self::states_of(&config, dataset, &codec)?;
@@ -195,28 +197,25 @@ impl<'a> Trainer<'a> {
         })
     }
 
-    /// What data with categories need; a recipe for numbers is no recipe for them, nor the other way round.
+    /// A recipe for numbers is none for data with categories, nor the other way round.
+    fn categories_fit(config: &TrainConfig, dataset: &Dataset) -> Result<(), ConfigError> {
+        let categories = (0..dataset.shape().channels()).any(|c| dataset.categories(c).is_some());
+        let (found, expected) = match (config.states.is_some(), categories) {
+            (false, true) => ("no section, and data with categories", "a [states] section, for example --set states.loss=bound"),
+            (true, false) => (
+                "a section, and data of numbers alone",
+                "data with categories: --set data.categorical=all for whole numbers, --set data.binarise=0.5 for bits",
+            ),
+            _ => return Ok(()),
+        };
+        Err(ConfigError { key: "states", found: found.into(), expected })
+    }
+
+    /// What data with categories need.
     fn states_of(config: &TrainConfig, dataset: &Dataset, codec: &Codec) -> Result<Option<States>, TrainError> {
-        let categories = codec.levels().iter().any(Option::is_some);
-        match &config.states {
-            None if categories => Err(ConfigError {
-                key: "states",
-                found: "no section, and data with categories".into(),
-                expected: "a [states] section, for example --set states.loss=bound",
-            }
-            .into()),
-            Some(_) if !categories => Err(ConfigError {
-                key: "states",
-                found: "a section, and data of numbers alone".into(),
-                expected: "data with categories: --set data.categorical=all for whole numbers, --set data.binarise=0.5 for bits",
-            }
-            .into()),
-            None => Ok(None),
-            Some(how) => {
-                let adapter = StatesAdapter::new(codec, &how.process, &config.process, config.prediction)?;
-                Ok(Some(States::new(adapter, dataset, codec)))
-            }
-        }
+        let Some(how) = &config.states else { return Ok(None) };
+        let adapter = StatesAdapter::new(codec, &how.process, &config.process, config.prediction)?;
+        Ok(Some(States::new(adapter, dataset, codec)))
     }
 
     /// Where the run stands.

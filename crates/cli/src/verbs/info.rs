@@ -11,6 +11,7 @@ use anyhow::Result;
 use clap::{ArgGroup, Args};
 use scorefield::model::Model;
 use scorefield::nn::{preset, presets};
+use scorefield::sample::states::StatesSolverKind;
 use scorefield::sample::{SolverKind, nearest};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -96,6 +97,9 @@ fn no_preset(name: &str) -> anyhow::Error {
 
 /// One solver with its options.
 fn of_solver(name: &str) -> Result<(Value, String)> {
+    if let Ok(kind) = name.parse::<StatesSolverKind>() {
+        return Ok(lists::states_solver(&kind, name.parse::<SolverKind>().ok().as_ref()));
+    }
     Ok(lists::solver(&name.parse::<SolverKind>()?))
 }
 
@@ -133,14 +137,14 @@ fn of_model(path: &Path) -> Result<(Value, String)> {
     let found = Model::inspect(path)?;
     let meta = &found.meta;
     let codec = &meta.codec;
-    let network = meta.network.build(&codec.shape().dims())?;
+    let network = meta.network.build(&meta.network_shape()?)?;
     let (raw, foreign) = (found.has_raw, found.layout != "scorefield");
     let tensors: Vec<Value> = found.tensors.iter().map(|t| json!({ "name": t.name, "shape": t.shape })).collect();
     let json = json!({
         "file": found.path, "format": meta.format, "layout": found.layout, "parameters": network.parameters(),
         "shape": codec.shape().dims(), "process": meta.process, "prediction": meta.prediction, "time_input": meta.time_input,
         "input": meta.input, "network": meta.network, "codec": codec, "sigma_data": meta.sigma_data, "training": meta.training, "data": meta.data, "variance": meta.variance,
-        "sampling": meta.sampling, "raw": raw, "tensors": tensors, "notes": found.notes,
+        "sampling": meta.sampling, "states": meta.states, "raw": raw, "tensors": tensors, "notes": found.notes,
     });
     let t = &meta.training;
     let mut text = String::new();
@@ -151,8 +155,17 @@ fn of_model(path: &Path) -> Result<(Value, String)> {
     row("layout", if foreign { found.layout.to_owned() } else { format!("scorefield, format {}", meta.format) });
     row("parameters", network.parameters().to_string());
     row("shape", format!("{} ({})", codec.shape(), codec.channels().join(", ")));
-    row("process", shortened(meta.process.to_string()));
-    row("prediction", serde_json::to_string(&meta.prediction)?);
+    if let Some(states) = &meta.states {
+        let levels: Vec<String> = codec.levels().into_iter().map(|l| l.map_or("number".into(), |l| l.to_string())).collect();
+        row("categories", format!("levels {}", shortened(levels.join(", "))));
+        row("transition", serde_json::to_string(&states.transition)?);
+        row("survival", shortened(serde_json::to_string(&states.survival)?));
+        row("chain", format!("{} steps", states.steps));
+    }
+    if codec.levels().iter().any(Option::is_none) {
+        row("process", shortened(meta.process.to_string()));
+        row("prediction", serde_json::to_string(&meta.prediction)?);
+    }
     if let Some(variance) = &meta.variance {
         row("variance", format!("learned: {}", serde_json::to_string(variance)?));
     }

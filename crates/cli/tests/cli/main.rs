@@ -10,3 +10,4 @@ mod options;
 mod plots;
 mod samples;
 mod signals;
+mod states;

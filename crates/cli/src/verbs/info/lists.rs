@@ -4,6 +4,7 @@ use scorefield::nn::{NetworkError, presets};
 use scorefield::process::{GridKind, ProcessConfig};
 use scorefield::recipes;
 use scorefield::sample::SolverKind;
+use scorefield::sample::states::StatesSolverKind;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 
@@ -50,11 +51,10 @@ pub(super) fn solvers() -> (Value, String) {
         [s.name().to_owned(), order_of(s), calls, format!("{}{options}", s.about())]
     };
     let json_row = |s: &SolverKind| {
-        let option = |[name, value, expected, about]: &[String; 4]| json!({ "name": name, "value": value, "expected": expected, "about": about });
         json!({
             "name": s.name(), "about": s.about(), "order": s.order().number(), "order_kind": s.order().to_string(),
             "evaluations_per_step": s.evaluations_per_step(), "adaptive": s.adaptive(), "grid": s.default_grid().to_string(),
-            "options": s.options().iter().map(option).collect::<Vec<_>>(),
+            "options": options_of(&s.options()),
         })
     };
     let all = SolverKind::all();
@@ -64,7 +64,39 @@ pub(super) fn solvers() -> (Value, String) {
          calls: of the model in a step, * where each sample chooses its own steps\n\
          info solver:NAME tells what the options do\n",
     );
-    (json!({ "solvers": all.iter().map(json_row).collect::<Vec<_>>() }), text)
+    let states = StatesSolverKind::all();
+    let states_row = |s: &StatesSolverKind| {
+        let options: Vec<String> = s.options().iter().map(|[name, value, ..]| format!("{name}={value}")).collect();
+        let options = if options.is_empty() { String::new() } else { format!(" [{}]", options.join(", ")) };
+        [s.name().to_owned(), format!("{}{options}", s.about())]
+    };
+    text.push_str("\nfor models of categories, with uniform steps:\n");
+    text.push_str(&table(["solver", "what it is [options]"], &states.iter().map(states_row).collect::<Vec<_>>()));
+    let states_json = |s: &StatesSolverKind| json!({ "name": s.name(), "about": s.about(), "options": options_of(&s.options()) });
+    let json = json!({
+        "solvers": all.iter().map(json_row).collect::<Vec<_>>(), "states_solvers": states.iter().map(states_json).collect::<Vec<_>>(),
+    });
+    (json, text)
+}
+
+fn options_of(options: &[[String; 4]]) -> Vec<Value> {
+    let option = |[name, value, expected, about]: &[String; 4]| json!({ "name": name, "value": value, "expected": expected, "about": about });
+    options.iter().map(option).collect()
+}
+
+/// A sampler of categories with its options, above the solver of numbers of the same name if there is one.
+pub(super) fn states_solver(kind: &StatesSolverKind, numbers: Option<&SolverKind>) -> (Value, String) {
+    let mut text = format!("{}, for models of categories: {}\n", kind.name(), kind.about());
+    for [name, value, expected, about] in kind.options() {
+        let _ = writeln!(text, "  {name}={value}: {about} ({expected})");
+    }
+    let mut json = json!({ "name": kind.name(), "about": kind.about(), "options": options_of(&kind.options()) });
+    if let Some(numbers) = numbers {
+        let (other, more) = solver(numbers);
+        let _ = write!(text, "\n{more}");
+        json["numbers"] = other;
+    }
+    (json, text)
 }
 
 /// One solver with its options.

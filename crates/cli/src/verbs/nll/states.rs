@@ -51,7 +51,7 @@ impl Nll {
             return Err(anyhow::anyhow!("the bound of example {} is {}: the model is not finite", examples.places[i], nats[i]));
         }
         let n = nats.len() as f64;
-        let (k, null, error) = (to_bits(mean(&nats)), to_bits(independent), standard_error(&nats).map(to_bits));
+        let (k, l_null, error) = (to_bits(mean(&nats)), to_bits(independent), standard_error(&nats).map(to_bits));
         let part =
             |of: fn(&scorefield::sample::density::StatesBound) -> &Vec<f64>| to_bits(bounds.iter().flat_map(of).sum::<f64>() / n);
         let (prior, chain, last) = (part(|b| &b.prior), part(|b| &b.steps), part(|b| &b.last));
@@ -70,17 +70,17 @@ impl Nll {
         let ends = if self.paper { "entropy at the first step" } else { "decoder" };
         let mut text = format!(
             "{} examples, {steps} {kind}, {looked} looked at by each, {unit}\n\
-             K               {k:.4} +/- {plus}\nL_null          {null:.4}\nK - L_null      {:.4}\n\
+             K               {k:.4} +/- {plus}\nL_null          {l_null:.4}\nK - L_null      {:.4}\n\
              terms           prior {prior:.4}, steps {chain:.4}, {ends} {last:.4}\n\
              time             bits of the steps\n",
             nats.len(),
-            k - null,
+            k - l_null,
         );
         for (t, cost) in &by_time {
             let _ = writeln!(text, "{:>12.3}  {:>12.5}", *t as f64 / 1e6, to_bits(*cost));
         }
         let json = json!({
-            "K": k, "L_null": null, "gain": k - null, "unit": unit, "K_standard_error": error, "nats": mean(&nats),
+            "K": k, "L_null": l_null, "gain": k - l_null, "unit": unit, "K_standard_error": error, "nats": mean(&nats),
             "bits_per_dim": -mean(&nats) / std::f64::consts::LN_2 / shape.len() as f64, "standard_error": standard_error(&nats),
             "evaluations": looked, "examples": nats.len(), "steps_of_chain": steps,
             "terms": { "prior": prior, "steps": chain, "last": last },
