@@ -4,7 +4,8 @@ use scorefield_process::oracle::{Gaussian, Mixture};
 use scorefield_process::{Denoiser, Differentiable, Process, ProcessConfig, ProcessExt, StepVariance};
 use scorefield_sample::Guided;
 use scorefield_sample::density::{
-    BoundOptions, Chain, Decoder, Entropies, Flow, Likelihood, Probe, Trace, decode, encode, log_likelihood, slerp, variational_bound,
+    BoundOptions, Chain, Decoder, Entropies, Flow, Likelihood, Probe, Trace, decode, encode, log_likelihood, slerp,
+    variational_bound,
 };
 use scorefield_tensor::noise::Stream;
 use scorefield_tensor::{Batch, Device, Purpose, batch_f64, rows_f64};
@@ -184,7 +185,7 @@ fn the_bound_is_a_bound_and_tightens() {
 
 /// The exact denoiser with a variance of its steps: the forward kernel's, moved by an offset of its logit.
 struct Around {
-    law: Gaussian,
+    law: Gaussian<Box<dyn Process>>,
     offset: f64,
 }
 

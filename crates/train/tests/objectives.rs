@@ -8,8 +8,8 @@ use common::*;
 use scorefield_model::{LearnedVariance, Model};
 use scorefield_nn::{MlpConfig, NetworkConfig, RefineNetConfig};
 use scorefield_process::{Denoiser, Prediction, ProcessConfig, ProcessExt, StepVariance, TimeInput};
-use scorefield_tensor::{Coefficient, batch, rows};
 use scorefield_sample::density::{BoundOptions, Chain, Decoder, Flow, variational_bound};
+use scorefield_tensor::{Coefficient, batch, rows};
 use scorefield_train::{
     Coupling, Directions, ExampleConfig, Loss, OptimConfig, RatesConfig, TimeLaw, TrainConfig, Uncertainty, Weight,
 };
@@ -154,7 +154,10 @@ fn rates_are_learned() {
     let exact = -(std::f64::consts::TAU * std::f64::consts::E).log2() - 0.5 * (1.0f64 - 0.64).log2();
     let (fixed, _) = k(None);
     let (learned, process) = k(Some(RatesConfig { first: 0.02, lr: 0.03 }));
-    assert!(learned > fixed + 0.3 && learned > exact - 0.25 && learned < exact + 0.1, "{learned} learned, {fixed} fixed, {exact}");
+    assert!(
+        learned > fixed + 0.3 && learned > exact - 0.25 && learned < exact + 0.1,
+        "{learned} learned, {fixed} fixed, {exact}"
+    );
     let ProcessConfig::DiscreteBetas { betas, .. } = process else { panic!("{process:?}") };
     assert!((betas[0] - 0.02).abs() < 1e-12 && betas.len() == 10 && betas[1..].iter().all(|b| *b > 0.03), "{betas:?}");
 }
