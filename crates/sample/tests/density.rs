@@ -185,7 +185,7 @@ fn the_bound_is_a_bound_and_tightens() {
 
 /// The exact denoiser with a variance of its steps: the forward kernel's, moved by an offset of its logit.
 struct Around {
-    law: Gaussian,
+    law: Gaussian<Box<dyn Process>>,
     offset: f64,
 }
 
