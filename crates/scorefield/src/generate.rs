@@ -94,6 +94,9 @@ pub enum GenerateError {
         /// What cannot be done.
         what: String,
     },
+    /// A bound that cannot be.
+    #[error(transparent)]
+    Bound(#[from] scorefield_sample::density::StatesBoundError),
     /// A solver of states that cannot sample the model.
     #[error("solver {solver}: {why}")]
     States {

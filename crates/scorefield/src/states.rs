@@ -7,7 +7,7 @@ use scorefield_model::{Model, StatesAdapter};
 use scorefield_process::Grid;
 use scorefield_process::states::StatesConfig;
 use scorefield_sample::Job;
-use scorefield_sample::density::{StatesBound, StatesBoundOptions, independent, states_bound};
+use scorefield_sample::density::{StatesBound, StatesBoundOptions, null_nats, states_bound};
 use scorefield_sample::states::{Factor, StatesSolver, sample_states};
 use scorefield_tensor::{Batch, DType, Device, batch, rows};
 use std::ops::{ControlFlow, Range};
@@ -159,7 +159,7 @@ pub fn states_bounds(
         let classes: Classes = examples.classes.as_ref().map(|c| c[range.clone()].to_vec());
         let samples: Vec<u64> = examples.places[range.clone()].iter().map(|&p| p as u64).collect();
         let denoiser = model.states_denoiser(classes).expect("the model has an adapter");
-        bounds.push(states_bound(&denoiser, &encoded(range), &samples, options));
+        bounds.push(states_bound(&denoiser, &encoded(range), &samples, options)?);
     }
-    Ok(Some((bounds, independent(process, &encoded(0..n)))))
+    Ok(Some((bounds, null_nats(process.columns(), &encoded(0..n)))))
 }

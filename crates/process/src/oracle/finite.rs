@@ -1,8 +1,8 @@
 //! A law on finitely many rows of categories: its exact posterior probabilities under a process on states.
 
-use crate::states::{StatesDenoiser, StatesProcess};
+use crate::states::{StatesAt, StatesDenoiser, StatesProcess};
 use rayon::prelude::*;
-use scorefield_tensor::{Batch, batch_f64, rows_f64};
+use scorefield_tensor::{Batch, DType, Known, batch_f64, rows_f64};
 
 /// Rows of levels with their probabilities, under a process.
 #[derive(Debug)]
@@ -54,8 +54,11 @@ impl Finite {
 
     /// `p(x_0 = row i | x_t)` for every row of the support and of `x`, `[n, support]`, in double precision.
     pub fn posterior(&self, x: &Batch, t: f64) -> Vec<f64> {
-        let at = self.process.at(t);
-        let likelihood = rows_f64(self.process.likelihood(&x.clone().cast(scorefield_tensor::DType::F64), &at));
+        self.posterior_at(x, &self.process.at(t))
+    }
+
+    fn posterior_at<S: Known>(&self, x: &Batch, at: &StatesAt<S>) -> Vec<f64> {
+        let likelihood = rows_f64(self.process.likelihood(&x.clone().cast(DType::F64), at));
         let (width, places) = (self.process.columns().width(), self.places());
         let of_row = |l: &[f64]| {
             let log = |(at, w): (&Vec<usize>, &f64)| w.ln() + at.iter().map(|&e| l[e].ln()).sum::<f64>();
@@ -66,6 +69,18 @@ impl Finite {
             each.into_iter().map(move |v| v / total)
         };
         likelihood.par_chunks_exact(width).flat_map_iter(of_row).collect()
+    }
+
+    fn clean<S: Known>(&self, x: &Batch, at: &StatesAt<S>) -> Batch {
+        let [n, width] = x.dims();
+        let (posterior, places) = (self.posterior_at(x, at), self.places());
+        let mut clean = vec![0.0; n * width];
+        for (row, p) in clean.chunks_exact_mut(width).zip(posterior.chunks_exact(places.len())) {
+            for (entries, p) in places.iter().zip(p) {
+                entries.iter().for_each(|&e| row[e] += p);
+            }
+        }
+        batch_f64(clean, n, &x.device()).cast(x.dtype())
     }
 
     /// The entries of a wide row that each row of the support fills.
@@ -82,14 +97,10 @@ impl StatesDenoiser for Finite {
     }
 
     fn denoise(&self, x: &Batch, t: f64) -> Batch {
-        let [n, width] = x.dims();
-        let (posterior, places) = (self.posterior(x, t), self.places());
-        let mut clean = vec![0.0; n * width];
-        for (row, p) in clean.chunks_exact_mut(width).zip(posterior.chunks_exact(places.len())) {
-            for (entries, p) in places.iter().zip(p) {
-                entries.iter().for_each(|&e| row[e] += p);
-            }
-        }
-        batch_f64(clean, n, &x.device()).cast(x.dtype())
+        self.clean(x, &self.process.at(t))
+    }
+
+    fn denoise_each(&self, x: &Batch, times: &[f64]) -> Batch {
+        self.clean(x, &self.process.at_each(times))
     }
 }

@@ -30,16 +30,6 @@ impl StatesProcess {
         q.divergence(&p.wide, self.columns())
     }
 
-    /// What [`StatesProcess::step_term`] is for the numbers alone.
-    pub fn numbers_term<S: Known>(&self, x0: &Batch, clean: &Batch, at_t: &StatesAt<S>, at_s: &StatesAt<S>) -> Batch {
-        let parts = self.parts().filter(|(group, _)| !group.is_category()).map(|(group, _)| {
-            let step = numbers(at_t).posterior(numbers(at_s));
-            let error = (step.of_clean / step.deviation).scale(group.of(x0) - group.of(clean));
-            (error.clone() * error).sum_dim(1) * 0.5
-        });
-        parts.reduce(|a, b| a + b).unwrap_or_else(|| x0.clone().narrow(1, 0, 1) * 0.0)
-    }
-
     /// `-ln p(x_0 | x_t)` of the categories: what they cost if `x_t` is the last that is looked at.
     pub fn surprise(&self, x0: &Batch, clean: &Batch) -> Batch {
         let parts = self.parts().filter(|(group, _)| group.is_category());

@@ -37,7 +37,8 @@ pub trait StatesDenoiser: Send + Sync {
     /// on that sum to one, zero for a mask.
     fn denoise(&self, x: &Batch, t: f64) -> Batch;
 
-    /// The same with a time of its own for every row. Provided by one call for each different time; networks take all rows at once.
+    /// The same with a time of its own for every row. Provided by one call for each run of rows at one time; networks take
+    /// all rows at once.
     ///
     /// # Panics
     /// Unless there is one time a row.
@@ -45,11 +46,18 @@ pub trait StatesDenoiser: Send + Sync {
     fn denoise_each(&self, x: &Batch, times: &[f64]) -> Batch {
         let n = x.dims()[0];
         assert_eq!(times.len(), n, "{} times for {n} rows", times.len());
-        if times.iter().all(|t| *t == times[0]) {
-            return if n == 0 { x.clone() } else { self.denoise(x, times[0]) };
+        let mut first = 0;
+        let runs = times.chunk_by(|a, b| a == b).map(|run| {
+            let rows = x.clone().narrow(0, first, run.len());
+            first += run.len();
+            self.denoise(&rows, run[0])
+        });
+        let mut parts: Vec<Batch> = runs.collect();
+        match parts.len() {
+            0 => x.clone(),
+            1 => parts.remove(0),
+            _ => Batch::cat(parts, 0),
         }
-        let row = |i: usize| self.denoise(&x.clone().narrow(0, i, 1), times[i]);
-        Batch::cat((0..n).map(row).collect(), 0)
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! The probability flow (Song et al. 2021, section 4.3) carries data to noise without chance, so the density of a datum is that of
 //! its latent times the change of volume on the way. [`log_likelihood`] integrates both; [`encode`] and [`decode`] only the way;
-//! [`variational_bound`] needs no way at all, but evaluations of the denoiser at many noise levels.
+//! [`variational_bound`] needs no way at all, but evaluations of the denoiser at many noise levels. States with categories have a bound
+//! and no flow: [`states_bound`].
 
 mod bound;
 mod flow;
@@ -14,4 +15,4 @@ pub use bound::{Bound, BoundOptions, Chain, Decoder, Entropies, variational_boun
 pub use flow::{Flow, FlowError};
 pub use latent::{decode, decode_with, encode, encode_with, slerp};
 pub use likelihood::{Likelihood, Probe, Trace, log_likelihood, log_likelihood_with};
-pub use states::{StatesBound, StatesBoundOptions, independent, states_bound};
+pub use states::{Edges, StatesBound, StatesBoundError, StatesBoundOptions, null_nats, states_bound};

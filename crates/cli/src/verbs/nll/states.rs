@@ -8,7 +8,7 @@ use anyhow::Result;
 use scorefield::data::{Dataset, Shape};
 use scorefield::density::standard_error;
 use scorefield::model::Model;
-use scorefield::sample::density::StatesBoundOptions;
+use scorefield::sample::density::{Edges, StatesBoundOptions};
 use scorefield::states_bounds;
 use serde_json::json;
 use std::fmt::Write as _;
@@ -28,8 +28,15 @@ impl Nll {
             return Err(misuse(format!("--steps {steps}: a chain has at least 2 steps")));
         }
         let examples = examples_of(model, data, self.n, self.class.as_deref())?;
-        let options =
-            StatesBoundOptions { steps, visited: self.visited, continuous: self.continuous, paper: self.paper, seed: self.seed };
+        let options = StatesBoundOptions {
+            steps,
+            visited: (self.visited < steps).then_some(self.visited),
+            continuous: self.continuous,
+            draws: 1,
+            edges: if self.paper { Edges::Paper } else { Edges::Model },
+            seed: self.seed,
+            batch: self.batch,
+        };
         let total = examples.places.len() as u64;
         let mut progress = Progress::new(context, "example", Some(total));
         let found = states_bounds(model, &examples, &options, self.batch, &context.device, |done| {
@@ -54,11 +61,12 @@ impl Nll {
         let (k, l_null, error) = (to_bits(mean(&nats)), to_bits(independent), standard_error(&nats).map(to_bits));
         let part =
             |of: fn(&scorefield::sample::density::StatesBound) -> &Vec<f64>| to_bits(bounds.iter().flat_map(of).sum::<f64>() / n);
-        let (prior, chain, last) = (part(|b| &b.prior), part(|b| &b.steps), part(|b| &b.last));
+        let (prior, chain, last) = (part(|b| &b.prior), part(|b| &b.steps), part(|b| &b.decoder));
         let mut by_time = std::collections::BTreeMap::new();
         for bound in &bounds {
-            for (t, cost) in &bound.parts {
-                *by_time.entry((t * 1e6) as u64).or_insert(0.0) += cost * bound.prior.len() as f64 / n;
+            // Tenths of the chain.
+            for (t, cost) in &bound.terms {
+                *by_time.entry((t * 10.0 - 1e-9) as u64).or_insert(0.0) += cost * bound.prior.len() as f64 / n;
             }
         }
         if let Some(output) = &self.output {
@@ -67,24 +75,24 @@ impl Nll {
         let plus = error.map_or_else(|| "unknown (one example)".to_owned(), |e| format!("{e:.4}"));
         let looked = self.visited.min(steps);
         let kind = if self.continuous { "cells of the continuous bound" } else { "steps" };
-        let ends = if self.paper { "entropy at the first step" } else { "decoder" };
+        let ends = if self.paper { "entropy at the first step" } else { "decoder of numbers" };
         let mut text = format!(
             "{} examples, {steps} {kind}, {looked} looked at by each, {unit}\n\
              K               {k:.4} +/- {plus}\nL_null          {l_null:.4}\nK - L_null      {:.4}\n\
              terms           prior {prior:.4}, steps {chain:.4}, {ends} {last:.4}\n\
-             time             bits of the steps\n",
+             time        bits of the steps\n",
             nats.len(),
             k - l_null,
         );
         for (t, cost) in &by_time {
-            let _ = writeln!(text, "{:>12.3}  {:>12.5}", *t as f64 / 1e6, to_bits(*cost));
+            let _ = writeln!(text, "{:.1} to {:.1}  {:>12.5}", *t as f64 / 10.0, (*t + 1) as f64 / 10.0, to_bits(*cost));
         }
         let json = json!({
             "K": k, "L_null": l_null, "gain": k - l_null, "unit": unit, "K_standard_error": error, "nats": mean(&nats),
             "bits_per_dim": -mean(&nats) / std::f64::consts::LN_2 / shape.len() as f64, "standard_error": standard_error(&nats),
             "evaluations": looked, "examples": nats.len(), "steps_of_chain": steps,
             "terms": { "prior": prior, "steps": chain, "last": last },
-            "steps": by_time.iter().map(|(t, cost)| json!({ "time": *t as f64 / 1e6, "bits": to_bits(*cost) })).collect::<Vec<_>>(),
+            "steps": by_time.iter().map(|(t, cost)| json!({ "time": (*t as f64 + 0.5) / 10.0, "bits": to_bits(*cost) })).collect::<Vec<_>>(),
             "output": self.output,
         });
         context.result(&json, &text)?;
