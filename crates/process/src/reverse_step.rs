@@ -147,8 +147,8 @@ mod tests {
             let bar = |t: usize| betas[..=t].iter().map(|b| 1.0 - b).product::<f64>();
             let (beta, small) = (betas[t], betas[t] * (1.0 - bar(t - 1)) / (1.0 - bar(t)));
             let variance = |v: StepVariance| (step.ln_small + rows_f64(v.over_small(&step))[0]).exp();
-            for offset in [-3.0, 0.0, 0.7, 40.0, -40.0] {
-                let expected = 1.0 / (1.0 + (-offset as f64).exp() * (1.0 - beta) / beta);
+            for offset in [-3.0f64, 0.0, 0.7, 40.0, -40.0] {
+                let expected = 1.0 / (1.0 + (-offset).exp() * (1.0 - beta) / beta);
                 let found = variance(StepVariance::Around(one(offset)));
                 assert!((found / expected - 1.0).abs() < 1e-9, "{t} {offset}: {found} {expected}");
             }

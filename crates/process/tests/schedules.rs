@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use scorefield_process::schedule::{Edm, Ve, VpCosine, VpLinear};
 use scorefield_process::{Process, ProcessConfig, ProcessExt};
-use scorefield_tensor::{Coefficient, Dual};
+use scorefield_tensor::{Dual, Known};
 use scorefield_testkit::{Golden, derivative};
 use std::f64::consts::PI;
 

@@ -40,6 +40,9 @@ fn likelihoods_bounds_and_latents_of_a_small_model() {
     let terms = ["prior", "steps", "decoder"].map(|t| number(&bound["terms"][t]));
     assert!((terms.iter().sum::<f64>() + number(&bound["nats"])).abs() < 1e-6, "{bound}");
     assert_eq!(bound["steps"].as_array().unwrap().len(), 12);
+    let [steps, last, first, prior, edges] =
+        ["steps", "H_q_last", "H_q_first", "H_p", "edges"].map(|t| number(&bound["K_terms"][t]));
+    assert!((number(&bound["K"]) - (last - steps - first - prior + edges)).abs() < 1e-9, "{bound}");
 
     // There and back, and the walk between two.
     let encoded = json(&["encode", "run", "digits", "-n", "3", "-o", "z.npy"]);

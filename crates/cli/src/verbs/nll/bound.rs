@@ -109,8 +109,8 @@ impl Nll {
         let mut text = format!(
             "{} examples, {} {kind} from noise level {start:.3e}, {unit}\n\
              K               {k:.4} +/- {plus}\nL_null          {l_null:.4}\nK - L_null      {:.4}\n\
-             K in its terms  - {divergences:.4} KL of the steps, + {h_last:.4} H_q(X_T|X_0), - {h_first:.4} H_q(X_1|X_0), - {h_prior:.4} H_p(X_T), \
-             {edges:+.4} edges\n\
+             K in its terms  steps {divergences:.4}, H_q(X_T|X_0) {h_last:.4}, H_q(X_1|X_0) {h_first:.4}, H_p(X_T) {h_prior:.4}, edges {edges:.4}: \
+             K = -steps + H_q(X_T|X_0) - H_q(X_1|X_0) - H_p(X_T) + edges\n\
              bits/dim        {:.5} at most, in natural units\n\
              terms in nats   prior {prior:.4}, steps {diffusion:.4}, decoder {decoding:.4} ({})\n\
              noise level      nats of the step\n",
@@ -127,7 +127,7 @@ impl Nll {
             "K": k, "L_null": l_null, "gain": k - l_null, "unit": unit, "K_standard_error": error.map(to_bits),
             "nats": natural, "bits_per_dim": -natural / d / std::f64::consts::LN_2, "standard_error": error,
             "evaluations": evaluations, "examples": nats.len(), "noise_level": start,
-            "K_terms": { "KL": divergences, "H_q_last": h_last, "H_q_first": h_first, "H_p": h_prior, "edges": edges },
+            "K_terms": { "steps": divergences, "H_q_last": h_last, "H_q_first": h_first, "H_p": h_prior, "edges": edges },
             "terms": { "prior": prior, "steps": diffusion, "decoder": decoding },
             "steps": steps.iter().map(|(level, nats)| json!({ "noise_level": level, "nats": nats })).collect::<Vec<_>>(),
             "output": self.output,
