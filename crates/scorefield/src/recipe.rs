@@ -3,53 +3,18 @@
 //! Three layers are laid over each other, the later winning: settings measured on the data, a recipe (named, or a TOML file), and single
 //! keys (`optim.lr=1e-3`). The result is written into the run folder in full: run again, it repeats the run on any machine.
 
+mod named;
+mod survival;
+
+pub use named::{NamedRecipe, recipes};
+
 use crate::auto::{self, Measured};
 use scorefield_data::{Codec, CodecOptions, DataError, Dataset, OpenOptions};
-use scorefield_model::kinds;
 use scorefield_nn::{preset, presets};
-use scorefield_process::schedule::RectifiedFlow;
-use scorefield_process::states::{StatesConfig, Survival};
 use scorefield_sample::nearest;
-use scorefield_train::{TrainConfig, frequencies};
+use scorefield_train::TrainConfig;
 use std::path::Path;
 use toml::{Table, Value};
-
-/// A recipe that comes with the library.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NamedRecipe {
-    /// Its name.
-    pub name: &'static str,
-    /// Its TOML; the first line, a comment, says what it is for.
-    pub text: &'static str,
-}
-
-impl NamedRecipe {
-    /// What it is for.
-    pub fn about(&self) -> &'static str {
-        self.text.lines().next().unwrap_or_default().trim_start_matches('#').trim()
-    }
-}
-
-macro_rules! named {
-    ($($name:literal),*) => { [$(NamedRecipe { name: $name, text: include_str!(concat!("../recipes/", $name, ".toml")) }),*] };
-}
-
-/// All recipes with a name.
-pub fn recipes() -> Vec<NamedRecipe> {
-    named![
-        "auto",
-        "digits",
-        "fashion28",
-        "sprites32",
-        "toy-2d",
-        "consistency-2d",
-        "heartbeat",
-        "swiss-roll-thermo",
-        "cifar10-ddpm",
-        "cifar10-edm"
-    ]
-    .to_vec()
-}
 
 /// What makes no recipe, and what would.
 #[derive(Debug, thiserror::Error)]
@@ -175,29 +140,19 @@ impl Draft {
         let codec = Codec::fit(data, &codec)?;
         let measured = Measured::of(data, &codec);
         self.expand_preset(&mut said, data.classes().len())?;
-        let survival = survival_measured(&mut said);
+        let survival = survival::is_measured(&mut said);
         measure(&self.place, &mut said, measured)?;
         let defaults = auto::config(data, measured);
         let mut table = Table::try_from(&defaults).expect("a configuration is a table");
         merge(&mut table, said);
         if survival {
-            self.measure_survival(&mut table, data, &codec)?;
+            survival::measure(&self.place, &mut table, data, &codec)?;
         }
         let train: TrainConfig = table.try_into().map_err(|e| wrong(&self.place, &e))?;
         let source = self.source.clone().unwrap_or_else(|| data.name().to_owned());
         // Files by their whole name: a run is resumed from any folder.
         let source = std::fs::canonicalize(&source).map_or(source, |path| path.display().to_string());
         Ok(Recipe { source, data: self.data.clone(), train })
-    }
-
-    /// `states.process.survival = measured` stands for the schedule of even mutual information in the data at hand.
-    fn measure_survival(&self, table: &mut Table, data: &Dataset, codec: &Codec) -> Result<(), RecipeError> {
-        let none = || found(&self.place, "states.process.survival = measured, and data without categories".into());
-        let states = table.get_mut("states").and_then(|s| s.get_mut("process")).ok_or_else(none)?;
-        let mut config: StatesConfig = states.clone().try_into().map_err(|e| wrong(&self.place, &e))?;
-        config.survival = even_information(data, codec, &config).map_err(|e| found(&self.place, e))?;
-        *states = Value::try_from(&config).expect("a configuration is a table");
-        Ok(())
     }
 
     /// `network.preset = NAME` stands for that preset's keys, under those that are given beside it; classes are the data's.
@@ -278,32 +233,6 @@ fn set_key(table: &mut Table, set: &str) -> Result<(), RecipeError> {
     }
     at.insert(last.to_owned(), value);
     Ok(())
-}
-
-/// Whether the survival is to be measured; the word is then taken out.
-fn survival_measured(said: &mut Table) -> bool {
-    let process = said.get_mut("states").and_then(|s| s.get_mut("process")).and_then(Value::as_table_mut);
-    let Some(process) = process else { return false };
-    let asked = process.get("survival").and_then(Value::as_str) == Some("measured");
-    if asked {
-        process.remove("survival");
-    }
-    asked
-}
-
-/// The survival under which what is known of the data's categories falls along a line.
-fn even_information(data: &Dataset, codec: &Codec, config: &StatesConfig) -> Result<Survival, String> {
-    let process = config.build(kinds(codec), Some(Box::new(RectifiedFlow))).map_err(|e| e.to_string())?;
-    let laws = frequencies(data, codec);
-    let of_group = process.parts().filter_map(|(group, kernel)| Some((group, kernel?)));
-    let columns: Vec<_> = of_group
-        .flat_map(|(group, kernel)| laws[group.column..][..group.columns].iter().map(move |law| (kernel, law.clone())))
-        .collect();
-    let varies = columns.iter().any(|(_, law)| law.iter().filter(|p| **p > 0.0).count() > 1);
-    if !varies {
-        return Err("states.process.survival = measured, and categories that never vary".into());
-    }
-    Ok(Survival::mutual_information(&columns))
 }
 
 /// Replaces the text "measured" by what was measured.
@@ -387,8 +316,14 @@ mod tests {
     #[test]
     fn every_recipe_resolves_and_its_text_is_itself() {
         for named in recipes() {
-            let spec = if named.name.ends_with("2d") || named.name.starts_with("swiss-roll") { "toy:moons" } else { "digits" };
             let choices = Choices { recipe: Some(named.name.into()), ..Choices::default() };
+            // Some say what they are for.
+            let own = Draft::new(&choices).unwrap().source;
+            let spec = match &own {
+                Some(own) => own.as_str(),
+                None if named.name.ends_with("2d") => "toy:moons",
+                None => "digits",
+            };
             let recipe = resolve(&choices, spec).unwrap_or_else(|e| panic!("{}: {e}", named.name));
             recipe.train.validate().unwrap();
             assert!(!named.about().is_empty());
