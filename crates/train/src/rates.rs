@@ -121,7 +121,7 @@ impl Rates {
     /// `ln(1 - beta_j) = -ln(1 + e^z_j)`, with its slope by `z_j`, zero for the first.
     fn ln_kept(&self) -> Vec<Dual> {
         let first = Dual::constant((-self.first_rate).ln_1p());
-        let others = self.logits.iter().map(|&z| -Dual { value: f64::from(z), slope: 1.0 }.exp().ln_1p());
+        let others = self.logits.iter().map(|&z| -Dual::variable(f64::from(z)).exp().ln_1p());
         std::iter::once(first).chain(others).collect()
     }
 
@@ -137,7 +137,7 @@ impl Rates {
     /// The log-SNR of every level, with its slope by `ln alpha_bar`.
     fn log_snrs(&self) -> Vec<Dual> {
         let of = |l: f64| {
-            let l = Dual { value: l, slope: 1.0 };
+            let l = Dual::variable(l);
             l - (-l.exp_m1()).ln()
         };
         self.ln_alpha_bar().into_iter().map(of).collect()
