@@ -1,10 +1,15 @@
 //! The variational bound of a chain on states, term by term: categories, numbers, or both.
 //!
-//! `ln p(x_0) >= K = -prior - sum_i step_i - decoder`, the terms of [`StatesProcess`](scorefield_process::states::StatesProcess) at the times
-//! `i / T`: `prior = KL(q(x_1 | x_0) || p(x_1))`, `step_i = E KL(q(x_(i-1) | x_i, x_0) || p(x_(i-1) | x_i))`, and for numbers the decoder at
-//! their lowest level (Sohl-Dickstein et al. 2015, eq. 10 to 14; Ho et al. 2020, eq. 5; Austin et al. 2021, eq. 1). What `K` lacks is what
-//! the reverse steps get wrong: they treat columns as independent given `x_i`, which costs about `1 / T` even under the exact
-//! `E[x_0 | x_t]`. The limit of many steps is an integral, which [`StatesBoundOptions::continuous`] takes by one random time a cell.
+//! `ln p(x_0) >= K = -prior - sum_(i = 2..T) step_i - decoder` at the times `t_i = i / T`:
+//!
+//! * prior: `KL(q(x_T | x_0) || p(x_T))`,
+//! * step i: `E KL(q(x_(i-1) | x_i, x_0) || p(x_(i-1) | x_i))`,
+//! * decoder: `E[-ln p(x_0 | x_1)]`, of categories by the probabilities of their levels, of numbers by a normal about `D` with the deviation
+//!   of the noise level there
+//!
+//! (Sohl-Dickstein et al. 2015, eq. 10 to 14; Ho et al. 2020, eq. 5; Austin et al. 2021, eq. 1). What `K` lacks under the exact
+//! `E[x_0 | x_t]` is what steps get wrong that treat columns as independent given `x_i`: about `1 / T`. In the limit of many steps the sum
+//! is an integral from `t_1` to 1, which [`StatesBoundOptions::continuous`] takes by one random time a cell.
 //!
 //! [`Edges::Paper`] is the arrangement that the first paper evaluates, which needs no model for the first step.
 
@@ -19,7 +24,7 @@ use thiserror::Error;
 /// What stands at the ends of the chain.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Edges {
-    /// The divergence of the prior, and a first step made by the model.
+    /// The divergence of the prior, and `-ln p(x_0 | x_1)` of the model.
     #[default]
     Model,
     /// `H_q(X_T | x_0) - H_q(X_1 | x_0) - H_p(X_T)` (Sohl-Dickstein et al. 2015, eq. 14): the first reverse step is taken to be the forward
@@ -33,10 +38,10 @@ pub enum Edges {
 pub struct StatesBoundOptions {
     /// Steps `T` of the chain, or cells of the integral.
     pub steps: usize,
-    /// Steps that are looked at for each row and draw, one in each of as many equal parts of the chain, weighted so that nothing is
-    /// biased; all of them if none is said.
+    /// Steps behind the first that are looked at for each row and draw, one in each of as many equal parts of the chain, weighted so that
+    /// nothing is biased; all of them if none is said.
     pub visited: Option<usize>,
-    /// Whether steps, but for the first, are the cells of an integral over time.
+    /// Whether steps behind the first are the cells of an integral over time.
     pub continuous: bool,
     /// Independent estimates of each row's bound.
     pub draws: usize,
@@ -57,7 +62,7 @@ impl Default for StatesBoundOptions {
 impl StatesBoundOptions {
     /// Calls of the denoiser for each row.
     pub fn evaluations(&self) -> usize {
-        self.draws * (self.visited.unwrap_or(self.steps) + 1)
+        self.draws * (self.visited.unwrap_or(self.steps - 1) + usize::from(self.edges == Edges::Model))
     }
 
     fn validate(&self, masked: bool) -> Result<(), StatesBoundError> {
@@ -102,9 +107,9 @@ pub enum StatesBoundError {
 pub struct StatesBound {
     /// The prior's part of each row, `[n]`.
     pub prior: Vec<f64>,
-    /// All steps of each row and draw, `[n, draws]`.
+    /// All steps from `t_T` to `t_1` of each row and draw, `[n, draws]`.
     pub steps: Vec<f64>,
-    /// The decoder of numbers for each row and draw, `[n, draws]`; zero without numbers. Under [`Edges::Paper`] `H_q(X_1 | x_0)` instead.
+    /// `-ln p(x_0 | x_1)` for each row and draw, `[n, draws]`; under [`Edges::Paper`] `H_q(X_1 | x_0)` instead.
     pub decoder: Vec<f64>,
     /// Time and nats of each step (where not all are visited, of each part of the chain), the mean over rows and draws, from the data to
     /// the noise. They add up to the mean of `steps`.
