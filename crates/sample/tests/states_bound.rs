@@ -1,8 +1,8 @@
 //! The bound on states against laws whose density, and whose bound, are known.
 
+use scorefield_process::ProcessConfig;
 use scorefield_process::oracle::{Finite, MarkovChain};
 use scorefield_process::states::{ColumnKind, StatesDenoiser, StatesProcess, Survival, Transition};
-use scorefield_process::{ProcessConfig, ProcessExt};
 use scorefield_sample::density::{Edges, StatesBound, StatesBoundError, StatesBoundOptions, null_nats, states_bound};
 use scorefield_tensor::{Batch, DType, Device, Purpose, batch_f64, rows_f64};
 use std::f64::consts::{E, LN_2, TAU};
@@ -130,6 +130,20 @@ fn a_heartbeat_at_few_steps_and_many() {
     let law = heartbeat(Transition::Uniform, Survival::Reciprocal);
     let at = |steps| exactly(&law, steps, Edges::Model) / LN_2;
     assert!(at(273) >= -2.34 && at(272) < -2.34, "{} {}", at(272), at(273));
+    // The integral instead of the steps behind the first, by its midpoints: nothing is lacking but what one step does.
+    let (p, classes, cells) = (law.process(), Classes::new(&law), 200);
+    let x0 = law.wide(0, &double()).repeat_dim(0, classes.ways.len());
+    let mean = |terms: Batch, t: f64| -> f64 {
+        rows_f64(terms).iter().zip(classes.weights(0.5 * (1.0 - p.at(t).keep))).map(|(v, w)| v * w).sum()
+    };
+    let clean = |t: f64| law.denoise(&classes.states, t);
+    let rate = |i: usize| {
+        let t = (i as f64 + 0.5) / cells as f64;
+        mean(p.rate_term(&x0, &classes.states, &clean(t), &p.at(t)), t) / cells as f64
+    };
+    let t = 1.0 / cells as f64;
+    let integral = -(1..cells).map(rate).sum::<f64>() - mean(p.surprise(&x0, &clean(t)), t);
+    assert!((integral / LN_2 - truth).abs() < 1e-3, "{} {truth}", integral / LN_2);
     // Each bit of x_1 is flipped with probability 1 / 2T, which the paper's first step pays in full.
     let (ours, paper) = (lacks(&law, 100, Edges::Model), lacks(&law, 100, Edges::Paper));
     let f: f64 = 0.005;
@@ -148,22 +162,77 @@ fn below(law: &MarkovChain, options: StatesBoundOptions, rows: u64) -> (f64, f64
     (mean, (gaps.iter().map(|g| (g - mean).powi(2)).sum::<f64>() / (n - 1.0) / n).sqrt())
 }
 
-fn two_states(transition: Transition, survival: Survival) -> MarkovChain {
-    MarkovChain::new(process(transition, survival, 2, 16), vec![0.5, 0.5], vec![0.9, 0.1, 0.2, 0.8])
+fn two_states(transition: Transition, survival: Survival, columns: usize) -> MarkovChain {
+    MarkovChain::new(process(transition, survival, 2, columns), vec![0.5, 0.5], vec![0.9, 0.1, 0.2, 0.8])
 }
 
-/// Sixteen dependent columns: few steps are far below the truth, an integral is at it.
+/// Sixteen dependent columns: few steps are far below the truth, many are at it within what chance leaves, twice the steps are seen.
 #[test]
-fn a_chain_is_bounded_and_the_integral_is_the_limit() {
+fn sixteen_columns_are_bounded() {
     for transition in [Transition::Uniform, Transition::Absorbing, Transition::Ordered { width: 0.5 }] {
         for survival in [Survival::Reciprocal, Survival::Cosine { offset: 0.008 }] {
-            let law = two_states(transition, survival.clone());
-            let options = StatesBoundOptions { steps: 4, draws: 8, ..StatesBoundOptions::default() };
-            let (gap, error) = below(&law, options.clone(), 200);
-            assert!(gap < -10.0 * error, "{transition:?} {survival:?}: four steps {gap} +- {error}");
-            let options = StatesBoundOptions { steps: 1000, visited: Some(40), continuous: true, draws: 1, ..options };
-            let (gap, error) = below(&law, options, 200);
-            assert!(gap.abs() < ERRORS * error && error < 0.12, "{transition:?} {survival:?}: the integral {gap} +- {error}");
+            let law = two_states(transition, survival.clone(), 16);
+            let options = StatesBoundOptions { steps: 4, draws: 4, ..StatesBoundOptions::default() };
+            let (gap, error) = below(&law, options.clone(), 100);
+            assert!(gap < -5.0 * error, "{transition:?} {survival:?}: four steps {gap} +- {error}");
+            for continuous in [false, true] {
+                let options = StatesBoundOptions { steps: 1000, visited: Some(60), continuous, draws: 1, ..options.clone() };
+                let (gap, error) = below(&law, options, 200);
+                let entropy = law.entropy() / LN_2;
+                assert!(
+                    gap.abs() < ERRORS * error && ERRORS * error < 0.1 * entropy,
+                    "{transition:?} {survival:?}: {gap} +- {error}"
+                );
+            }
+        }
+    }
+}
+
+/// What `K` lacks in bits at a number of steps, by enumeration of all rows and all states.
+fn lacks(law: &MarkovChain, steps: usize) -> f64 {
+    let (p, n) = (law.process(), law.len());
+    let places = 2 + usize::from(p.columns().masked());
+    let every = |k: usize| -> Vec<Vec<usize>> {
+        (0..k.pow(n as u32)).map(|i| (0..n).map(|c| i / k.pow(c as u32) % k).collect()).collect()
+    };
+    let (rows, states) = (every(2), every(places));
+    let wide = |rows: &[Vec<usize>]| {
+        let narrow = rows.iter().flatten().map(|v| *v as f64).collect();
+        p.columns().expand(&batch_f64(narrow, rows.len(), &Device::default()))
+    };
+    let (x, x0) = (wide(&states), wide(&rows));
+    let each = Batch::cat((0..rows.len()).map(|i| x0.clone().narrow(0, i, 1).repeat_dim(0, states.len())).collect(), 0);
+    let kernel = p.parts().next().unwrap().1.unwrap();
+    let mut nats = rows_f64(p.prior_term(&x0)).iter().zip(&rows).map(|(v, row)| v * law.ln_probability(row).exp()).sum::<f64>();
+    for i in 1..=steps {
+        let (t, s) = (i as f64 / steps as f64, (i - 1) as f64 / steps as f64);
+        let (at_t, at_s, q) = (p.at(t), p.at(s), kernel.transition(p.at(t).keep));
+        let clean = law.denoise(&x, t).repeat_dim(0, rows.len());
+        let terms = rows_f64(p.step_term(&each, &x.clone().repeat_dim(0, rows.len()), &clean, &at_t, &at_s));
+        for (row, terms) in rows.iter().zip(terms.chunks(states.len())) {
+            let told = |x: &Vec<usize>| row.iter().zip(x).map(|(k, j)| q[k * places + j]).product::<f64>();
+            let possible = states.iter().map(told).zip(terms).filter(|(w, _)| *w > 1e-25);
+            nats += law.ln_probability(row).exp() * possible.map(|(w, term)| w * term).sum::<f64>();
+        }
+    }
+    (nats - law.entropy()) / LN_2
+}
+
+/// Below the truth at any number of steps, by `c / T`: within 0.01 bits at a thousand.
+#[test]
+fn chains_lack_what_falls_with_the_number_of_steps() {
+    for transition in [Transition::Uniform, Transition::Absorbing, Transition::Ordered { width: 0.5 }] {
+        for survival in Survival::all() {
+            // What is left at the end of the linear rates, e^-10, no chain towards a mask can have begun with.
+            if transition == Transition::Absorbing && matches!(survival, Survival::Linear { .. }) {
+                continue;
+            }
+            let law = two_states(transition, survival.clone(), 3);
+            let (few, more) = (lacks(&law, 50), lacks(&law, 200));
+            assert!(few > more && more > 0.0 && (few / more - 4.0).abs() < 0.25, "{transition:?} {survival:?}: {few} {more}");
+            let thousand = lacks(&law, 1000);
+            println!("LACK {transition:?} {survival:?}: {few} {more} {thousand}");
+            assert!(thousand > 0.0 && thousand < 0.01, "{transition:?} {survival:?}: {thousand}");
         }
     }
 }
@@ -211,7 +280,8 @@ fn normals_are_bounded() {
     // Steps of equal length in time are long in noise level where they begin: a chain never makes up for that.
     for steps in [10, 100, 1000] {
         let lack = -entropy - closed(steps);
-        assert!(lack > 0.05 && lack < 0.5 * d as f64, "{steps}: {lack}");
+        println!("NORMAL {steps}: {lack}");
+        assert!(lack > 0.05 * d as f64 && lack < d as f64, "{steps}: {lack}");
     }
     let paired = |b: &StatesBound| -> Vec<f64> { b.nats().iter().zip(&truth).map(|(k, t)| k - t).collect() };
     let mean = |v: &[f64]| v.iter().sum::<f64>() / v.len() as f64;
@@ -221,7 +291,7 @@ fn normals_are_bounded() {
     assert!((mean(&off) - closed(100) - entropy).abs() < ERRORS * error(&off), "{} {}", mean(&off), closed(100) + entropy);
     let found = bound(&law, &x0, StatesBoundOptions { steps: 200, continuous: true, ..StatesBoundOptions::default() });
     let off = paired(&found);
-    assert!(mean(&off).abs() < ERRORS * error(&off) && error(&off) < 0.02, "{} +- {}", mean(&off), error(&off));
+    assert!(mean(&off).abs() < ERRORS * error(&off) && error(&off) < 0.06, "{} +- {}", mean(&off), error(&off));
 }
 
 #[test]
