@@ -2,7 +2,7 @@
 
 use scorefield_process::oracle::{Finite, MarkovChain};
 use scorefield_process::states::{ColumnKind, StatesDenoiser, StatesProcess, Survival, Transition};
-use scorefield_process::{ProcessConfig, ProcessExt};
+use scorefield_process::{Process, ProcessConfig};
 use scorefield_sample::density::{Edges, StatesBound, StatesBoundError, StatesBoundOptions, null_nats, states_bound};
 use scorefield_tensor::{Batch, DType, Device, Purpose, batch_f64, rows_f64};
 use std::f64::consts::{E, LN_2, TAU};
@@ -33,8 +33,8 @@ fn beats(law: &Finite) -> Batch {
     Batch::cat((0..5).map(|i| law.wide(i, &double())).collect(), 0)
 }
 
-/// The states of a heartbeat up to the order of the four columns of a phase, and of the four other phases: how many columns of each phase
-/// are not what the first sequence has. `[350, 20]`, with the logarithm of nothing but the number of ways and the counts.
+/// The states of a heartbeat up to the order of the four columns of a phase, and of the four phases that are not the first: how many columns
+/// of each phase are not what the first sequence has, 350 classes, and how many orders of the phases a class stands for.
 struct Classes {
     states: Batch,
     ways: Vec<f64>,
@@ -130,6 +130,20 @@ fn a_heartbeat_at_few_steps_and_many() {
     let law = heartbeat(Transition::Uniform, Survival::Reciprocal);
     let at = |steps| exactly(&law, steps, Edges::Model) / LN_2;
     assert!(at(273) >= -2.34 && at(272) < -2.34, "{} {}", at(272), at(273));
+    // The integral instead of the steps behind the first, by its midpoints: nothing is lacking but what one step does.
+    let (p, classes, cells) = (law.process(), Classes::new(&law), 200);
+    let x0 = law.wide(0, &double()).repeat_dim(0, classes.ways.len());
+    let mean = |terms: Batch, t: f64| -> f64 {
+        rows_f64(terms).iter().zip(classes.weights(0.5 * (1.0 - p.at(t).keep))).map(|(v, w)| v * w).sum()
+    };
+    let clean = |t: f64| law.denoise(&classes.states, t);
+    let rate = |i: usize| {
+        let t = (i as f64 + 0.5) / cells as f64;
+        mean(p.rate_term(&x0, &classes.states, &clean(t), &p.at(t)), t) / cells as f64
+    };
+    let t = 1.0 / cells as f64;
+    let integral = -(1..cells).map(rate).sum::<f64>() - mean(p.surprise(&x0, &clean(t)), t);
+    assert!((integral / LN_2 - truth).abs() < 1e-3, "{} {truth}", integral / LN_2);
     // Each bit of x_1 is flipped with probability 1 / 2T, which the paper's first step pays in full.
     let (ours, paper) = (lacks(&law, 100, Edges::Model), lacks(&law, 100, Edges::Paper));
     let f: f64 = 0.005;
@@ -148,22 +162,81 @@ fn below(law: &MarkovChain, options: StatesBoundOptions, rows: u64) -> (f64, f64
     (mean, (gaps.iter().map(|g| (g - mean).powi(2)).sum::<f64>() / (n - 1.0) / n).sqrt())
 }
 
-fn two_states(transition: Transition, survival: Survival) -> MarkovChain {
-    MarkovChain::new(process(transition, survival, 2, 16), vec![0.5, 0.5], vec![0.9, 0.1, 0.2, 0.8])
+/// Columns that mostly repeat the one before: of two states, of three levels where levels are ordered.
+fn sticky(transition: Transition, survival: Survival, columns: usize) -> MarkovChain {
+    let (levels, first, steps) = match transition {
+        Transition::Ordered { .. } => (3, vec![0.2, 0.5, 0.3], vec![0.8, 0.15, 0.05, 0.1, 0.8, 0.1, 0.1, 0.2, 0.7]),
+        _ => (2, vec![0.5, 0.5], vec![0.9, 0.1, 0.2, 0.8]),
+    };
+    MarkovChain::new(process(transition, survival, levels, columns), first, steps)
 }
 
-/// Sixteen dependent columns: few steps are far below the truth, an integral is at it.
+/// Sixteen dependent columns: few steps are far below the truth, many are at it within an error that is
+/// small beside any of the terms.
 #[test]
-fn a_chain_is_bounded_and_the_integral_is_the_limit() {
+fn sixteen_columns_are_bounded() {
+    for (transition, survival) in [
+        (Transition::Uniform, Survival::Reciprocal),
+        (Transition::Absorbing, Survival::Cosine { offset: 0.008 }),
+        (Transition::Ordered { width: 0.5 }, Survival::Cosine { offset: 0.008 }),
+    ] {
+        let law = sticky(transition, survival.clone(), 16);
+        let options = StatesBoundOptions { steps: 4, draws: 2, ..StatesBoundOptions::default() };
+        let (gap, error) = below(&law, options.clone(), 200);
+        assert!(gap < -5.0 * error, "{transition:?} {survival:?}: four steps {gap} +- {error}");
+        for continuous in [false, true] {
+            let options = StatesBoundOptions { steps: 1000, visited: Some(40), continuous, draws: 1, ..options.clone() };
+            let (gap, error) = below(&law, options, 1500);
+            let few = ERRORS * error < 0.05 * law.entropy() / LN_2;
+            assert!(gap.abs() < ERRORS * error && few, "{transition:?} {survival:?} {continuous}: {gap} +- {error}");
+        }
+    }
+}
+
+/// What `K` lacks in bits at a number of steps, by enumeration of all rows and all states.
+fn lacks(law: &MarkovChain, steps: usize) -> f64 {
+    let (p, n) = (law.process(), law.len());
+    let kernel = p.parts().next().unwrap().1.unwrap();
+    let places = kernel.states();
+    let every = |k: usize| -> Vec<Vec<usize>> {
+        (0..k.pow(n as u32)).map(|i| (0..n).map(|c| i / k.pow(c as u32) % k).collect()).collect()
+    };
+    let (rows, states) = (every(kernel.levels()), every(places));
+    let wide = |rows: &[Vec<usize>]| {
+        let narrow = rows.iter().flatten().map(|v| *v as f64).collect();
+        p.columns().expand(&batch_f64(narrow, rows.len(), &Device::default()))
+    };
+    let (x, x0) = (wide(&states), wide(&rows));
+    let each = Batch::cat((0..rows.len()).map(|i| x0.clone().narrow(0, i, 1).repeat_dim(0, states.len())).collect(), 0);
+    let mut nats = rows_f64(p.prior_term(&x0)).iter().zip(&rows).map(|(v, row)| v * law.ln_probability(row).exp()).sum::<f64>();
+    for i in 1..=steps {
+        let (t, s) = (i as f64 / steps as f64, (i - 1) as f64 / steps as f64);
+        let (at_t, at_s, q) = (p.at(t), p.at(s), kernel.transition(p.at(t).keep));
+        let clean = law.denoise(&x, t).repeat_dim(0, rows.len());
+        let terms = rows_f64(p.step_term(&each, &x.clone().repeat_dim(0, rows.len()), &clean, &at_t, &at_s));
+        for (row, terms) in rows.iter().zip(terms.chunks(states.len())) {
+            let told = |x: &Vec<usize>| row.iter().zip(x).map(|(k, j)| q[k * places + j]).product::<f64>();
+            let possible = states.iter().map(told).zip(terms).filter(|(w, _)| *w > 1e-25);
+            nats += law.ln_probability(row).exp() * possible.map(|(w, term)| w * term).sum::<f64>();
+        }
+    }
+    (nats - law.entropy()) / LN_2
+}
+
+/// Below the truth at any number of steps, by `c / T`: within 0.01 bits at a thousand.
+#[test]
+fn chains_lack_what_falls_with_the_number_of_steps() {
     for transition in [Transition::Uniform, Transition::Absorbing, Transition::Ordered { width: 0.5 }] {
-        for survival in [Survival::Reciprocal, Survival::Cosine { offset: 0.008 }] {
-            let law = two_states(transition, survival.clone());
-            let options = StatesBoundOptions { steps: 4, draws: 8, ..StatesBoundOptions::default() };
-            let (gap, error) = below(&law, options.clone(), 200);
-            assert!(gap < -10.0 * error, "{transition:?} {survival:?}: four steps {gap} +- {error}");
-            let options = StatesBoundOptions { steps: 1000, visited: Some(40), continuous: true, draws: 1, ..options };
-            let (gap, error) = below(&law, options, 200);
-            assert!(gap.abs() < ERRORS * error && error < 0.12, "{transition:?} {survival:?}: the integral {gap} +- {error}");
+        for survival in Survival::all() {
+            // What is left at the end of the linear rates, e^-10, no chain towards a mask can have begun with.
+            if transition == Transition::Absorbing && matches!(survival, Survival::Linear { .. }) {
+                continue;
+            }
+            let law = sticky(transition, survival.clone(), 2);
+            let (few, more) = (lacks(&law, 50), lacks(&law, 200));
+            assert!(few > more && more > 0.0 && (few / more - 4.0).abs() < 0.25, "{transition:?} {survival:?}: {few} {more}");
+            let thousand = lacks(&law, 1000);
+            assert!(thousand > 0.0 && thousand < 0.01, "{transition:?} {survival:?}: {thousand}");
         }
     }
 }
@@ -187,8 +260,13 @@ impl StatesDenoiser for Normals {
 /// Numbers through a process on states: the expectation of each term is a closed formula, and the sum is below the log-density.
 #[test]
 fn normals_are_bounded() {
-    let numbers = ProcessConfig::VpCosine { offset: 0.008 }.build().unwrap();
-    let (d, variance, n) = (3, 0.6, 2000);
+    for config in [ProcessConfig::VpCosine { offset: 0.008 }, ProcessConfig::Ve { sigma_min: 0.01, sigma_max: 50.0 }] {
+        of_normals(config.build().unwrap());
+    }
+}
+
+fn of_normals(numbers: Box<dyn Process>) {
+    let (d, variance, n) = (3, 0.6, 2500);
     let process =
         StatesProcess::new(vec![ColumnKind::Number; d], Transition::Uniform, Survival::Reciprocal, Some(numbers)).unwrap();
     let law = Normals { process, variance };
@@ -208,10 +286,9 @@ fn normals_are_bounded() {
         -(d as f64) * (0.5 * snr(steps) * variance + steps_sum + decoder)
     };
     let entropy = 0.5 * d as f64 * (TAU * E * variance).ln();
-    // Steps of equal length in time are long in noise level where they begin: a chain never makes up for that.
     for steps in [10, 100, 1000] {
         let lack = -entropy - closed(steps);
-        assert!(lack > 0.05 && lack < 0.5 * d as f64, "{steps}: {lack}");
+        assert!(lack > 0.0, "{steps}: {lack}");
     }
     let paired = |b: &StatesBound| -> Vec<f64> { b.nats().iter().zip(&truth).map(|(k, t)| k - t).collect() };
     let mean = |v: &[f64]| v.iter().sum::<f64>() / v.len() as f64;
@@ -221,7 +298,7 @@ fn normals_are_bounded() {
     assert!((mean(&off) - closed(100) - entropy).abs() < ERRORS * error(&off), "{} {}", mean(&off), closed(100) + entropy);
     let found = bound(&law, &x0, StatesBoundOptions { steps: 200, continuous: true, ..StatesBoundOptions::default() });
     let off = paired(&found);
-    assert!(mean(&off).abs() < ERRORS * error(&off) && error(&off) < 0.02, "{} +- {}", mean(&off), error(&off));
+    assert!(mean(&off).abs() < ERRORS * error(&off) && error(&off) < 0.06, "{} +- {}", mean(&off), error(&off));
 }
 
 #[test]

@@ -20,10 +20,11 @@ pub struct Section {
 }
 
 /// All of them.
-pub fn sections() -> [Section; 4] {
+pub fn sections() -> [Section; 5] {
     [
         Section { title: "processes", rows: scorefield_sample::check::process::processes },
         Section { title: "solvers", rows: scorefield_sample::check::solvers },
+        Section { title: "states", rows: scorefield_sample::check::states::states },
         Section { title: "likelihood", rows: likelihood },
         Section { title: "objectives", rows: objectives },
     ]

@@ -6,12 +6,14 @@
 //! * [Strong](strong) orders on shared Brownian paths.
 //! * The [Fréchet distance](Judge) of samples of a mixture from the exact law, against that of exact samples.
 //! * The spread of samples of those methods that claim no order.
+//! * Reverse laws and bounds of processes on [states] against enumeration.
 
 mod exact;
 mod law;
 mod list;
 pub mod order;
 pub mod process;
+pub mod states;
 pub mod strong;
 
 pub use exact::{law_error, moments};
