@@ -17,6 +17,7 @@ pub(crate) fn meta(data: &Dataset, network: NetworkConfig) -> ModelMeta {
         prediction: Prediction::Edm { sigma_data: 1.0 / 3.0 },
         variance: None,
         time_input: TimeInput::QuarterLogRatio,
+        states: None,
         input: NetworkInput::default(),
         codec: Codec::fit(data, &Default::default()).unwrap(),
         sigma_data: 2f64.sqrt() / 3.0,
