@@ -12,7 +12,7 @@ pub const LEVELS: [usize; 3] = [3, 4, 5];
 pub fn probabilities() -> Vec<f64> {
     let [a, b, c] = LEVELS;
     let near = |x: usize, y: usize| 1.0 / (1.0 + (x as f64 - y as f64).powi(2));
-    let weights: Vec<f64> = (0..a * b * c).map(|place| row(place)).map(|[i, j, k]| near(2 * i, j) * near(j, k)).collect();
+    let weights: Vec<f64> = (0..a * b * c).map(row).map(|[i, j, k]| near(2 * i, j) * near(j, k)).collect();
     let sum: f64 = weights.iter().sum();
     weights.iter().map(|w| w / sum).collect()
 }

@@ -108,7 +108,7 @@ impl StatesAdapter {
             let ColumnKind::Category(levels) = group.kind else {
                 return coeffs.as_ref().expect("numbers have a process").assemble(&group.of(x_t), &block);
             };
-            let odds = self.from_network(group, block);
+            let odds = self.by_column(group, block);
             let odds = match levels {
                 2 => Tensor::cat(vec![odds.clone() * -0.5, odds * 0.5], 2),
                 _ => odds,
@@ -146,7 +146,7 @@ impl StatesAdapter {
         seen.reshape([n, group.columns / self.plane, self.plane, e]).swap_dims(2, 3).reshape([n, m * e])
     }
 
-    fn from_network(&self, group: &Group, block: Batch) -> Tensor<3> {
+    fn by_column(&self, group: &Group, block: Batch) -> Tensor<3> {
         let (n, e) = (block.dims()[0], entries(group.kind));
         block.reshape([n, group.columns / self.plane, e, self.plane]).swap_dims(2, 3).reshape([n, group.columns, e])
     }

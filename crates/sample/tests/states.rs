@@ -159,13 +159,11 @@ fn bounds_lie_below_the_truth_and_near_it() {
         for survival in [Survival::Reciprocal, Survival::Cosine { offset: 0.008 }] {
             let law = heartbeat(transition, survival.clone());
             let (k, error, truth) = bound(&law, 500, plain.clone());
-            println!("{transition:?} {survival:?}: K {k:.4} +- {error:.4}, truth {truth:.4}");
             assert!(
                 k < truth + 3.0 * error && k > truth - 0.03 - 3.0 * error,
                 "{transition:?} {survival:?}: {k} {error} {truth}"
             );
             let (limit, error, _) = bound(&law, 500, StatesBoundOptions { continuous: true, ..plain.clone() });
-            println!("    continuous {limit:.4} +- {error:.4}");
             assert!((limit - truth).abs() < 0.02 + 3.0 * error, "{transition:?} {survival:?}: {limit} {error} {truth}");
             if transition == Transition::Uniform {
                 let (paper, error, _) = bound(&law, 500, StatesBoundOptions { edges: Edges::Paper, ..plain.clone() });

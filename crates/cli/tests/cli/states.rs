@@ -44,8 +44,8 @@ fn a_heartbeat_is_learned_and_filled_in() {
     refused(path, 2, &["sample", "r", "--given", "toy:binary-heartbeat", "--mask", "left"], &["DATA@I"]);
     refused(path, 2, &["sample", "r", "--given", "toy:binary-heartbeat:5@9", "--mask", "left"], &["5 examples"]);
     refused(path, 2, &["sample", "r", "--given", "toy:binary-heartbeat@0", "--mask", "lft"], &["lft", "left, right"]);
-    refused(path, 1, &["sample", "r", "--solver", "heunn"], &["heunn", "ancestral"]);
-    refused(path, 1, &["encode", "r", "toy:binary-heartbeat", "-o", "z.npy"], &["categories"]);
+    refused(path, 2, &["sample", "r", "--solver", "heunn"], &["heunn", "ancestral"]);
+    refused(path, 2, &["encode", "r", "toy:binary-heartbeat", "-o", "z.npy"], &["categories"]);
     refused(path, 2, &["nll", "r", "toy:moons", "--bound"], &["moons"]);
     fs::write(
         path.join("other.csv"),

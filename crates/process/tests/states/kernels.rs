@@ -1,8 +1,8 @@
 //! Kernels, survivals, draws and what is refused.
 
 use crate::process;
-use scorefield_process::ProcessConfig;
 use scorefield_process::states::{ColumnKind, Columns, Law, StatesConfig, StatesError, StatesProcess, Survival, Transition};
+use scorefield_process::{ProcessConfig, ProcessExt};
 use scorefield_tensor::{Device, Dual, Purpose, Streams, batch_f64, rows_f64};
 
 /// `exp(R ln(1 / keep))` by a product of many small steps `I + R h`, the generator being read off the rates.

@@ -3,7 +3,7 @@
 use crate::process;
 use scorefield_process::ProcessConfig;
 use scorefield_process::oracle::{Finite, MarkovChain};
-use scorefield_process::states::{ColumnKind, Columns, StatesConfig, StatesProcess, Survival, Transition};
+use scorefield_process::states::{ColumnKind, Columns, StatesConfig, StatesDenoiser, StatesProcess, Survival, Transition};
 use scorefield_tensor::{Batch, DType, Device, Purpose, Streams, Tensor, batch_f64, rows_f64};
 
 /// A law of three dependent columns.
