@@ -6,8 +6,11 @@
 //! (uniform, ordered) the law comes near the exact posterior, and is not it; towards a mask it is exact once the known columns are
 //! unmasked from the beginning ([`Factor::start`]).
 
-use scorefield_process::states::{StatesDenoiser, StatesProcess};
+use scorefield_process::states::{Group, StatesAt, StatesDenoiser, StatesProcess};
 use scorefield_tensor::{Batch, Tensor, rows_f64};
+
+/// Below this a probability counts as none.
+const LEAST: f64 = 1e-30;
 
 /// What is known of the columns of each row besides the model.
 #[derive(Clone, Debug)]
@@ -75,6 +78,59 @@ impl Factor {
         }
         scorefield_tensor::batch_f64(start, x.dims()[0], &x.device()).cast(x.dtype())
     }
+
+    /// `p(x_0 | x_t) r(x_0) / Z` column by column, for `clean = E[x_0 | x_t]`, `[n, width]`, and `ln Z` summed over the columns, `[n, 1]`.
+    pub(super) fn product(&self, process: &StatesProcess, clean: &Batch, at: &StatesAt) -> (Batch, Batch) {
+        let n = clean.dims()[0];
+        let part = |group: &Group| {
+            if group.is_category() {
+                let (each, z) = bayes(group.cube(clean), group.cube(&self.value), process.columns().masked());
+                return (each.reshape([n, group.width()]), z.clamp_min(LEAST).log().reshape([n, group.columns]).sum_dim(1));
+            }
+            let m = at.numbers.as_ref().expect("numbers have a process");
+            let own = (m.alpha * m.alpha + m.sigma * m.sigma) / (m.sigma * m.sigma);
+            let (value, other) = (group.of(&self.value), group.of(&self.precision));
+            let (mean, whole) = (group.of(clean), other.clone() + own);
+            let error = mean.clone() - value.clone();
+            // The normal of the measurement around the model's mean, up to what depends on neither.
+            let shared = other.clone() * own / whole.clone();
+            let nats = (error.clone() * error * shared + (whole.clone() / own).log()) * -0.5;
+            ((mean * own + value * other) / whole, nats.sum_dim(1))
+        };
+        let (product, nats): (Vec<Batch>, Vec<Batch>) = process.columns().groups().iter().map(part).unzip();
+        (Batch::cat(product, 1), nats.into_iter().reduce(|a, b| a + b).expect("a state has a column"))
+    }
+
+    /// `ln r(x_0)` of the categories of clean wide rows, `[n, 1]`.
+    pub(super) fn of_clean(&self, process: &StatesProcess, x: &Batch) -> Batch {
+        let n = x.dims()[0];
+        let parts = process.columns().groups().iter().filter(|g| g.is_category()).map(|group| {
+            let r = (group.cube(x) * group.cube(&self.value)).sum_dim(2);
+            r.clamp_min(LEAST).log().reshape([n, group.columns]).sum_dim(1)
+        });
+        parts.reduce(|a, b| a + b).unwrap_or_else(|| x.clone().narrow(1, 0, 1) * 0.0)
+    }
+
+    /// The factor of so many copies of the batch, one after the other.
+    pub(super) fn copies(&self, count: usize) -> Self {
+        let all = |of: &Batch| of.clone().repeat_dim(0, count);
+        Self { value: all(&self.value), precision: all(&self.precision) }
+    }
+}
+
+/// `p r / Z` over the states of every column, and `Z`. Evidence that the model excludes altogether is taken as it is.
+fn bayes(p: Tensor<3>, r: Tensor<3>, masked: bool) -> (Tensor<3>, Tensor<3>) {
+    let product = p.clone() * r.clone();
+    let z = product.clone().sum_dim(2);
+    let possible = z.clone().greater_elem(LEAST).float().cast(p.dtype());
+    let mut alone = r;
+    if masked {
+        let [n, m, k] = p.dims();
+        let mask = Tensor::zeros([n, m, 1], (&p.device(), p.dtype()));
+        alone = Tensor::cat(vec![alone.narrow(2, 0, k - 1), mask], 2);
+    }
+    let each = product * possible.clone() + alone * (possible * -1.0 + 1.0);
+    (each.clone() / each.sum_dim(2), z)
 }
 
 /// A model multiplied by a factor.
@@ -93,33 +149,6 @@ impl<D: StatesDenoiser> StatesDenoiser for Multiplied<D> {
 
     #[track_caller]
     fn denoise(&self, x: &Batch, t: f64) -> Batch {
-        let (process, clean) = (self.process(), self.inner.denoise(x, t));
-        let at = process.at(t);
-        let parts = process.columns().groups().iter().map(|group| {
-            if !group.is_category() {
-                let m = at.numbers.as_ref().expect("numbers have a process");
-                let own = (m.alpha * m.alpha + m.sigma * m.sigma) / (m.sigma * m.sigma);
-                let other = group.of(&self.factor.precision);
-                let weighted = group.of(&clean) * own + group.of(&self.factor.value) * other.clone();
-                return weighted / (other + own);
-            }
-            let p: Tensor<3> = group.cube(&clean);
-            let r = group.cube(&self.factor.value);
-            // Evidence that the model excludes altogether is taken as it is.
-            let product = p * r.clone();
-            let possible = product.clone().sum_dim(2).greater_elem(1e-30).float().cast(clean.dtype());
-            let levels = process.columns().masked();
-            let mut alone = r;
-            if levels {
-                let [n, m, k] = alone.dims();
-                let mask = Tensor::zeros([n, m, 1], (&clean.device(), clean.dtype()));
-                alone = Tensor::cat(vec![alone.narrow(2, 0, k - 1), mask], 2);
-            }
-            let each = product * possible.clone() + alone * (possible * -1.0 + 1.0);
-            let n = x.dims()[0];
-            (each.clone() / each.sum_dim(2)).reshape([n, group.width()])
-        });
-        let parts: Vec<Batch> = parts.collect();
-        Batch::cat(parts, 1)
+        self.factor.product(self.process(), &self.inner.denoise(x, t), &self.process().at(t)).0
     }
 }

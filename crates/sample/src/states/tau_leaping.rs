@@ -33,7 +33,7 @@ impl StatesSolver for TauLeaping {
         let process = d.process();
         let (at_t, at_s) = (process.at(leg.t), process.at(leg.s));
         if at_t.keep <= 0.0 {
-            return AncestralStates.step(d, x, leg, noise);
+            return AncestralStates::default().step(d, x, leg, noise);
         }
         let clean = d.denoise(x, leg.t);
         let means = process.rates(x, &clean, &at_t) * (at_s.keep / at_t.keep).ln();
