@@ -228,6 +228,14 @@ impl StatesProcess {
         })
     }
 
+    /// The rates at which the chain itself jumps from `x` to every other state, `[n, width]`, in units of `beta`; zero for numbers.
+    pub fn forward_rates(&self, x: &Batch) -> Batch {
+        self.blocks(|group, kernel| match kernel {
+            Some(kernel) => flat(kernel.jumps_from(group.cube(x))),
+            None => group.of(x).zeros_like(),
+        })
+    }
+
     /// `p / l`, zero where `l` is.
     fn ratio<S: Known>(&self, x_t: &Batch, x0: &Batch, at: &StatesAt<S>) -> Batch {
         let exact = x_t.clone().cast(DType::F64);
