@@ -40,15 +40,17 @@ fn normals_multiply_exactly() {
                 largest_difference(&rows_f64(found), &rows_f64(exact.denoise(&x, t)))
             };
             assert!(gap(tau, c) < 1e-12, "{}: {}", config.name(), gap(tau, c));
-            // Twice the deviation, or twice the data's variance, is another law.
-            assert!(gap(tau.map(|v| 2.0 * v), c) > 1e-4 && gap(tau, 2.0 * c) > 1e-5, "{} {share}", config.name());
+            // Twice the deviation, or twice the data's variance, is another law, which tells where there is noise.
+            if share > 0.9 {
+                assert!(gap(tau.map(|v| 2.0 * v), c) > 1e-2 && gap(tau, 2.0 * c) > 1e-2, "{} {share}", config.name());
+            }
             let nothing = measured(&law, y, [f64::INFINITY; 2], c).denoise(&x, t);
             assert_eq!(rows_f64(nothing), rows_f64(law.denoise(&x, t)));
         }
     }
 }
 
-/// Mean and variance of the second entry of 4000 samples of a correlated normal (0.8) whose first entry is known to be 1.2, and the
+/// Mean and variance of the second entry of 2000 samples of a correlated normal (0.8) whose first entry is known to be 1.2, and the
 /// largest error of the first.
 fn filled_in(solver: &dyn Solver) -> (f64, f64, f64) {
     let law = Mixture::new(
@@ -57,10 +59,10 @@ fn filled_in(solver: &dyn Solver) -> (f64, f64, f64) {
         &[vec![0.0, 0.0]],
         &[vec![vec![1.0, 0.8], vec![0.8, 1.0]]],
     );
-    let grid = GridKind::LogSnr.grid(law.process(), 40).unwrap();
-    let n = 4000;
+    let grid = GridKind::LogSnr.grid(law.process(), 300).unwrap();
+    let n = 2000;
     let known = measured(&law, [1.2, 0.0], [0.0, f64::INFINITY], 1.0);
-    let job = Job { batch: 4000, dtype: DType::F64, ..Job::new(2, n, 2) };
+    let job = Job { batch: 2000, dtype: DType::F64, ..Job::new(2, n, 2) };
     let x = rows_f64(sample(&known, solver, &grid, &job, |_, _| ControlFlow::Continue(())).unwrap());
     let first = x.chunks_exact(2).map(|r| (r[0] - 1.2).abs()).fold(0.0, f64::max);
     let mean = x.chunks_exact(2).map(|r| r[1]).sum::<f64>() / n as f64;
@@ -77,8 +79,8 @@ fn known_entries_are_kept_and_repeats_bring_the_rest_nearer() {
         assert!(first < 1e-9, "{first}");
         (mean - 0.96).abs() + (variance - 0.36).abs()
     };
-    let [once, some, many] = [1, 4, 16].map(error);
-    assert!(some < 0.5 * once && many < 0.03, "{once} {some} {many}");
+    let [once, some, many] = [1, 3, 12].map(error);
+    assert!(once > 0.3 && some < 0.5 * once && many < 0.08, "{once} {some} {many}");
 }
 
 /// Without a factor the law of a repeated solver is that of the solver: a standard normal stays one.
@@ -86,7 +88,7 @@ fn known_entries_are_kept_and_repeats_bring_the_rest_nearer() {
 fn repeats_leave_the_law() {
     for config in ProcessConfig::all() {
         let law = Gaussian::new(config.build().unwrap(), vec![0.5], vec![0.7]);
-        let grid = GridKind::LogSnr.grid(law.process(), 40).unwrap();
+        let grid = GridKind::LogSnr.grid(law.process(), 300).unwrap();
         let job = Job { batch: 4000, dtype: DType::F64, ..Job::new(4, 4000, 1) };
         let moments = |solver: &dyn Solver| {
             let x = rows_f64(sample(&law, solver, &grid, &job, |_, _| ControlFlow::Continue(())).unwrap());

@@ -6,8 +6,8 @@ use scorefield_process::states::{StatesConfig, StatesDenoiser, Survival, Transit
 use scorefield_sample::Job;
 use scorefield_sample::density::{StatesBoundOptions, independent, states_bound};
 use scorefield_sample::states::{Factor, StatesSolver, StatesSolverKind, sample_states};
-use scorefield_testkit::{dependent_table as table, heartbeat, total_variation as distance};
 use scorefield_tensor::{Batch, DType, Device, Tensor, batch_f64, rows_f64};
+use scorefield_testkit::{dependent_table as table, heartbeat, total_variation as distance};
 use std::ops::ControlFlow;
 
 fn draw(law: &Finite, solver: &dyn StatesSolver, steps: usize, n: u64, factor: Option<&Factor>) -> Vec<Vec<usize>> {

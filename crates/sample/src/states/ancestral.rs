@@ -61,7 +61,9 @@ impl StatesSolver for AncestralStates {
         if both {
             return Some("particles are weighed by steps made once; take repeats=1 or particles=1");
         }
-        masked.then_some("towards a mask a step made again would mask what is known, and filling in is exact without; take repeats=1")
+        masked.then_some(
+            "towards a mask a step made again would mask what is known, and filling in is exact without; take repeats=1",
+        )
     }
 
     fn step(&self, d: &dyn StatesDenoiser, x: &Batch, leg: Leg, noise: &mut Streams) -> Batch {
