@@ -2,9 +2,14 @@
 //!
 //! The factor perturbs every reverse step through `E[x_0 | x_t]`: categories by Bayes' rule, numbers as the product of two normals, the
 //! model's having the variance `sigma^2 / (alpha^2 + sigma^2)` of unit-variance data. A column that is known for certain then follows the
-//! bridge to its value. Between columns knowledge travels through `x_t` alone: with many steps of a chain that can still change its mind
-//! (uniform, ordered) the law comes near the exact posterior, and is not it; towards a mask it is exact once the known columns are
-//! unmasked from the beginning ([`Factor::start`]).
+//! bridge to its value: at every time it has the law `q(x_t | x_0)`, so that the model sees it at the right noise.
+//!
+//! Exact are columns that are independent under the model, and, towards a mask, columns known for certain, which are unmasked from the
+//! beginning ([`Factor::start`]). Otherwise knowledge travels between columns through `x_t` alone, and what comes late is lost however many
+//! steps there are. On heartbeats of 20 bits towards 1/2 (total variation from the enumerated posterior): ten known bits, which tell the
+//! phase, 0.11 in 20 steps and 0.012 in 200; two known bits, which leave three phases, 0.31 in any number; six bits of which one in five is
+//! flipped, 0.45. Making each step several times mends the first (`ancestral:repeats=5`, 20 steps: 0.000) and some of the second (20
+//! repeats: 0.13). Particles draw the product itself: `ancestral:particles=4` 0.000, `particles=64` within the noise of sampling in all three.
 
 use scorefield_process::states::{Group, StatesAt, StatesDenoiser, StatesProcess};
 use scorefield_tensor::{Batch, Tensor, rows_f64};

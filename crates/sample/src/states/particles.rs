@@ -12,7 +12,7 @@
 //! What is drawn is the product with the law of the model's chain of so many steps, not with that of its limit.
 //!
 //! Particles of a sample see each other and nobody else, so a sample still depends on its number and the seed alone: particle `k` of
-//! sample `i` draws from stream `i + 2^32 k`, so that the first is the sample's own.
+//! sample `i` draws from stream `i + 2^32 k`, so that the first is the sample's own, for samples numbered below `2^32`.
 
 use super::Factor;
 use crate::Frame;

@@ -57,7 +57,8 @@ impl Iterator for StatesTrajectory<'_> {
 }
 
 /// Draws the samples of a job as rows of columns, `[samples, columns]`; `job.dim` is not used. `denoiser` makes the model of a batch, `factor`
-/// what else is known of its samples. `watch` sees every frame; when it breaks, that batch is left out.
+/// what else is known of its samples; with a solver of several particles a batch has so many rows for each of its samples. `watch` sees every
+/// frame; when it breaks, that batch is left out.
 pub fn sample_states<D: StatesDenoiser>(
     mut denoiser: impl FnMut(&Range<u64>) -> D,
     mut factor: impl FnMut(&Range<u64>) -> Option<Factor>,
