@@ -21,7 +21,7 @@ fn draw(d: &dyn StatesDenoiser, solver: &dyn StatesSolver, times: Vec<f64>, n: u
     rows_f64(x).chunks_exact(columns).map(|r| r.iter().map(|&v| v as usize).collect()).collect()
 }
 
-/// All states of the columns, wide, and for each the place after one column has changed.
+/// All states of the columns, wide, and how many states each column has.
 fn every_state(columns: &Columns) -> (Batch, Vec<usize>) {
     let sizes: Vec<usize> = columns.groups().iter().flat_map(|g| vec![g.states; g.columns]).collect();
     let all: usize = sizes.iter().product();
@@ -152,7 +152,6 @@ fn heartbeats_are_drawn() {
             }
             let steps = if transition == Transition::Absorbing { 250 } else { 60 };
             let (found, noise) = of(&law, &law, &*solver, steps, n);
-            println!("{transition:?} {name} {steps}: {found:.4} against {noise:.4}");
             let mended = if transition == Transition::Absorbing { 0.03 } else { 0.0 };
             assert!(found < 2.0 * noise + mended, "{transition:?} {name}: {found} {noise}");
         }
@@ -166,7 +165,6 @@ fn confidence_draws_heartbeats_in_twenty_steps() {
     let law = heartbeat(Transition::Absorbing, Survival::Reciprocal);
     for name in ["confidence:order=random", "confidence:order=entropy,temperature=5", "confidence:temperature=20"] {
         let (found, noise) = of(&law, &law, &*solver(name), 20, 1500);
-        println!("{name}: {found:.4} against {noise:.4}");
         assert!(found < 2.0 * noise, "{name}: {found} {noise}");
     }
     for kind in StatesSolverKind::all() {
@@ -223,7 +221,6 @@ fn more_of_the_steps_are_nearer() {
                     enumerated(&law, &law, &times, &step)
                 };
                 let [few, some, many] = [100, 20, 5].map(of);
-                println!("{transition:?} fresh {fresh:?}: 10 steps {few:.5}, 50 {some:.5}, 200 {many:.5}");
                 // Noise drawn anew forgets what columns had agreed on: its error falls with the root of the steps, the others' in proportion.
                 let share = if fresh == Some(0.5) { 1.4 } else { 2.5 };
                 assert!(few > share * some && some > share * many, "{transition:?} {fresh:?}: {few} {some} {many}");
@@ -232,7 +229,7 @@ fn more_of_the_steps_are_nearer() {
     }
 }
 
-/// As `samplers` see it: heartbeats from sub-sequences, even and uneven.
+/// Heartbeats from sub-sequences, even and uneven.
 #[test]
 fn heartbeats_from_sub_sequences() {
     let whole = StatesConfig::times(1000);
@@ -242,7 +239,6 @@ fn heartbeats_from_sub_sequences() {
         let every = |stride: usize| whole.iter().copied().step_by(stride).chain([0.0]).collect::<Vec<_>>();
         let even = |stride: usize| if 1000 % stride == 0 { every(stride)[..=1000 / stride].to_vec() } else { every(stride) };
         let [few, some, many] = strides.map(|stride| tv(even(stride)));
-        println!("{transition:?} {strides:?}: {few:.4} {some:.4} {many:.4}");
         assert!(few > 2.0 * some && many < 0.05, "{transition:?}: {few} {some} {many}");
         let uneven: Vec<f64> = whole.iter().copied().filter(|t| (t * 1000.0).round() as u64 % 7 == 0 || *t == 1.0).collect();
         assert!(uneven.first() == Some(&1.0) && uneven.last() == Some(&0.0));
@@ -282,7 +278,6 @@ fn mistakes_are_seen() {
             })
         };
         let (right, rate) = (of(law.process()), of(&hurried));
-        println!("fresh {fresh:?}: right {right:.5}, twice the rate {rate:.5}");
         assert!(right < 0.011 && rate > 4.0 * right, "{fresh:?}: {right} {rate}");
     }
     let beats = heartbeat(Transition::Uniform, Survival::Reciprocal);

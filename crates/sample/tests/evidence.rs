@@ -75,7 +75,6 @@ fn filled_in(solver: &dyn Solver) -> (f64, f64, f64) {
 fn known_entries_are_kept_and_repeats_bring_the_rest_nearer() {
     let error = |times: usize| {
         let (mean, variance, first) = filled_in(&Repeated { inner: Ddpm::default(), times });
-        println!("{times}: mean {mean:.4} variance {variance:.4}");
         assert!(first < 1e-9, "{first}");
         (mean - 0.96).abs() + (variance - 0.36).abs()
     };

@@ -37,9 +37,7 @@ fn draw(law: &Finite, solver: &str, steps: usize, n: u64, evidence: Evidence<'_>
 fn of(transition: Transition, solver: &str, steps: usize, n: u64, evidence: Evidence<'_>) -> (f64, f64) {
     let law = heartbeat(transition, Survival::Reciprocal);
     let exact = multiplied(&law, |row| evidence.iter().map(|(c, r)| r[row[*c]]).product());
-    let (found, noise) = total_variation(&law, &exact, &draw(&law, solver, steps, n, evidence));
-    println!("{transition:?} {solver} {steps}: {found:.4} (noise {noise:.4})");
-    (found, noise)
+    total_variation(&law, &exact, &draw(&law, solver, steps, n, evidence))
 }
 
 /// Half of the bits, which tell the phase.
@@ -159,12 +157,6 @@ fn numbers_inform_categories() {
         let x = sample_states(|_| &law, factor, &*kind.build(), &grid, &job, |_, _| ControlFlow::Continue(())).unwrap();
         let x = rows_f64(x);
         let mean = |of: &dyn Fn(&[f64]) -> f64| x.chunks_exact(2).map(of).sum::<f64>() / n as f64;
-        println!(
-            "{solver} {precision}: c {:.4} number {:.4} square {:.4}",
-            mean(&|r| r[0]),
-            mean(&|r| r[1]),
-            mean(&|r| r[1] * r[1])
-        );
         [mean(&|r| r[0]), mean(&|r| r[1]), mean(&|r| r[1] * r[1])]
     };
     let one = 1.0 / (1.0 + (-2.0f64).exp());
