@@ -7,6 +7,7 @@
 
 pub mod check;
 pub mod density;
+mod evidence;
 mod guidance;
 pub mod ode;
 mod path;
@@ -16,6 +17,7 @@ pub mod states;
 pub mod tableau;
 mod trajectory;
 
+pub use evidence::{Evidence, Repeated};
 pub use guidance::Guided;
 pub use path::{Path, PathError};
 pub use run::{Job, prior, sample, sample_driven, sample_with};

@@ -2,31 +2,13 @@
 
 use scorefield_process::Grid;
 use scorefield_process::oracle::Finite;
-use scorefield_process::states::{ColumnKind, StatesConfig, StatesDenoiser, StatesProcess, Survival, Transition};
+use scorefield_process::states::{StatesConfig, StatesDenoiser, Survival, Transition};
 use scorefield_sample::Job;
 use scorefield_sample::density::{Edges, StatesBoundOptions, null_nats, states_bound};
 use scorefield_sample::states::{Factor, StatesSolver, StatesSolverKind, sample_states};
 use scorefield_tensor::{Batch, DType, Device, Tensor, batch_f64, rows_f64};
-use std::collections::HashMap;
+use scorefield_testkit::{dependent_table as table, heartbeat, total_variation as distance};
 use std::ops::ControlFlow;
-
-fn process(transition: Transition, survival: Survival, levels: &[usize]) -> StatesProcess {
-    StatesProcess::new(levels.iter().map(|&k| ColumnKind::Category(k)).collect(), transition, survival, None).unwrap()
-}
-
-/// The binary heartbeat: 20 bits, every fifth a one.
-fn heartbeat(transition: Transition, survival: Survival) -> Finite {
-    let rows = (0..5).map(|phase| (0..20).map(|i| usize::from(i % 5 == phase)).collect()).collect();
-    Finite::new(process(transition, survival, &[2; 20]), rows, vec![1.0; 5])
-}
-
-/// Three dependent columns of three, four and five levels.
-fn table(transition: Transition, survival: Survival) -> Finite {
-    let rows: Vec<Vec<usize>> = (0..60).map(|i| vec![i % 3, i / 3 % 4, i / 12]).collect();
-    let weight = |r: &Vec<usize>| (-0.8 * ((r[0] + r[1]) as f64 - r[2] as f64).abs()).exp() * (1.0 + r[1] as f64);
-    let weights = rows.iter().map(weight).collect();
-    Finite::new(process(transition, survival, &[3, 4, 5]), rows, weights)
-}
 
 fn draw(law: &Finite, solver: &dyn StatesSolver, steps: usize, n: u64, factor: Option<&Factor>) -> Vec<Vec<usize>> {
     let grid = Grid::new(StatesConfig::times(steps)).unwrap();
@@ -40,19 +22,6 @@ fn draw(law: &Finite, solver: &dyn StatesSolver, steps: usize, n: u64, factor: O
     let x = sample_states(|_| law, factor, solver, &grid, &job, |_, _| ControlFlow::Continue(())).unwrap();
     let columns = law.process().columns().len();
     rows_f64(x).chunks_exact(columns).map(|r| r.iter().map(|&v| v as usize).collect()).collect()
-}
-
-/// The total variation between a sample and a law on the support, and what it is on average for a sample of the law itself:
-/// `sum_i sqrt(p_i (1 - p_i) / (2 pi n))`.
-fn distance(law: &Finite, weights: &[f64], drawn: &[Vec<usize>]) -> (f64, f64) {
-    let n = drawn.len() as f64;
-    let mut counts: HashMap<&[usize], f64> = HashMap::new();
-    drawn.iter().for_each(|row| *counts.entry(row).or_default() += 1.0 / n);
-    let inside: f64 =
-        law.support().iter().zip(weights).map(|(row, p)| (counts.remove(row.as_slice()).unwrap_or(0.0) - p).abs()).sum();
-    let outside: f64 = counts.values().sum();
-    let noise = weights.iter().map(|p| (p * (1.0 - p) / (std::f64::consts::TAU * n)).sqrt()).sum();
-    (0.5 * (inside + outside), noise)
 }
 
 /// Every sampler that fits, with steps enough, draws the law: within twice the noise of sampling.

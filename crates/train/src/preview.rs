@@ -34,7 +34,7 @@ pub(crate) fn write(model: &Model, config: &PreviewConfig, seed: u64, path: &Pat
         let grid = Grid::new(StatesConfig::times(config.steps.max(1))).expect("times that fall");
         let job = Job::new(seed, config.n as u64, model.dim());
         let go = |_: &_, _: &_| ControlFlow::Continue(());
-        let Some(x) = sample_states(denoiser, |_| None, &AncestralStates, &grid, &job, go) else { return Ok(()) };
+        let Some(x) = sample_states(denoiser, |_| None, &AncestralStates::default(), &grid, &job, go) else { return Ok(()) };
         return Ok(write::samples(path, &rows(x), config.n, &model.meta().codec)?);
     }
     let denoiser = |range: &std::ops::Range<u64>| model.denoiser(labels(range));

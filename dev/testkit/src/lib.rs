@@ -1,5 +1,5 @@
-//! What tests measure with: order fits, Kolmogorov-Smirnov tests, finite differences, golden files, injected noise and
-//! processes given by tables. For tests only: everything panics on what it does not expect, with the numbers.
+//! What tests measure with: order fits, Kolmogorov-Smirnov tests, finite differences, golden files, injected noise,
+//! processes given by tables, laws on categories and distances from them. For tests only: everything panics on what it does not expect, with the numbers.
 
 mod bank;
 mod difference;
@@ -7,6 +7,7 @@ mod golden;
 mod ks;
 mod order;
 mod random;
+mod states;
 mod table;
 
 pub use bank::Bank;
@@ -15,6 +16,7 @@ pub use golden::{Golden, Target, reference, shared};
 pub use ks::{assert_ks, ks_distance, ks_p_value, normal_cdf};
 pub use order::{Fit, fit_order};
 pub use random::Random;
+pub use states::{dependent_table, heartbeat, multiplied, total_variation};
 pub use table::Table;
 
 /// The largest absolute difference of two lists.

@@ -64,7 +64,9 @@ impl Finite {
             let log = |(at, w): (&Vec<usize>, &f64)| w.ln() + at.iter().map(|&e| l[e].ln()).sum::<f64>();
             let logs: Vec<f64> = places.iter().zip(&self.weights).map(log).collect();
             let top = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            let each: Vec<f64> = logs.iter().map(|v| (v - top).exp()).collect();
+            // From a state that no row can lead to nothing is learnt.
+            let each = logs.iter().zip(&self.weights).map(|(v, w)| if top == f64::NEG_INFINITY { *w } else { (v - top).exp() });
+            let each: Vec<f64> = each.collect();
             let total: f64 = each.iter().sum();
             each.into_iter().map(move |v| v / total)
         };

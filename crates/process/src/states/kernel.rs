@@ -163,11 +163,16 @@ impl Kernel {
                 let into = (x.clone() * self.row(&self.prior, &x)).sum_dim(2);
                 (x.clone().ones_like() - x) * into
             }
-            Some(s) => {
-                let [n, m, k] = x.dims();
-                let rates = matrix(&s.rates, &x, k);
-                x.reshape([n * m, k]).matmul(rates).reshape([n, m, k])
-            }
+            Some(s) => s.jumps(x),
+        }
+    }
+
+    /// The rates of jumps from a state given one-hot, `[n, m, states]`: entry `y` is the rate into `y`, zero for the state itself.
+    pub fn jumps_from(&self, x: Tensor<3>) -> Tensor<3> {
+        match &self.ordered {
+            None => (x.clone().ones_like() - x.clone()) * self.row(&self.prior, &x),
+            // Symmetric.
+            Some(s) => s.jumps(x),
         }
     }
 
@@ -193,6 +198,12 @@ impl Kernel {
 }
 
 impl Spectrum {
+    fn jumps(&self, x: Tensor<3>) -> Tensor<3> {
+        let [n, m, k] = x.dims();
+        let rates = matrix(&self.rates, &x, k);
+        x.reshape([n * m, k]).matmul(rates).reshape([n, m, k])
+    }
+
     fn apply<S: Known>(&self, v: Tensor<3>, keep: &S) -> Tensor<3> {
         let [n, m, k] = v.dims();
         let powers: Vec<f64> = keep.rows(n).iter().flat_map(|&keep| self.exponents.iter().map(move |&e| keep.powf(e))).collect();

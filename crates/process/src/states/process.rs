@@ -29,6 +29,18 @@ pub struct StatesAt<S = f64> {
     pub numbers: Option<Marginal<S>>,
 }
 
+impl StatesAt {
+    /// What happens on the way from the earlier time `s` to this one: the kernel of `q(x_t | x_s)`.
+    pub fn since(&self, s: &Self) -> Self {
+        let numbers = self.numbers.as_ref().zip(s.numbers.as_ref()).map(|(t, s)| {
+            let alpha = t.alpha / s.alpha;
+            let sigma = (t.sigma - alpha * s.sigma) * (t.sigma + alpha * s.sigma);
+            Marginal { alpha, sigma: sigma.max(0.0).sqrt(), d_alpha: 0.0, d_sigma: 0.0 }
+        });
+        Self { keep: self.keep / s.keep, beta: 0.0, numbers }
+    }
+}
+
 impl StatesProcess {
     /// Columns of categories under a transition and a survival, and of numbers under a Gaussian process.
     ///
@@ -213,6 +225,14 @@ impl StatesProcess {
         self.blocks(|group, kernel| match kernel {
             Some(kernel) => flat(kernel.forward(group.cube(&ratio), &at.keep) * kernel.jumps_into(group.cube(x_t))),
             None => group.of(x_t).zeros_like(),
+        })
+    }
+
+    /// The rates at which the chain itself jumps from `x` to every other state, `[n, width]`, in units of `beta`; zero for numbers.
+    pub fn forward_rates(&self, x: &Batch) -> Batch {
+        self.blocks(|group, kernel| match kernel {
+            Some(kernel) => flat(kernel.jumps_from(group.cube(x))),
+            None => group.of(x).zeros_like(),
         })
     }
 

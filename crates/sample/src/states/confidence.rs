@@ -98,7 +98,7 @@ impl StatesSolver for Confidence {
         let (at_s, columns) = (process.at(leg.s), process.columns());
         let mut out = rows_f64(x.clone());
         if columns.groups().iter().any(|g| !g.is_category()) {
-            let moved = rows_f64(AncestralStates.step(d, x, leg, noise));
+            let moved = rows_f64(AncestralStates::default().step(d, x, leg, noise));
             for group in columns.groups().iter().filter(|g| !g.is_category()) {
                 for row in (0..out.len()).step_by(columns.width()) {
                     let range = row + group.entry..row + group.entry + group.width();

@@ -5,6 +5,7 @@ mod confidence;
 mod implicit;
 mod kind;
 mod multiplied;
+mod particles;
 mod run;
 mod tau_leaping;
 
@@ -29,6 +30,17 @@ pub trait StatesSolver: fmt::Debug + Send + Sync {
     /// Why it cannot sample under a process, if it cannot.
     fn refuses(&self, _process: &StatesProcess) -> Option<&'static str> {
         None
+    }
+
+    /// Calls of the denoiser in a step.
+    fn evaluations_per_step(&self) -> usize {
+        1
+    }
+
+    /// How many particles of a sample run side by side where its law is multiplied by a [`Factor`]; solvers of one take the factor into
+    /// the denoiser ([`Multiplied`]).
+    fn particles(&self) -> usize {
+        1
     }
 
     /// Carries the batch `x`, `[n, width]`, from time `leg.t` to time `leg.s`.

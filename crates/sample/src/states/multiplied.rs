@@ -2,12 +2,20 @@
 //!
 //! The factor perturbs every reverse step through `E[x_0 | x_t]`: categories by Bayes' rule, numbers as the product of two normals, the
 //! model's having the variance `sigma^2 / (alpha^2 + sigma^2)` of unit-variance data. A column that is known for certain then follows the
-//! bridge to its value. Between columns knowledge travels through `x_t` alone: with many steps of a chain that can still change its mind
-//! (uniform, ordered) the law comes near the exact posterior, and is not it; towards a mask it is exact once the known columns are
-//! unmasked from the beginning ([`Factor::start`]).
+//! bridge to its value: at every time it has the law `q(x_t | x_0)`, so that the model sees it at the right noise.
+//!
+//! Exact are columns that are independent under the model, and, towards a mask, columns known for certain, which are unmasked from the
+//! beginning ([`Factor::start`]). Otherwise knowledge travels between columns through `x_t` alone, and what comes late is lost however many
+//! steps there are. On heartbeats of 20 bits towards 1/2 (total variation from the enumerated posterior): ten known bits, which tell the
+//! phase, 0.11 in 20 steps and 0.012 in 200; two known bits, which leave three phases, 0.31 in any number; six bits of which one in five is
+//! flipped, 0.45. Making each step several times mends the first (`ancestral:repeats=5`, 20 steps: 0.000) and some of the second (20
+//! repeats: 0.13). Particles draw the product itself: `ancestral:particles=4` 0.000, `particles=64` within the noise of sampling in all three.
 
-use scorefield_process::states::{StatesDenoiser, StatesProcess};
+use scorefield_process::states::{Group, StatesAt, StatesDenoiser, StatesProcess};
 use scorefield_tensor::{Batch, Tensor, rows_f64};
+
+/// Below this a probability counts as none.
+const LEAST: f64 = 1e-30;
 
 /// What is known of the columns of each row besides the model.
 #[derive(Clone, Debug)]
@@ -75,6 +83,59 @@ impl Factor {
         }
         scorefield_tensor::batch_f64(start, x.dims()[0], &x.device()).cast(x.dtype())
     }
+
+    /// `p(x_0 | x_t) r(x_0) / Z` column by column, for `clean = E[x_0 | x_t]`, `[n, width]`, and `ln Z` summed over the columns, `[n, 1]`.
+    pub(super) fn product(&self, process: &StatesProcess, clean: &Batch, at: &StatesAt) -> (Batch, Batch) {
+        let n = clean.dims()[0];
+        let part = |group: &Group| {
+            if group.is_category() {
+                let (each, z) = bayes(group.cube(clean), group.cube(&self.value), process.columns().masked());
+                return (each.reshape([n, group.width()]), z.clamp_min(LEAST).log().reshape([n, group.columns]).sum_dim(1));
+            }
+            let m = at.numbers.as_ref().expect("numbers have a process");
+            let own = (m.alpha * m.alpha + m.sigma * m.sigma) / (m.sigma * m.sigma);
+            let (value, other) = (group.of(&self.value), group.of(&self.precision));
+            let (mean, whole) = (group.of(clean), other.clone() + own);
+            let error = mean.clone() - value.clone();
+            // The normal of the measurement around the model's mean, up to what depends on neither.
+            let shared = other.clone() * own / whole.clone();
+            let nats = (error.clone() * error * shared + (whole.clone() / own).log()) * -0.5;
+            ((mean * own + value * other) / whole, nats.sum_dim(1))
+        };
+        let (product, nats): (Vec<Batch>, Vec<Batch>) = process.columns().groups().iter().map(part).unzip();
+        (Batch::cat(product, 1), nats.into_iter().reduce(|a, b| a + b).expect("a state has a column"))
+    }
+
+    /// `ln r(x_0)` of the categories of clean wide rows, `[n, 1]`.
+    pub(super) fn of_clean(&self, process: &StatesProcess, x: &Batch) -> Batch {
+        let n = x.dims()[0];
+        let parts = process.columns().groups().iter().filter(|g| g.is_category()).map(|group| {
+            let r = (group.cube(x) * group.cube(&self.value)).sum_dim(2);
+            r.clamp_min(LEAST).log().reshape([n, group.columns]).sum_dim(1)
+        });
+        parts.reduce(|a, b| a + b).unwrap_or_else(|| x.clone().narrow(1, 0, 1) * 0.0)
+    }
+
+    /// The factor of so many copies of the batch, one after the other.
+    pub(super) fn copies(&self, count: usize) -> Self {
+        let all = |of: &Batch| of.clone().repeat_dim(0, count);
+        Self { value: all(&self.value), precision: all(&self.precision) }
+    }
+}
+
+/// `p r / Z` over the states of every column, and `Z`. Evidence that the model excludes altogether is taken as it is.
+fn bayes(p: Tensor<3>, r: Tensor<3>, masked: bool) -> (Tensor<3>, Tensor<3>) {
+    let product = p.clone() * r.clone();
+    let z = product.clone().sum_dim(2);
+    let possible = z.clone().greater_elem(LEAST).float().cast(p.dtype());
+    let mut alone = r;
+    if masked {
+        let [n, m, k] = p.dims();
+        let mask = Tensor::zeros([n, m, 1], (&p.device(), p.dtype()));
+        alone = Tensor::cat(vec![alone.narrow(2, 0, k - 1), mask], 2);
+    }
+    let each = product * possible.clone() + alone * (possible * -1.0 + 1.0);
+    (each.clone() / each.sum_dim(2), z)
 }
 
 /// A model multiplied by a factor.
@@ -93,33 +154,6 @@ impl<D: StatesDenoiser> StatesDenoiser for Multiplied<D> {
 
     #[track_caller]
     fn denoise(&self, x: &Batch, t: f64) -> Batch {
-        let (process, clean) = (self.process(), self.inner.denoise(x, t));
-        let at = process.at(t);
-        let parts = process.columns().groups().iter().map(|group| {
-            if !group.is_category() {
-                let m = at.numbers.as_ref().expect("numbers have a process");
-                let own = (m.alpha * m.alpha + m.sigma * m.sigma) / (m.sigma * m.sigma);
-                let other = group.of(&self.factor.precision);
-                let weighted = group.of(&clean) * own + group.of(&self.factor.value) * other.clone();
-                return weighted / (other + own);
-            }
-            let p: Tensor<3> = group.cube(&clean);
-            let r = group.cube(&self.factor.value);
-            // Evidence that the model excludes altogether is taken as it is.
-            let product = p * r.clone();
-            let possible = product.clone().sum_dim(2).greater_elem(1e-30).float().cast(clean.dtype());
-            let levels = process.columns().masked();
-            let mut alone = r;
-            if levels {
-                let [n, m, k] = alone.dims();
-                let mask = Tensor::zeros([n, m, 1], (&clean.device(), clean.dtype()));
-                alone = Tensor::cat(vec![alone.narrow(2, 0, k - 1), mask], 2);
-            }
-            let each = product * possible.clone() + alone * (possible * -1.0 + 1.0);
-            let n = x.dims()[0];
-            (each.clone() / each.sum_dim(2)).reshape([n, group.width()])
-        });
-        let parts: Vec<Batch> = parts.collect();
-        Batch::cat(parts, 1)
+        self.factor.product(self.process(), &self.inner.denoise(x, t), &self.process().at(t)).0
     }
 }

@@ -1,5 +1,6 @@
 //! Runs of a sampler of states, and many samples in batches.
 
+use super::particles::{self, Particles};
 use super::{Factor, Multiplied, StatesSolver};
 use crate::trajectory::Walk;
 use crate::{Frame, Job};
@@ -27,8 +28,7 @@ impl<'a> StatesTrajectory<'a> {
         noise: &'a mut Streams,
         x: Batch,
     ) -> Self {
-        let last = grid.times()[grid.times().len() - 1];
-        let ends = last > 0.0 || denoiser.process().columns().groups().iter().any(|g| !g.is_category());
+        let ends = takes_off(denoiser, grid);
         Self { denoiser, solver, noise, walk: Walk::new(grid, ends), x }
     }
 
@@ -57,7 +57,8 @@ impl Iterator for StatesTrajectory<'_> {
 }
 
 /// Draws the samples of a job as rows of columns, `[samples, columns]`; `job.dim` is not used. `denoiser` makes the model of a batch, `factor`
-/// what else is known of its samples. `watch` sees every frame; when it breaks, that batch is left out.
+/// what else is known of its samples; with a solver of several particles a batch has so many rows for each of its samples. `watch` sees every
+/// frame; when it breaks, that batch is left out.
 pub fn sample_states<D: StatesDenoiser>(
     mut denoiser: impl FnMut(&Range<u64>) -> D,
     mut factor: impl FnMut(&Range<u64>) -> Option<Factor>,
@@ -69,32 +70,46 @@ pub fn sample_states<D: StatesDenoiser>(
     let mut done = Vec::new();
     'batches: for range in job.batches() {
         let denoiser = denoiser(&range);
-        let mut streams = Streams::new(job.seed, range.clone().collect(), Purpose::Solver);
-        let process = denoiser.process();
-        let n = (range.end - range.start) as usize;
-        let mut start = process.prior(n, (&job.device, job.dtype)).draw(process.columns(), &mut streams.of(Purpose::Prior));
-        let (columns, mut grid) = (process.columns().clone(), grid.clone());
-        let model: Box<dyn StatesDenoiser> = match factor(&range) {
-            None => Box::new(&denoiser),
-            Some(factor) => {
-                if process.columns().masked() {
-                    start = factor.start(process, &start);
-                    // What is not masked cannot be at a time when nothing is left.
-                    grid = below_one(&grid);
-                }
-                Box::new(Multiplied { inner: &denoiser, factor })
+        let (process, n) = (denoiser.process(), (range.end - range.start) as usize);
+        let factor = factor(&range);
+        let particles = if factor.is_some() { solver.particles() } else { 1 };
+        let mut streams = particles::streams(job.seed, range.clone(), particles);
+        let prior = process.prior(n * particles, (&job.device, job.dtype));
+        let mut start = prior.draw(process.columns(), &mut streams.of(Purpose::Prior));
+        let mut grid = grid.clone();
+        if let Some(factor) = factor.as_ref().filter(|_| process.columns().masked()) {
+            start = factor.copies(particles).start(process, &start);
+            // What is not masked cannot be at a time when nothing is left.
+            grid = below_one(&grid);
+        }
+        let multiplied;
+        let run: Box<dyn Iterator<Item = Frame>> = match factor {
+            Some(factor) if particles > 1 => {
+                let ends = takes_off(&denoiser, &grid);
+                Box::new(Particles::new(&denoiser, &factor, particles, &grid, &mut streams, start, ends))
             }
+            Some(factor) => {
+                multiplied = Multiplied { inner: &denoiser, factor };
+                Box::new(StatesTrajectory::new(&multiplied, solver, &grid, &mut streams, start))
+            }
+            None => Box::new(StatesTrajectory::new(&denoiser, solver, &grid, &mut streams, start)),
         };
         let mut last = None;
-        for frame in StatesTrajectory::new(&*model, solver, &grid, &mut streams, start) {
+        for frame in run {
             if watch(&range, &frame).is_break() {
                 break 'batches;
             }
             last = Some(frame.x);
         }
-        done.extend(last.map(|x| columns.collapse(&x)));
+        done.extend(last.map(|x| process.columns().collapse(&x)));
     }
     (!done.is_empty()).then(|| Tensor::cat(done, 0))
+}
+
+/// Whether a run ends with one more look: where there are numbers or the grid ends above 0.
+fn takes_off(denoiser: &dyn StatesDenoiser, grid: &Grid) -> bool {
+    let last = grid.times()[grid.times().len() - 1];
+    last > 0.0 || denoiser.process().columns().groups().iter().any(|g| !g.is_category())
 }
 
 /// The same grid from the last time on at which anything is left.
