@@ -338,3 +338,11 @@ fn options_that_cannot_be_are_named() {
     let both = StatesBoundOptions { edges: Edges::Paper, continuous: true, ..usual() };
     assert_eq!(fails(both), StatesBoundError::PaperContinuous);
 }
+
+/// The program's own rows, three a transition.
+#[test]
+fn every_claim_of_the_check_holds() {
+    let rows = scorefield_sample::check::states::states();
+    let failed: Vec<_> = rows.iter().filter(|r| !r.ok).collect();
+    assert!(rows.len() == 3 * Transition::all().len() && failed.is_empty(), "{failed:#?}");
+}

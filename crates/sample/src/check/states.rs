@@ -109,13 +109,3 @@ fn integral_off(process: StatesProcess) -> f64 {
     let bound = states_bound(&law, &x0, &[0, 1, 2], &options).expect("options that can be");
     (bound.mean() + 3f64.ln()) / bound.noise().expect("several draws")
 }
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn states_hold() {
-        let rows = super::states();
-        let failed: Vec<_> = rows.iter().filter(|r| !r.ok).collect();
-        assert!(rows.len() == 9 && failed.is_empty(), "{failed:#?}");
-    }
-}
