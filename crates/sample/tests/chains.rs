@@ -240,7 +240,8 @@ fn heartbeats_from_sub_sequences() {
         let even = |stride: usize| if 1000 % stride == 0 { every(stride)[..=1000 / stride].to_vec() } else { every(stride) };
         let [few, some, many] = strides.map(|stride| tv(even(stride)));
         assert!(few > 2.0 * some && many < 0.05, "{transition:?}: {few} {some} {many}");
-        let uneven: Vec<f64> = whole.iter().copied().filter(|t| (t * 1000.0).round() as u64 % 7 == 0 || *t == 1.0).collect();
+        let uneven: Vec<f64> =
+            whole.iter().copied().filter(|t| ((t * 1000.0).round() as u64).is_multiple_of(7) || *t == 1.0).collect();
         assert!(uneven.first() == Some(&1.0) && uneven.last() == Some(&0.0));
         let found = tv(uneven);
         assert!(found < 0.05, "{transition:?}: {found}");

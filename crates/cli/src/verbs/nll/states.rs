@@ -75,7 +75,7 @@ impl Nll {
         let plus = error.map_or_else(|| "unknown (one example)".to_owned(), |e| format!("{e:.4}"));
         let looked = self.visited.min(steps);
         let kind = if self.continuous { "cells of the continuous bound" } else { "steps" };
-        let ends = if self.paper { "entropy at the first step" } else { "decoder of numbers" };
+        let ends = if self.paper { "entropy at the first step" } else { "decoder" };
         let mut text = format!(
             "{} examples, {steps} {kind}, {looked} looked at by each, {unit}\n\
              K               {k:.4} +/- {plus}\nL_null          {l_null:.4}\nK - L_null      {:.4}\n\
