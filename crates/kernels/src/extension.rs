@@ -4,7 +4,7 @@
 //! operations, which Burn differentiates itself.
 
 use crate::attention::{self, AttentionPullback};
-use crate::conv::{self, ConvPullback, Padding, Precision, Ready};
+use crate::conv::{self, ConvPullback, Precision, Ready, Settings};
 use crate::group_norm::{self, GroupNormPullback, Norm};
 use crate::host::dims;
 use crate::join::{self, AddChannelsPullback, AddPullback, ConcatPullback};
@@ -19,15 +19,13 @@ use burn::backend::{Autodiff, Backend, Flex, backend_extension};
 /// Fused operations, a body for each backend that has one.
 #[backend_extension(Flex, Autodiff)]
 pub(crate) trait KernelOps: Backend {
-    fn conv2d(x: FloatTensor<Self>, w: FloatTensor<Self>, stride: usize, pad: Padding, ready: Option<Ready>)
-    -> FloatTensor<Self>;
-    fn conv2d_bias(
+    fn conv2d(
         x: FloatTensor<Self>,
         w: FloatTensor<Self>,
         bias: FloatTensor<Self>,
-        stride: usize,
-        pad: Padding,
-        ready: Option<Ready>,
+        shift: FloatTensor<Self>,
+        residual: FloatTensor<Self>,
+        settings: Settings,
     ) -> FloatTensor<Self>;
     fn linear(x: FloatTensor<Self>, w: FloatTensor<Self>) -> FloatTensor<Self>;
     fn linear_bias(
@@ -62,22 +60,12 @@ impl KernelOps for Flex {
     fn conv2d(
         x: FloatTensor<Self>,
         w: FloatTensor<Self>,
-        stride: usize,
-        pad: Padding,
-        ready: Option<Ready>,
-    ) -> FloatTensor<Self> {
-        conv::host_forward(&x, &w, None, stride, pad, ready.as_ref())
-    }
-
-    fn conv2d_bias(
-        x: FloatTensor<Self>,
-        w: FloatTensor<Self>,
         bias: FloatTensor<Self>,
-        stride: usize,
-        pad: Padding,
-        ready: Option<Ready>,
+        shift: FloatTensor<Self>,
+        residual: FloatTensor<Self>,
+        settings: Settings,
     ) -> FloatTensor<Self> {
-        conv::host_forward(&x, &w, Some(&bias), stride, pad, ready.as_ref())
+        conv::host_forward([&x, &w, &bias, &shift, &residual], &settings)
     }
 
     fn linear(x: FloatTensor<Self>, w: FloatTensor<Self>) -> FloatTensor<Self> {
@@ -141,29 +129,15 @@ impl<C: CheckpointStrategy> KernelOps for Autodiff<Flex, C> {
     fn conv2d(
         x: FloatTensor<Self>,
         w: FloatTensor<Self>,
-        stride: usize,
-        pad: Padding,
-        ready: Option<Ready>,
-    ) -> FloatTensor<Self> {
-        record::<C, _, _, 2>(
-            [x, w],
-            |[x, w]| (conv::host_forward(x, w, None, stride, pad, ready.as_ref()), ()),
-            |[x, w], (), _, need| ConvPullback::new(x, w, stride, pad, need, precision_of(ready.as_ref())),
-        )
-    }
-
-    fn conv2d_bias(
-        x: FloatTensor<Self>,
-        w: FloatTensor<Self>,
         bias: FloatTensor<Self>,
-        stride: usize,
-        pad: Padding,
-        ready: Option<Ready>,
+        shift: FloatTensor<Self>,
+        residual: FloatTensor<Self>,
+        settings: Settings,
     ) -> FloatTensor<Self> {
-        record::<C, _, _, 3>(
-            [x, w, bias],
-            |[x, w, bias]| (conv::host_forward(x, w, Some(bias), stride, pad, ready.as_ref()), ()),
-            |[x, w, _], (), _, need| ConvPullback::new(x, w, stride, pad, [need[0], need[1]], precision_of(ready.as_ref())),
+        record::<C, _, _, 5>(
+            [x, w, bias, shift, residual],
+            |inputs| (conv::host_forward(inputs.each_ref(), &settings), ()),
+            |inputs, (), _, need| ConvPullback::new(inputs, need, &settings),
         )
     }
 

@@ -66,7 +66,7 @@ lanes! {
         }
     }
 
-    pub(crate) fn shift_into(x: &[f32], shift: f32, y: &mut [f32]) {
+    fn shift_into(x: &[f32], shift: f32, y: &mut [f32]) {
         for (y, x) in y.iter_mut().zip(x) {
             *y = x + shift;
         }
@@ -82,6 +82,15 @@ pub(crate) fn host_add(x: &Host, h: &Host, gain: f32) -> Host {
     host(y, shape)
 }
 
+/// `gain x`.
+pub(crate) fn scaled(x: &Host, gain: f32) -> Host {
+    let (shape, x) = (dims::<4>(x), contiguous(x));
+    let from = values(&x);
+    let mut y = unset(from.len());
+    for_each_chunk(&mut y, CHUNK, |i, y| scale_into(&from[i * CHUNK..][..y.len()], gain, y));
+    host(y, shape)
+}
+
 /// Both branches get `gain dy`.
 #[derive(Clone, Debug)]
 pub(crate) struct AddPullback(pub(crate) f32);
@@ -91,11 +100,7 @@ impl Pullback<2> for AddPullback {
         if self.0 == 1.0 {
             return [Some(dy.clone()), Some(dy)];
         }
-        let (shape, dy) = (dims::<4>(&dy), contiguous(&dy));
-        let from = values(&dy);
-        let mut dx = unset(from.len());
-        for_each_chunk(&mut dx, CHUNK, |i, dx| scale_into(&from[i * CHUNK..][..dx.len()], self.0, dx));
-        let dx = host(dx, shape);
+        let dx = scaled(&dy, self.0);
         [Some(dx.clone()), Some(dx)]
     }
 }

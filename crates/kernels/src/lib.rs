@@ -34,7 +34,7 @@ mod testing;
 
 pub use attention::attention;
 pub use bf16::unit_name;
-pub use conv::{Algorithm, Padding, Precision, Ready, conv2d, conv2d_ready};
+pub use conv::{Algorithm, Padding, Precision, Ready, Tail, conv2d, conv2d_ready, conv2d_tail};
 pub use group_norm::{Act, group_norm};
 pub use join::{add, add_channels, concat};
 pub use linear::{linear, linear_ready};

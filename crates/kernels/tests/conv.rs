@@ -3,8 +3,8 @@
 mod common;
 
 use common::*;
-use scorefield_kernels::{Padding, Precision, Ready, conv2d, conv2d_ready};
-use scorefield_tensor::{DType, Device};
+use scorefield_kernels::{Algorithm, Padding, Precision, Ready, Tail, conv2d, conv2d_ready, conv2d_tail};
+use scorefield_tensor::{DType, Device, Tensor};
 
 /// (n, c, h, w, k, kh, kw, stride, pad)
 type Case = (usize, usize, usize, usize, usize, usize, usize, usize, Padding);
@@ -110,6 +110,79 @@ fn gradients_are_the_derivatives() {
         let probe = Probe { shapes: vec![vec![n, c, h, w], vec![k, c, kh, kw], vec![k]], op: &op };
         probe.check(2.5 * tolerance(&case), &format!("{case:?}"));
     }
+}
+
+/// Height and width of a case's output.
+fn output(&(_, _, h, w, _, kh, kw, s, p): &Case) -> [usize; 2] {
+    [(h + p.top + p.bottom - kh) / s + 1, (w + p.left + p.right - kw) / s + 1]
+}
+
+/// Which parts a tail has: bias, shift, residual; and its gain.
+const TAILS: [([bool; 3], f64); 6] = [
+    ([true, true, true], 0.75),
+    ([true, true, false], 1.0),
+    ([true, false, true], std::f64::consts::FRAC_1_SQRT_2),
+    ([false, true, false], -2.0),
+    ([false, false, true], 1.0),
+    ([false, false, false], 0.5),
+];
+
+/// What follows a convolution has the bits of the separate operations, by every algorithm and in both precisions.
+#[test]
+fn a_tail_is_the_operations_that_it_replaces() {
+    let device = Device::flex();
+    for &case in CASES {
+        let (n, c, h, w, k, kh, kw, stride, pad) = case;
+        let [oh, ow] = output(&case);
+        let (x, weights) = (tensor([n, c, h, w], 1, DType::F32, &device), tensor([k, c, kh, kw], 2, DType::F32, &device));
+        let algorithms = [Algorithm::Direct, Algorithm::Minimal].into_iter().filter(|a| a.applies(weights.dims(), stride, pad));
+        let ways = algorithms.map(Ready::by).chain([Ready::new(Precision::Bf16)]);
+        for ready in ways {
+            for ([bias, shift, residual], gain) in TAILS {
+                let bias = bias.then(|| tensor([k], 3, DType::F32, &device));
+                let tail = Tail {
+                    shift: shift.then(|| tensor([n, k], 4, DType::F32, &device)),
+                    residual: residual.then(|| tensor([n, k, oh, ow], 5, DType::F32, &device)),
+                    gain,
+                };
+                let run = |tail| conv2d_tail(x.clone(), weights.clone(), bias.clone(), stride, pad, tail, Some(ready.clone()));
+                let (fused, apart) = (run(tail.clone()), tail.after(run(Tail::default())));
+                // Equal as numbers: a zero may have another sign.
+                assert_eq!(values(&fused), values(&apart), "{case:?} {ready:?} {bias:?} {shift} {residual} {gain}");
+                // Each part is seen.
+                assert_ne!(values(&fused), values(&run(Tail::default())), "{case:?} {ready:?} {shift} {residual} {gain}");
+            }
+        }
+    }
+}
+
+/// The tail against the f64 body and finite differences, in all five inputs.
+#[test]
+fn a_tails_gradients_are_the_derivatives() {
+    for &case in CASES {
+        let (n, c, h, w, k, kh, kw, stride, pad) = case;
+        let [oh, ow] = output(&case);
+        let shapes = [vec![n, c, h, w], vec![k, c, kh, kw], vec![k], vec![n, k], vec![n, k, oh, ow]];
+        for (parts @ [bias, shift, residual], gain) in TAILS {
+            let there: Vec<usize> = (0..5).filter(|&i| i < 2 || parts[i - 2]).collect();
+            let op = |t: &[Tensor<1>]| {
+                let of = |i: usize| there.iter().position(|&j| j == i).map(|at| t[at].clone());
+                let (x, weights) = (t[0].clone().reshape([n, c, h, w]), t[1].clone().reshape([k, c, kh, kw]));
+                let tail =
+                    Tail { shift: of(3).map(|e| e.reshape([n, k])), residual: of(4).map(|r| r.reshape([n, k, oh, ow])), gain };
+                conv2d_tail(x, weights, of(2), stride, pad, tail, None).flatten(0, 3)
+            };
+            let probe = Probe { shapes: there.iter().map(|&i| shapes[i].clone()).collect(), op: &op };
+            probe.check(2.5 * tolerance(&case), &format!("{case:?} {bias} {shift} {residual} {gain}"));
+        }
+    }
+}
+
+#[test]
+#[should_panic(expected = "branches of one shape meet")]
+fn a_residual_has_the_outputs_shape() {
+    let [x, w, r] = [[1, 3, 4, 4], [2, 3, 3, 3], [1, 2, 4, 4]].map(|shape| tensor(shape, 1, DType::F32, &Device::flex()));
+    conv2d_tail(x, w, None, 1, Padding::NONE, Tail::onto(r, 1.0), None);
 }
 
 /// What is kept of weights serves without a bias as well: the bits are those of a bias of zeros, forward and backward.

@@ -1,7 +1,7 @@
 //! Residual blocks and attention of a U-Net.
 
 use crate::layer::{Conv, ConvShape, Layout, Linear, Norm, Pass, Place};
-use crate::ops::{self, Act, Resample};
+use crate::ops::{self, Act, Resample, Tail};
 use scorefield_tensor::Tensor;
 
 /// What all blocks of a network share.
@@ -77,21 +77,20 @@ impl ResBlock {
         if let Some(how) = self.resample {
             (h, x) = (ops::resample(h, how), ops::resample(x, how));
         }
-        let h = self.conv0.forward(pass, h);
         let told = self.embed.forward(pass, e.clone());
         let h = if self.style.scale_shift {
+            let h = self.conv0.forward(pass, h);
             let c = h.dims()[1];
             let (scale, shift) = (told.clone().narrow(1, 0, c), told.narrow(1, c, c));
             self.norm1.forward(pass, h, Some((scale, shift)), Act::Silu)
         } else {
-            self.norm1.forward(pass, ops::add_channels(h, told), None, Act::Silu)
+            self.norm1.forward(pass, self.conv0.forward_tail(pass, h, Tail::shift(told)), None, Act::Silu)
         };
-        let h = self.conv1.forward(pass, pass.dropout(h, self.style.dropout));
         let x = match &self.skip {
             Some(skip) => skip.forward(pass, x),
             None => x,
         };
-        ops::add(x, h, self.style.gain)
+        self.conv1.forward_onto(pass, pass.dropout(h, self.style.dropout), x, self.style.gain)
     }
 }
 
@@ -119,7 +118,7 @@ impl Attention {
     pub(crate) fn forward(&self, pass: &Pass<'_>, x: Tensor<4>) -> Tensor<4> {
         let qkv = self.qkv.forward(pass, self.norm.forward(pass, x.clone(), None, Act::Identity)); // [n, 3 c, h, w]
         let y = ops::attention(qkv, self.heads, pass.precision());
-        ops::add(x, self.out.forward(pass, y), self.gain)
+        self.out.forward_onto(pass, y, x, self.gain)
     }
 }
 

@@ -3,7 +3,7 @@
 //! A [`Layout`] collects the descriptions while a network is put together; a layer keeps the indices it was given. In a [`Pass`] the
 //! indices meet the numbers.
 
-use crate::ops::{self, Act, Padding};
+use crate::ops::{self, Act, Padding, Tail};
 use crate::picture;
 use crate::{Call, Init, Mode, ParamSpec, Params, Precision};
 use scorefield_tensor::{DType, Streams, Tensor, TensorData, fill_survivors};
@@ -172,19 +172,29 @@ pub(crate) struct Conv {
 
 impl Conv {
     pub(crate) fn forward(&self, pass: &Pass<'_>, x: Tensor<4>) -> Tensor<4> {
+        self.forward_tail(pass, x, Tail::default())
+    }
+
+    /// `gain (y + C x)`.
+    pub(crate) fn forward_onto(&self, pass: &Pass<'_>, x: Tensor<4>, y: Tensor<4>, gain: f64) -> Tensor<4> {
+        self.forward_tail(pass, x, Tail::onto(y, gain))
+    }
+
+    /// [`Conv::forward`], and what follows on the way to memory.
+    pub(crate) fn forward_tail(&self, pass: &Pass<'_>, x: Tensor<4>, tail: Tail) -> Tensor<4> {
         let ConvShape { inputs, outputs, kernel, stride, pad, dilation, .. } = self.shape;
-        let conv = |x: Tensor<4>| {
+        let conv = |x: Tensor<4>, tail: Tail| {
             pass.note(self.weight, &x.dims(), stride, pad);
             let w = pass.tensor(self.weight, [outputs, inputs, kernel, kernel]);
             let bias = self.bias.map(|b| pass.tensor(b, [outputs]));
-            ops::conv2d_ready(x, w, bias, stride, pad, pass.params.ready(self.weight))
+            ops::conv2d_tail(x, w, bias, stride, pad, tail, pass.params.ready(self.weight))
         };
         if dilation == 1 {
-            return conv(x);
+            return conv(x, tail);
         }
         // The pixels that dilated taps see from one place all lie on one of the interleaved grids.
         let size = [x.dims()[2], x.dims()[3]];
-        picture::interlace(conv(picture::deinterlace(x, dilation)), dilation, size)
+        tail.after(picture::interlace(conv(picture::deinterlace(x, dilation), Tail::default()), dilation, size))
     }
 }
 

@@ -6,6 +6,7 @@ use super::unit::{BLOCK, Block, Blocks, Square};
 use super::weights::Weights;
 use crate::conv::Padding;
 use crate::conv::geometry::Shape;
+use crate::conv::tail::Finish;
 use crate::micro::disjoint::Disjoint;
 use crate::parallel::{for_each_job, scratch_squares, threads, unset};
 use std::ops::Range;
@@ -15,12 +16,13 @@ const GROUP: usize = 8;
 /// Steps between which they wait: 18 KiB of weights.
 const STEPS: usize = 9;
 
-/// `y = w * x + b` as [`crate::conv::conv2d`], products in bfloat16 and sums in single precision.
-pub(crate) fn forward(s: &Shape, x: &[f32], w: &Weights, bias: Option<&[f32]>) -> Vec<f32> {
+/// `y = w * x` and its tail as [`crate::conv::conv2d_tail`], products in bfloat16 and sums in single precision.
+pub(crate) fn forward(s: &Shape, x: &[f32], w: &Weights, tail: Finish<'_>) -> Vec<f32> {
     assert_eq!((w.rows, w.channels, w.taps), (s.k, s.c, s.kernel[0] * s.kernel[1]), "weights of another convolution");
     let plan = Plan::new(s);
     let size = s.output();
     let (points, picture) = (size[0] * size[1], s.c * s.size[0] * s.size[1]);
+    tail.check([s.n, s.k, points]);
     let mut y = unset(s.n * s.k * points);
     let out = Disjoint::new(&mut y);
     // Strips of pictures, or several pictures; where these are few, ranges of blocks of channels. Each output is one sum in one order
@@ -38,7 +40,7 @@ pub(crate) fn forward(s: &Shape, x: &[f32], w: &Weights, bias: Option<&[f32]>) -
                 plan.read(w.unit, &x[n * picture..][..picture], strip, place, operand);
             }
             let targets = plan.targets(strip, pictures, s.k * points);
-            w.unit.blocks(|unit| multiply(&unit, w, blocks, &plan.steps, operand, &targets, &out, points, bias));
+            w.unit.blocks(|unit| multiply(&unit, w, blocks, &plan.steps, operand, &targets, &out, points, tail));
         });
     });
     y
@@ -55,7 +57,7 @@ pub(crate) fn input_gradient(s: &Shape, dy: &[f32], w: &[f32]) -> Vec<f32> {
         right: kw - 1 - s.pad.right,
     };
     let back = Shape { n: s.n, c: s.k, size: [height, width], k: s.c, kernel: s.kernel, stride: 1, pad };
-    forward(&back, dy, &Weights::turned(w, s.c, s.k, kh * kw), None)
+    forward(&back, dy, &Weights::turned(w, s.c, s.k, kh * kw), Finish::NONE)
 }
 
 /// The products of some blocks of channels with an operand.
@@ -68,7 +70,7 @@ fn multiply(
     targets: &[Target],
     out: &Disjoint<'_>,
     points: usize,
-    bias: Option<&[f32]>,
+    tail: Finish<'_>,
 ) {
     let mut sums = [const { Block::ZERO }; GROUP];
     for block in blocks {
@@ -85,11 +87,14 @@ fn multiply(
             }
             for (target, c) in targets.iter().zip(&sums) {
                 for (channel, sums) in (block * BLOCK..w.rows).zip(&c.0) {
-                    let bias = bias.map_or(0.0, |b| b[channel]);
+                    let bias = tail.bias_of(channel);
                     for &(from, to, len) in &target.runs {
+                        let shift = tail.shift.map_or(0.0, |s| s[to / (w.rows * points) * w.rows + channel]);
+                        let start = to + channel * points;
                         // SAFETY: a job has its own outputs of its own channels.
-                        let to = unsafe { out.slice(to + channel * points, len) };
-                        pack::shift(w.unit, &sums[from..][..len], bias, to);
+                        let to = unsafe { out.slice(start, len) };
+                        let residual = tail.residual_at(start, len);
+                        pack::finish(w.unit, &sums[from..][..len], [bias, shift, tail.gain], residual, to);
                     }
                 }
             }
@@ -139,11 +144,11 @@ mod tests {
         for (n, c, k, size, kernel, stride, pad) in SHAPES {
             let s = Shape { n, c, size, k, kernel: [kernel; 2], stride, pad };
             let (x, w, b) = (numbers(n * c * size[0] * size[1], 1), numbers(k * c * kernel * kernel, 2), numbers(k, 3));
-            let want = crate::conv::direct_forward(&s, &rounded(&x), &rounded(&w), Some(&b));
+            let want = crate::conv::direct_forward(&s, &rounded(&x), &rounded(&w), Finish::bias(Some(&b)));
             let mut weights = Weights::new(&w, k, c, kernel * kernel);
             for unit in super::super::unit::Unit::all() {
                 weights.unit = unit;
-                let ours = forward(&s, &x, &weights, Some(&b));
+                let ours = forward(&s, &x, &weights, Finish::bias(Some(&b)));
                 assert_eq!(ours.len(), want.len());
                 for (i, (a, b)) in ours.iter().zip(&want).enumerate() {
                     assert!((a - b).abs() < 2e-5 * (c as f32), "{unit:?} {s:?} [{i}]: {a} {b}");
@@ -179,9 +184,9 @@ mod tests {
             let plane = c * size[0] * size[1];
             let x = numbers(n * plane, 1);
             let w = Weights::new(&numbers(k * c * kernel * kernel, 2), k, c, kernel * kernel);
-            let all = with_threads(1, || forward(&s, &x, &w, None));
-            assert_eq!(with_threads(3, || forward(&s, &x, &w, None)), all);
-            let one = forward(&Shape { n: 1, ..s }, &x[(n - 1) * plane..], &w, None);
+            let all = with_threads(1, || forward(&s, &x, &w, Finish::NONE));
+            assert_eq!(with_threads(3, || forward(&s, &x, &w, Finish::NONE)), all);
+            let one = forward(&Shape { n: 1, ..s }, &x[(n - 1) * plane..], &w, Finish::NONE);
             assert_eq!(one, all[all.len() - one.len()..]);
         }
     }

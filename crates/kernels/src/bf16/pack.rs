@@ -2,6 +2,7 @@
 
 use super::unit::{EDGE, Square, TERMS, Unit};
 use super::{pairs, round, singles};
+use crate::conv::tail;
 use crate::micro::lanes;
 
 /// Lines of a picture `[channels, height, width]`, padded by one pixel.
@@ -38,16 +39,16 @@ pub(crate) fn halves(unit: Unit, x: &[f32], to: &mut [u16]) {
     plain_halves(x, to);
 }
 
-/// `to[i] = x[i] + shift`, for rows as short.
-pub(crate) fn shift(unit: Unit, x: &[f32], shift: f32, to: &mut [f32]) {
-    assert_eq!(x.len(), to.len(), "as many numbers");
+/// [`tail::finish`], for rows as short.
+pub(crate) fn finish(unit: Unit, x: &[f32], numbers: [f32; 3], residual: Option<&[f32]>, to: &mut [f32]) {
+    assert!(x.len() == to.len() && residual.is_none_or(|r| r.len() == x.len()), "as many numbers");
     #[cfg(target_arch = "x86_64")]
     if unit != Unit::Plain {
         // SAFETY: as above.
-        return unsafe { x86::shift(x, shift, to) };
+        return unsafe { x86::finish(x, numbers, residual, to) };
     }
     let _ = unit;
-    crate::join::shift_into(x, shift, to);
+    tail::finish(x, numbers, residual, to);
 }
 
 /// Columns `first..first + width` of `[rows, len]` as an operand whose sum goes over the rows: `apart` squares for each 32 rows, of which
@@ -187,15 +188,19 @@ mod x86 {
     }
 
     /// # Safety
-    /// As [`halves`].
+    /// As [`halves`], and of the residual.
     #[target_feature(enable = "avx512f")]
-    pub(super) unsafe fn shift(x: &[f32], shift: f32, to: &mut [f32]) {
+    pub(super) unsafe fn finish(x: &[f32], numbers: [f32; 3], residual: Option<&[f32]>, to: &mut [f32]) {
+        let [bias, shift, gain] = numbers.map(|v| _mm512_set1_ps(v));
         for at in (0..x.len()).step_by(EDGE) {
             let mask = ((1u32 << (x.len() - at).min(EDGE)) - 1) as u16;
             // SAFETY: the mask keeps both within their slices.
             unsafe {
-                let y = _mm512_add_ps(_mm512_maskz_loadu_ps(mask, x.as_ptr().add(at)), _mm512_set1_ps(shift));
-                _mm512_mask_storeu_ps(to.as_mut_ptr().add(at), mask, y);
+                let mut y = _mm512_add_ps(_mm512_add_ps(_mm512_maskz_loadu_ps(mask, x.as_ptr().add(at)), bias), shift);
+                if let Some(residual) = residual {
+                    y = _mm512_add_ps(y, _mm512_maskz_loadu_ps(mask, residual.as_ptr().add(at)));
+                }
+                _mm512_mask_storeu_ps(to.as_mut_ptr().add(at), mask, _mm512_mul_ps(y, gain));
             }
         }
     }

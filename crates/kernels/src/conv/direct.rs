@@ -1,17 +1,19 @@
-//! Direct convolution as implicit matrix products: forward, and the gradients with respect to input, weights and bias.
+//! Direct convolution as implicit matrix products: forward, and the gradients with respect to input and weights.
 
 use super::geometry::{Correlation, Shape};
 use super::patches::{ByPoint, ByWeight, Patches};
+use super::tail::{Finish, finish};
 use crate::gemm::{BLOCK, Left, Matrix, Sink, blocks, product};
 use crate::micro::HALF;
 use crate::parallel::{for_each_chunk, map_jobs, scratch, unset};
 
-/// `y = w * x + b`: `x` `[n, c, h, w]`, `w` `[k, c, kh, kw]`, the result `[n, k, oh, ow]`.
-pub(crate) fn forward(s: &Shape, x: &[f32], w: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
+/// `y = w * x` and its tail: `x` `[n, c, h, w]`, `w` `[k, c, kh, kw]`, the result `[n, k, oh, ow]`.
+pub(crate) fn forward(s: &Shape, x: &[f32], w: &[f32], tail: Finish<'_>) -> Vec<f32> {
     let correlation = s.forward();
     let size = correlation.grid;
+    tail.check([s.n, s.k, size[0] * size[1]]);
     let mut y = unset(s.n * s.k * size[0] * size[1]);
-    correlate(&correlation, x, w, &Grid { m: s.k, grid: size, size, origin: [0, 0], stride: 1, bias }, &mut y);
+    correlate(&correlation, x, w, &Grid { m: s.k, grid: size, size, origin: [0, 0], stride: 1, tail }, &mut y);
     y
 }
 
@@ -20,7 +22,7 @@ pub(crate) fn input_gradient(s: &Shape, dy: &[f32], w: &[f32]) -> Vec<f32> {
     let mut dx = unset(s.n * s.c * s.size[0] * s.size[1]);
     for phase in s.input_gradient() {
         let grid = phase.correlation.grid;
-        let sink = Grid { m: s.c, grid, size: s.size, origin: phase.origin, stride: s.stride, bias: None };
+        let sink = Grid { m: s.c, grid, size: s.size, origin: phase.origin, stride: s.stride, tail: Finish::NONE };
         scratch(s.c * s.k * phase.weights.len(), |turned| {
             turn(s, w, &phase.weights, turned);
             correlate(&phase.correlation, dy, turned, &sink, &mut dx);
@@ -101,16 +103,6 @@ fn weight_products(s: &Shape, of: &Correlation, x: &[f32], a: &[f32], distance: 
     dw
 }
 
-/// `db[k] = sum over pictures and outputs of dy[k, o]`.
-pub(crate) fn bias_gradient(s: &Shape, dy: &[f32]) -> Vec<f32> {
-    let size = s.output();
-    let points = size[0] * size[1];
-    map_jobs(s.k, s.n * s.k * points < 1 << 16, |k| {
-        let planes = (0..s.n).map(|n| &dy[(n * s.k + k) * points..][..points]);
-        planes.map(crate::math::sum).sum::<f64>() as f32
-    })
-}
-
 /// `A = w` as `[m, (c, t)]` against the patches of `src`.
 fn correlate(of: &Correlation, src: &[f32], w: &[f32], sink: &Grid<'_>, out: &mut [f32]) {
     let taps = of.taps.len();
@@ -165,18 +157,13 @@ struct Grid<'b> {
     size: [usize; 2],
     origin: [usize; 2],
     stride: usize,
-    bias: Option<&'b [f32]>,
+    /// Of a grid that covers the pictures.
+    tail: Finish<'b>,
 }
 
 // SAFETY: different grid points of different channels and pictures are different pixels; parts are rows, or pieces of rows
 // in order, which do not overlap.
 unsafe impl Sink for Grid<'_> {
-    fn finish(&self, i: usize, _: usize, row: &mut [f32]) {
-        if let Some(bias) = self.bias {
-            row.iter_mut().for_each(|y| *y += bias[i]);
-        }
-    }
-
     fn store<'a>(
         &self,
         i0: usize,
@@ -196,10 +183,12 @@ unsafe impl Sink for Grid<'_> {
             while j < cols {
                 let at = j0 + j;
                 let len = (stretch - at % stretch).min(cols - j);
-                let plane = ((at / points) * self.m + i0 + i) * self.size[0] * self.size[1];
+                let (picture, channel) = (at / points, i0 + i);
+                let plane = (picture * self.m + channel) * self.size[0] * self.size[1];
                 let from = &c[i * wide + j..i * wide + j + len];
                 if dense {
-                    place(plane + at % points, len).copy_from_slice(from);
+                    let (start, numbers) = (plane + at % points, self.tail.numbers(picture, channel, self.m));
+                    finish(from, numbers, self.tail.residual_at(start, len), place(start, len));
                 } else {
                     let (u, v) = (at % points / self.grid[1], at % self.grid[1]);
                     let start = plane + (self.origin[0] + self.stride * u) * self.size[1] + self.origin[1] + self.stride * v;

@@ -9,6 +9,7 @@
 mod direct;
 pub(crate) mod geometry;
 mod patches;
+pub(crate) mod tail;
 mod winograd;
 
 use crate::bf16;
@@ -22,6 +23,8 @@ use scorefield_tensor::Tensor;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
+use tail::Finish;
+pub use tail::Tail;
 
 #[cfg(test)]
 pub(crate) use direct::{
@@ -172,7 +175,25 @@ pub fn conv2d_ready(
     pad: Padding,
     ready: Option<Ready>,
 ) -> Tensor<4> {
-    let ([_, c, height, width], [k, cw, kh, kw]) = (x.dims(), w.dims());
+    conv2d_tail(x, w, bias, stride, pad, Tail::default(), ready)
+}
+
+/// [`conv2d_ready`] and what follows it, `gain (conv(x) + shift + residual)`, without another pass over the output. Differentiable in
+/// all that is added too; the bits are those of the separate operations.
+///
+/// # Panics
+/// As [`conv2d_ready`], and when shift or residual have another shape than the output asks for.
+#[track_caller]
+pub fn conv2d_tail(
+    x: Tensor<4>,
+    w: Tensor<4>,
+    bias: Option<Tensor<1>>,
+    stride: usize,
+    pad: Padding,
+    tail: Tail,
+    ready: Option<Ready>,
+) -> Tensor<4> {
+    let ([n, c, height, width], [k, cw, kh, kw]) = (x.dims(), w.dims());
     assert!(stride > 0, "a convolution's stride is at least 1");
     assert_eq!(c, cw, "pictures of {c} channels meet weights for {cw}");
     assert!(
@@ -182,14 +203,34 @@ pub fn conv2d_ready(
     if let Some(b) = &bias {
         assert_eq!(b.dims()[0], k, "a bias of {} numbers for {k} channels", b.dims()[0]);
     }
-    if !(fast(&x) && fast(&w) && bias.as_ref().is_none_or(fast)) {
-        return portable(x, w, bias, stride, pad);
+    if let Some(e) = &tail.shift {
+        assert_eq!(e.dims(), [n, k], "a number for each picture and channel");
     }
+    if let Some(r) = &tail.residual {
+        let size = Shape { n, c, size: [height, width], k, kernel: [kh, kw], stride, pad }.output();
+        assert_eq!(r.dims(), [n, k, size[0], size[1]], "branches of one shape meet");
+    }
+    let added = tail.shift.as_ref().is_none_or(fast) && tail.residual.as_ref().is_none_or(fast);
+    if !(fast(&x) && fast(&w) && bias.as_ref().is_none_or(fast) && added) {
+        return tail.after(portable(x, w, bias, stride, pad));
+    }
+    // What is not there is a tensor without numbers.
+    let device = x.device().without_autodiff();
+    let bias = bias.unwrap_or_else(|| Tensor::zeros([0], &device)).into_dispatch();
+    let shift = tail.shift.unwrap_or_else(|| Tensor::zeros([0; 2], &device)).into_dispatch();
+    let residual = tail.residual.unwrap_or_else(|| Tensor::zeros([0; 4], &device)).into_dispatch();
     let (x, w) = (x.into_dispatch(), w.into_dispatch());
-    Tensor::from_dispatch(match bias {
-        Some(b) => <Dispatch as KernelOps>::conv2d_bias(x, w, b.into_dispatch(), stride, pad, ready),
-        None => <Dispatch as KernelOps>::conv2d(x, w, stride, pad, ready),
-    })
+    let settings = Settings { stride, pad, gain: tail.gain as f32, ready };
+    Tensor::from_dispatch(<Dispatch as KernelOps>::conv2d(x, w, bias, shift, residual, settings))
+}
+
+/// What a convolution is told beside tensors.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    stride: usize,
+    pad: Padding,
+    gain: f32,
+    ready: Option<Ready>,
 }
 
 /// The same from ordinary operations, for other backends and element types.
@@ -218,18 +259,21 @@ fn winograd_pays_backward(s: &Shape) -> bool {
     winograd_pays(s) && s.c >= 16 && s.k >= 16
 }
 
-/// The forward pass on Flex.
-pub(crate) fn host_forward(x: &Host, w: &Host, bias: Option<&Host>, stride: usize, pad: Padding, ready: Option<&Ready>) -> Host {
-    let s = shape(x, w, stride, pad);
-    let (x, w, bias) = (contiguous(x), contiguous(w), bias.map(contiguous));
-    let (x, w, bias) = (values(&x), values(&w), bias.as_ref().map(values));
+/// The forward pass on Flex of input, weights, and (each may be without numbers) bias, shift and residual.
+pub(crate) fn host_forward([x, w, added @ ..]: [&Host; 5], settings: &Settings) -> Host {
+    let s = shape(x, w, settings.stride, settings.pad);
+    let (x, w, added) = (contiguous(x), contiguous(w), added.map(contiguous));
+    let (x, w) = (values(&x), values(&w));
+    let [bias, shift, residual] = added.each_ref().map(|a| Some(values(a)).filter(|a| !a.is_empty()));
+    let tail = Finish { bias, shift, residual, gain: settings.gain };
+    let ready = settings.ready.as_ref();
     let halves = ready.and_then(|r| r.halves(w, [s.k, s.c, s.kernel[0] * s.kernel[1]]));
     let asked = ready.and_then(|r| r.0.algorithm);
     let minimal = asked.map_or_else(|| winograd_pays(&s), |a| a == Algorithm::Minimal && winograd::applies(&s));
     let y = match (halves, minimal) {
-        (Some(halves), _) => bf16::forward(&s, x, &halves, bias),
-        (None, true) => winograd::forward(&s, x, w, bias, ready.map(|r| &r.0.filters)),
-        (None, false) => direct::forward(&s, x, w, bias),
+        (Some(halves), _) => bf16::forward(&s, x, &halves, tail),
+        (None, true) => winograd::forward(&s, x, w, tail, ready.map(|r| &r.0.filters)),
+        (None, false) => direct::forward(&s, x, w, tail),
     };
     let size = s.output();
     host(y, [s.n, s.k, size[0], size[1]])
@@ -245,12 +289,15 @@ pub(crate) struct ConvPullback {
     w: Option<Host>,
     shape: Shape,
     precision: Precision,
+    gain: f32,
 }
 
 impl ConvPullback {
-    pub(crate) fn new(x: Host, w: Host, stride: usize, pad: Padding, need: [bool; 2], precision: Precision) -> Self {
-        let shape = shape(&x, &w, stride, pad);
-        Self { x: need[1].then(|| contiguous(&x)), w: need[0].then(|| contiguous(&w)), shape, precision }
+    pub(crate) fn new([x, w, ..]: [Host; 5], need: [bool; 5], settings: &Settings) -> Self {
+        let shape = shape(&x, &w, settings.stride, settings.pad);
+        let precision = settings.ready.as_ref().map_or_else(Precision::default, Ready::precision);
+        let (x, w) = (need[1].then(|| contiguous(&x)), need[0].then(|| contiguous(&w)));
+        Self { x, w, shape, precision, gain: settings.gain }
     }
 
     /// How the gradients with respect to weights and input are computed.
@@ -266,26 +313,15 @@ impl ConvPullback {
             (_, false) => (direct::weight_gradient, direct::input_gradient),
         }
     }
+}
 
-    fn gradients(self, dy: Host, need_bias: bool) -> [Option<Host>; 3] {
-        let (s, dy) = (self.shape, contiguous(&dy));
-        let bias = need_bias.then(|| host(direct::bias_gradient(&s, values(&dy)), [s.k]));
+impl Pullback<5> for ConvPullback {
+    fn pull(self, dy: Host, need: [bool; 5]) -> [Option<Host>; 5] {
+        let s = self.shape;
+        let (dy, bias, shift) = tail::gradients(&dy, self.gain, need[2], need[3]);
         let (by_weight, by_input) = self.algorithms();
         let dw = self.x.map(|x| host(by_weight(&s, values(&x), values(&dy)), [s.k, s.c, s.kernel[0], s.kernel[1]]));
         let dx = self.w.map(|w| host(by_input(&s, values(&dy), values(&w)), [s.n, s.c, s.size[0], s.size[1]]));
-        [dx, dw, bias]
-    }
-}
-
-impl Pullback<3> for ConvPullback {
-    fn pull(self, dy: Host, need: [bool; 3]) -> [Option<Host>; 3] {
-        self.gradients(dy, need[2])
-    }
-}
-
-impl Pullback<2> for ConvPullback {
-    fn pull(self, dy: Host, _: [bool; 2]) -> [Option<Host>; 2] {
-        let [dx, dw, _] = self.gradients(dy, false);
-        [dx, dw]
+        [dx, dw, bias, shift, need[4].then_some(dy)]
     }
 }

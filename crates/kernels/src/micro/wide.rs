@@ -23,6 +23,10 @@ pub(crate) unsafe trait Wide: Copy {
     /// Writes row `l` of sixteen rows of four numbers, given by columns, behind `to[l]`, where the bits of `masks[l]` are set.
     // SAFETY: the contract of the trait.
     unsafe fn store_rows(columns: [Self; 4], to: &[*mut f32; 16], masks: &[u8; 16]);
+
+    /// [`Wide::store_rows`] of `gain (number + the one in its place behind onto[l])`, which is read where the bits are set.
+    // SAFETY: the contract of the trait.
+    unsafe fn store_rows_onto(columns: [Self; 4], onto: &[*const f32; 16], gain: f32, to: &[*mut f32; 16], masks: &[u8; 16]);
 }
 
 /// A vector of plain Rust, which the compiler cuts into those of the target.
@@ -84,6 +88,15 @@ unsafe impl Wide for Plain {
             for (j, column) in columns.iter().enumerate().filter(|(j, _)| masks[l] >> j & 1 == 1) {
                 // SAFETY: only numbers whose bits are set are written.
                 unsafe { to[l].add(j).write(column.0[l]) };
+            }
+        }
+    }
+    #[inline(always)]
+    unsafe fn store_rows_onto(columns: [Self; 4], onto: &[*const f32; 16], gain: f32, to: &[*mut f32; 16], masks: &[u8; 16]) {
+        for l in 0..16 {
+            for (j, column) in columns.iter().enumerate().filter(|(j, _)| masks[l] >> j & 1 == 1) {
+                // SAFETY: only numbers whose bits are set are read and written.
+                unsafe { to[l].add(j).write((column.0[l] + onto[l].add(j).read()) * gain) };
             }
         }
     }
@@ -170,6 +183,27 @@ mod x86 {
                 }
             }
         }
+
+        #[inline(always)]
+        unsafe fn store_rows_onto(columns: [Self; 4], onto: &[*const f32; 16], gain: f32, to: &[*mut f32; 16], masks: &[u8; 16]) {
+            // SAFETY: numbers whose bits are not set are neither read nor written.
+            unsafe {
+                let (s, gain) = (quarters(columns), _mm_set1_ps(gain));
+                for j in 0..4 {
+                    let rows = [
+                        _mm512_castps512_ps128(s[j]),
+                        _mm512_extractf32x4_ps::<1>(s[j]),
+                        _mm512_extractf32x4_ps::<2>(s[j]),
+                        _mm512_extractf32x4_ps::<3>(s[j]),
+                    ];
+                    for q in 0..4 {
+                        let l = 4 * q + j;
+                        let there = _mm_maskz_loadu_ps(masks[l], onto[l]);
+                        _mm_mask_storeu_ps(to[l], masks[l], _mm_mul_ps(_mm_add_ps(rows[q], there), gain));
+                    }
+                }
+            }
+        }
     }
 
     /// Transposes the four 4 x 4 blocks that the quarters of four vectors make: quarter `q` of result `j` holds number `4 q + j` of each.
@@ -189,6 +223,18 @@ mod x86 {
                 _mm512_castpd_ps(_mm512_unpackhi_pd(hi01, hi23)),
             ]
         }
+    }
+
+    /// Vectors of AVX as plain ones.
+    #[inline(always)]
+    // SAFETY: the caller promises AVX2.
+    unsafe fn plain(columns: [Halves; 4]) -> [Plain; 4] {
+        columns.map(|c| {
+            let mut out = [0.0; 16];
+            // SAFETY: as promised; sixteen numbers.
+            unsafe { c.store(out.as_mut_ptr()) };
+            Plain(out)
+        })
     }
 
     /// Two vectors of AVX.
@@ -244,13 +290,13 @@ mod x86 {
         unsafe fn store_rows(columns: [Self; 4], to: &[*mut f32; 16], masks: &[u8; 16]) {
             // SAFETY: passed on.
             unsafe {
-                let plain = columns.map(|c| {
-                    let mut out = [0.0; 16];
-                    c.store(out.as_mut_ptr());
-                    Plain(out)
-                });
-                Plain::store_rows(plain, to, masks);
+                Plain::store_rows(plain(columns), to, masks);
             }
+        }
+        #[inline(always)]
+        unsafe fn store_rows_onto(columns: [Self; 4], onto: &[*const f32; 16], gain: f32, to: &[*mut f32; 16], masks: &[u8; 16]) {
+            // SAFETY: passed on.
+            unsafe { Plain::store_rows_onto(plain(columns), onto, gain, to, masks) };
         }
     }
 }

@@ -111,6 +111,6 @@ impl Attention {
     fn forward(&self, pass: &Pass<'_>, x: Tensor<4>, cond: &Tensor<2>) -> Tensor<4> {
         let qkv = self.qkv.forward(pass, self.norm.forward(pass, x.clone(), cond)); // [n, 3 c, h, w]
         let y = ops::attention(qkv, self.heads, pass.precision());
-        ops::add(x, self.out.forward(pass, y), 1.0)
+        self.out.forward_onto(pass, y, x, 1.0)
     }
 }

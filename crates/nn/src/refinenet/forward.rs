@@ -62,17 +62,17 @@ impl RefineNet {
 impl Block {
     fn forward(&self, pass: &Pass<'_>, x: Tensor<4>, levels: &Levels) -> Tensor<4> {
         let h = self.conv0.forward(pass, elu(self.norm0.forward(pass, x.clone(), levels.as_ref())));
-        let mut h = self.conv1.forward(pass, elu(self.norm1.forward(pass, h, levels.as_ref())));
-        let mut x = x;
-        if self.halves {
-            // A mean of pixels and a 1 x 1 convolution commute; this order has a quarter of the products.
-            (h, x) = (ops::resample(h, Resample::Down2Mean), ops::resample(x, Resample::Down2Mean));
-        }
-        let x = match &self.skip {
+        let h = elu(self.norm1.forward(pass, h, levels.as_ref()));
+        let skip = |x: Tensor<4>| match &self.skip {
             Some(skip) => skip.forward(pass, x),
             None => x,
         };
-        ops::add(x, h, 1.0)
+        if !self.halves {
+            return self.conv1.forward_onto(pass, h, skip(x), 1.0);
+        }
+        // A mean of pixels and a 1 x 1 convolution commute; this order has a quarter of the products.
+        let x = skip(ops::resample(x, Resample::Down2Mean));
+        ops::add(x, ops::resample(self.conv1.forward(pass, h), Resample::Down2Mean), 1.0)
     }
 }
 
@@ -86,8 +86,9 @@ impl Told {
 }
 
 fn unit(unit: &Unit, pass: &Pass<'_>, x: Tensor<4>, levels: &Levels) -> Tensor<4> {
-    let h = unit.iter().fold(x.clone(), |h, step| step.conv.forward(pass, elu(step.norm(pass, h, levels))));
-    ops::add(x, h, 1.0)
+    let [before @ .., last] = unit;
+    let h = before.iter().fold(x.clone(), |h, step| step.conv.forward(pass, elu(step.norm(pass, h, levels))));
+    last.conv.forward_onto(pass, elu(last.norm(pass, h, levels)), x, 1.0)
 }
 
 impl Refine {

@@ -49,11 +49,10 @@ impl Attention {
     pub(super) fn forward(&self, pass: &Pass<'_>, x: Tensor<4>) -> Tensor<4> {
         let qkv = self.qkv.forward(pass, self.norm.forward(pass, x.clone())); // [n, 3 width, h, w]
         let memory = pass.tensor(self.memory, [1, 2 * self.width, MEMORY]);
-        let y = match &self.out_norm {
-            None => self.out.forward(pass, full(pass, qkv, memory, self.heads)),
-            Some(norm) => norm.forward(pass, self.out.forward(pass, linear(qkv, memory, self.heads))),
-        };
-        ops::add(x, y, 1.0)
+        match &self.out_norm {
+            None => self.out.forward_onto(pass, full(pass, qkv, memory, self.heads), x, 1.0),
+            Some(norm) => ops::add(x, norm.forward(pass, self.out.forward(pass, linear(qkv, memory, self.heads))), 1.0),
+        }
     }
 }
 

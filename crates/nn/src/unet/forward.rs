@@ -92,14 +92,14 @@ impl UNet {
         match (self.config.progressive_input, self.config.filter) {
             (ProgressiveInput::Skip, _) => {
                 let picture = ops::resample(picture, down);
-                (ops::add(conv.forward(pass, picture.clone()), h, 1.0), picture)
+                (conv.forward_onto(pass, picture.clone(), h, 1.0), picture)
             }
             (_, ResampleFilter::Box) => {
                 let joined = ops::add(ops::resample(conv.forward(pass, picture), down), h, self.gain);
                 (joined.clone(), joined)
             }
             (_, ResampleFilter::Fir) => {
-                let joined = ops::add(conv.forward(pass, ops::fir(picture, 2)), h, self.gain);
+                let joined = conv.forward_onto(pass, ops::fir(picture, 2), h, self.gain);
                 (joined.clone(), joined)
             }
         }

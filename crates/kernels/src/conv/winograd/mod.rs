@@ -15,13 +15,14 @@ pub(crate) use tiles::Tiling;
 pub(crate) use weight_gradient::weight_gradient;
 
 use super::geometry::Shape;
+use super::tail::Finish;
 use crate::gemm::BLOCK;
 use crate::micro::disjoint::Disjoint;
 use crate::micro::{HALF, Isa, PANEL, ROWS, Tile, tile, transpose};
 use crate::parallel::{for_each_job, scratch, threads, unset};
 use std::sync::{Arc, Mutex, PoisonError};
 use tiles::GROUP;
-use transform::{POINTS, Patches, Places, read_filters, read_patches, write_tiles};
+use transform::{Ending, POINTS, Patches, Places, read_filters, read_patches, write_tiles};
 
 /// Rows of `M` that are transformed back at once.
 const BAND: usize = 64;
@@ -98,12 +99,13 @@ impl<'a> Filters<'a> {
     }
 }
 
-/// The correlation `y[i] = bias[i] + sum_c filters[i, c] * src[c]` for every picture: `[n, rows, height, width]`.
-pub(crate) fn correlate(t: &Tiling, src: &[f32], filters: &Filters<'_>, bias: Option<&[f32]>, out: &mut [f32]) {
+/// The correlation `y[i] = sum_c filters[i, c] * src[c]` and its tail for every picture: `[n, rows, height, width]`.
+pub(crate) fn correlate(t: &Tiling, src: &[f32], filters: &Filters<'_>, tail: Finish<'_>, out: &mut [f32]) {
     let (rows, sums) = (filters.rows, filters.sums);
     assert_eq!((rows, sums), (t.target.channels, t.source.channels), "filters of other channels");
     assert_eq!(src.len(), t.pictures * sums * t.source.area(), "a source of another size");
     assert_eq!(out.len(), t.pictures * rows * t.target.area(), "a target of another size");
+    tail.check([t.pictures, rows, t.target.area()]);
     if out.is_empty() {
         return;
     }
@@ -132,19 +134,18 @@ pub(crate) fn correlate(t: &Tiling, src: &[f32], filters: &Filters<'_>, bias: Op
                     for (g, places) in places.iter().enumerate() {
                         let from = &m[(row - top) * panels * PANEL + g * GROUP..];
                         assert!(from.len() >= (POINTS - 1) * m_step + GROUP);
+                        let end = Ending {
+                            bias: tail.bias_of(row),
+                            shift: tail.shift.map_or([0.0; GROUP], |s| places.pictures.map(|n| s[n * rows + row])),
+                            residual: tail.residual.map(|r| r[row * t.target.area()..].as_ptr()),
+                            gain: tail.gain,
+                        };
                         // SAFETY: the products of the row's tiles are 36 vectors in `m`. A tile of one row is written by one job,
-                        // and the masks keep it in its plane, which begins at `row * area` and whose pictures `at` counts.
+                        // and the masks keep it in its plane, which begins at `row * area` and whose pictures `at` counts; the
+                        // residual is as large as the target.
                         unsafe {
                             let plane = out.start().add(row * t.target.area());
-                            write_tiles(
-                                isa,
-                                from.as_ptr(),
-                                m_step,
-                                bias.map_or(0.0, |b| b[row]),
-                                plane,
-                                t.target.size[1],
-                                places,
-                            );
+                            write_tiles(isa, from.as_ptr(), m_step, &end, plane, t.target.size[1], places);
                         }
                     }
                 }
@@ -240,8 +241,9 @@ fn multiply(
     }
 }
 
-/// `y = w * x + b`, as [`direct::forward`](super::direct::forward); the filters are transformed now, or were at the first call with `ready`.
-pub(crate) fn forward(s: &Shape, x: &[f32], w: &[f32], bias: Option<&[f32]>, ready: Option<&Kept>) -> Vec<f32> {
+/// `y = w * x` and its tail, as [`direct::forward`](super::direct::forward); the filters are transformed now, or were at the first call with
+/// `ready`.
+pub(crate) fn forward(s: &Shape, x: &[f32], w: &[f32], tail: Finish<'_>, ready: Option<&Kept>) -> Vec<f32> {
     let t = Tiling::forward(s);
     let mut y = unset(s.n * s.k * t.target.area());
     let (k, c) = (s.k, s.c);
@@ -253,9 +255,9 @@ pub(crate) fn forward(s: &Shape, x: &[f32], w: &[f32], bias: Option<&[f32]>, rea
             Arc::new(room)
         }));
         drop(kept);
-        correlate(&t, x, &Filters::of(&values, k, c), bias, &mut y);
+        correlate(&t, x, &Filters::of(&values, k, c), tail, &mut y);
     } else {
-        scratch(Filters::room(k, c), |room| correlate(&t, x, &Filters::new(w, [k, c], false, room), bias, &mut y));
+        scratch(Filters::room(k, c), |room| correlate(&t, x, &Filters::new(w, [k, c], false, room), tail, &mut y));
     }
     y
 }
@@ -264,7 +266,7 @@ pub(crate) fn forward(s: &Shape, x: &[f32], w: &[f32], bias: Option<&[f32]>, rea
 pub(crate) fn input_gradient(s: &Shape, dy: &[f32], w: &[f32]) -> Vec<f32> {
     let t = Tiling::backward(s);
     let mut dx = unset(s.n * s.c * t.target.area());
-    scratch(Filters::room(s.c, s.k), |room| correlate(&t, dy, &Filters::new(w, [s.k, s.c], true, room), None, &mut dx));
+    scratch(Filters::room(s.c, s.k), |room| correlate(&t, dy, &Filters::new(w, [s.k, s.c], true, room), Finish::NONE, &mut dx));
     dx
 }
 
@@ -303,7 +305,8 @@ mod tests {
             let (x, w, b) = (numbers(s.n * s.c * s.size[0] * s.size[1], 1), numbers(s.k * s.c * 9, 2), numbers(s.k, 3));
             let size = s.output();
             let dy = numbers(s.n * s.k * size[0] * size[1], 4);
-            assert_near(&forward(&s, &x, &w, Some(&b), None), &direct::forward(&s, &x, &w, Some(&b)), &format!("forward {s:?}"));
+            let tail = Finish::bias(Some(&b));
+            assert_near(&forward(&s, &x, &w, tail, None), &direct::forward(&s, &x, &w, tail), &format!("forward {s:?}"));
             assert_near(&input_gradient(&s, &dy, &w), &direct::input_gradient(&s, &dy, &w), &format!("input gradient {s:?}"));
             assert_near(&weight_gradient(&s, &x, &dy), &direct::weight_gradient(&s, &x, &dy), &format!("weight gradient {s:?}"));
         }
@@ -316,13 +319,13 @@ mod tests {
             let s = shape(case);
             let plane = s.c * s.size[0] * s.size[1];
             let (x, w) = (numbers(s.n * plane, 1), numbers(s.k * s.c * 9, 2));
-            let all = with_threads(1, || forward(&s, &x, &w, None, None));
-            assert_eq!(with_threads(3, || forward(&s, &x, &w, None, None)), all);
+            let all = with_threads(1, || forward(&s, &x, &w, Finish::NONE, None));
+            assert_eq!(with_threads(3, || forward(&s, &x, &w, Finish::NONE, None)), all);
             let ready = Kept::default();
             for _ in 0..2 {
-                assert_eq!(forward(&s, &x, &w, None, Some(&ready)), all, "transformed once");
+                assert_eq!(forward(&s, &x, &w, Finish::NONE, Some(&ready)), all, "transformed once");
             }
-            let one = forward(&Shape { n: 1, ..s }, &x[(s.n - 1) * plane..], &w, None, None);
+            let one = forward(&Shape { n: 1, ..s }, &x[(s.n - 1) * plane..], &w, Finish::NONE, None);
             assert_eq!(one, all[all.len() - one.len()..]);
             let dy = numbers(all.len(), 4);
             let dw = with_threads(1, || weight_gradient(&s, &x, &dy));

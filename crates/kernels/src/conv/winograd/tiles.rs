@@ -98,10 +98,11 @@ impl Tiling {
 
     /// Where the tiles of a group are written in channel 0 of the target.
     pub(crate) fn places(&self, group: usize) -> Places {
-        let mut out = Places { at: [0; GROUP], masks: [[0; GROUP]; OUT] };
+        let mut out = Places { at: [0; GROUP], pictures: [0; GROUP], masks: [[0; GROUP]; OUT] };
         for l in 0..GROUP {
             let Some((picture, [y, x])) = self.place(group * GROUP + l) else { continue };
             let [height, width] = self.target.size;
+            out.pictures[l] = picture;
             out.at[l] = picture * self.target.channels * self.target.area() + y * width + x;
             let columns = ((1u16 << (width - x).min(OUT)) - 1) as u8;
             out.masks[..(height - y).min(OUT)].iter_mut().for_each(|row| row[l] = columns);

@@ -120,7 +120,19 @@ impl Patches {
 #[derive(Clone, Debug)]
 pub(crate) struct Places {
     pub at: [usize; 16],
+    /// Of which pictures they are.
+    pub pictures: [usize; 16],
     pub masks: [[u8; 16]; OUT],
+}
+
+/// What follows the transform back: `gain (y + bias + shift + residual)`, see [`Finish`](crate::conv::tail::Finish).
+pub(crate) struct Ending {
+    pub bias: f32,
+    /// A number for each tile.
+    pub shift: [f32; 16],
+    /// A plane that lies as the target does.
+    pub residual: Option<*const f32>,
+    pub gain: f32,
 }
 
 for_isa! {
@@ -130,11 +142,11 @@ for_isa! {
     /// Eight numbers are readable at every place of the patches; `v` has room for 36 vectors of 16.
     pub(crate) unsafe fn read_patches / read_patches_of(src: *const f32, from: &Patches, v: *mut f32, step: usize);
 
-    /// `Y = A^T m A + bias`, the numbers of `m` being `step` apart, to the places of the plane at `to`, rows `width` apart.
+    /// `Y = A^T m A` and what follows, the numbers of `m` being `step` apart, to the places of the plane at `to`, rows `width` apart.
     ///
     /// # Safety
-    /// What the masks let through lies in the plane; `m` holds 36 vectors of 16.
-    pub(crate) unsafe fn write_tiles / write_tiles_of(m: *const f32, step: usize, bias: f32, to: *mut f32, width: usize, places: &Places);
+    /// What the masks let through lies in the plane, and in that of the residual; `m` holds 36 vectors of 16.
+    pub(crate) unsafe fn write_tiles / write_tiles_of(m: *const f32, step: usize, end: &Ending, to: *mut f32, width: usize, places: &Places);
 
     /// `v[p] = A y A^T` of the tiles of the plane at `src`: what the gradient of the outputs is to the products.
     ///
@@ -215,7 +227,7 @@ unsafe fn load<W: Wide>(m: *const f32, step: usize) -> [W; 6] {
 
 #[inline(always)]
 // SAFETY: the contract of `write_tiles`, and the instruction set of `W`.
-unsafe fn write_tiles_of<W: Wide>(m: *const f32, step: usize, bias: f32, to: *mut f32, width: usize, places: &Places) {
+unsafe fn write_tiles_of<W: Wide>(m: *const f32, step: usize, end: &Ending, to: *mut f32, width: usize, places: &Places) {
     // SAFETY: as promised.
     unsafe {
         let mut t: [[W; 6]; 4] = [[W::splat(0.0); 6]; 4];
@@ -225,14 +237,25 @@ unsafe fn write_tiles_of<W: Wide>(m: *const f32, step: usize, bias: f32, to: *mu
                 t[a][j] = column[a];
             }
         }
-        let bias = W::splat(bias);
+        let (bias, shift, gain) = (W::splat(end.bias), W::load(end.shift.as_ptr()), W::splat(end.gain));
         for a in 0..4 {
-            let y = output(t[a]);
+            let mut y = output(t[a]);
             let mut rows = [to; 16];
             for l in 0..16 {
                 rows[l] = to.wrapping_add(places.at[l] + a * width);
             }
-            W::store_rows([y[0].add(bias), y[1].add(bias), y[2].add(bias), y[3].add(bias)], &rows, &places.masks[a]);
+            for j in 0..4 {
+                y[j] = y[j].add(bias).add(shift);
+            }
+            let Some(residual) = end.residual else {
+                W::store_rows([y[0].mul(gain), y[1].mul(gain), y[2].mul(gain), y[3].mul(gain)], &rows, &places.masks[a]);
+                continue;
+            };
+            let mut onto = [residual; 16];
+            for l in 0..16 {
+                onto[l] = residual.wrapping_add(places.at[l] + a * width);
+            }
+            W::store_rows_onto(y, &onto, end.gain, &rows, &places.masks[a]);
         }
     }
 }
