@@ -11,7 +11,7 @@ use crate::join::{self, AddChannelsPullback, AddPullback, ConcatPullback};
 use crate::linear::{self, LinearPullback};
 use crate::record::record;
 use crate::resample::{self, FirPullback, Resample, ResamplePullback};
-use crate::silu::{self, SiluPullback};
+use crate::silu::{self, SiluPullback, SiluSumPullback};
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Flex, backend_extension};
@@ -35,6 +35,7 @@ pub(crate) trait KernelOps: Backend {
         ready: Option<Ready>,
     ) -> FloatTensor<Self>;
     fn silu(x: FloatTensor<Self>) -> FloatTensor<Self>;
+    fn silu_sum(x: FloatTensor<Self>, h: FloatTensor<Self>) -> FloatTensor<Self>;
     fn group_norm(x: FloatTensor<Self>, gamma: FloatTensor<Self>, beta: FloatTensor<Self>, norm: Norm) -> FloatTensor<Self>;
     fn group_norm_modulated(
         x: FloatTensor<Self>,
@@ -83,6 +84,10 @@ impl KernelOps for Flex {
 
     fn silu(x: FloatTensor<Self>) -> FloatTensor<Self> {
         silu::host_forward(&x)
+    }
+
+    fn silu_sum(x: FloatTensor<Self>, h: FloatTensor<Self>) -> FloatTensor<Self> {
+        silu::host_sum(&x, &h)
     }
 
     fn group_norm(x: FloatTensor<Self>, gamma: FloatTensor<Self>, beta: FloatTensor<Self>, norm: Norm) -> FloatTensor<Self> {
@@ -164,6 +169,10 @@ impl<C: CheckpointStrategy> KernelOps for Autodiff<Flex, C> {
 
     fn silu(x: FloatTensor<Self>) -> FloatTensor<Self> {
         record::<C, _, _, 1>([x], |[x]| (silu::host_forward(x), ()), |[x], (), _, _| SiluPullback(x))
+    }
+
+    fn silu_sum(x: FloatTensor<Self>, h: FloatTensor<Self>) -> FloatTensor<Self> {
+        record::<C, _, _, 2>([x, h], |[x, h]| (silu::host_sum(x, h), ()), |terms, (), _, _| SiluSumPullback(terms))
     }
 
     fn group_norm(x: FloatTensor<Self>, gamma: FloatTensor<Self>, beta: FloatTensor<Self>, norm: Norm) -> FloatTensor<Self> {

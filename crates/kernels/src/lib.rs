@@ -40,4 +40,4 @@ pub use join::{add, add_channels, concat};
 pub use linear::{linear, linear_ready};
 pub use pool::{Pool, pool};
 pub use resample::{Resample, fir, resample};
-pub use silu::silu;
+pub use silu::{silu, silu_sum};

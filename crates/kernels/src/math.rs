@@ -101,6 +101,21 @@ lanes! {
             *dx = dy * silu_slope(x);
         }
     }
+
+    /// `y = z s(z)`, `z = x + h`.
+    pub(crate) fn silu_sum_into(x: &[f32], h: &[f32], y: &mut [f32]) {
+        for ((y, &x), &h) in y.iter_mut().zip(x).zip(h) {
+            let z = x + h;
+            *y = z * sigmoid(z);
+        }
+    }
+
+    /// `dz = dy s (1 + z (1 - s))`, `z = x + h`.
+    pub(crate) fn silu_sum_gradient_into(x: &[f32], h: &[f32], dy: &[f32], dz: &mut [f32]) {
+        for (((dz, &x), &h), &dy) in dz.iter_mut().zip(x).zip(h).zip(dy) {
+            *dz = dy * silu_slope(x + h);
+        }
+    }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 mod common;
 
 use common::*;
-use scorefield_kernels::{Precision, attention, linear, silu};
+use scorefield_kernels::{Precision, attention, linear, silu, silu_sum};
 use scorefield_tensor::{DType, Device, Tensor};
 
 #[test]
@@ -58,6 +58,26 @@ fn silu_is_x_times_sigmoid() {
     let copy = Tensor::<3>::from_data(x.to_data(), &device);
     assert_eq!(bits(&silu(x.clone())), bits(&silu(copy)));
     assert_eq!(silu(x).dims(), [5, 4, 3]);
+}
+
+/// In one pass and in two: the same bits, and the derivatives in both terms.
+#[test]
+fn silu_of_a_sum() {
+    let terms = |t: &[Tensor<1>]| [t[0].clone() * 5.0, t[1].clone() * 3.0];
+    let op = |t: &[Tensor<1>]| {
+        let [x, h] = terms(t);
+        silu_sum(x, h)
+    };
+    let probe = Probe { shapes: vec![vec![40_007]; 2], op: &op };
+    probe.check(4e-7, "silu of a sum");
+    let apart = |t: &[Tensor<1>]| {
+        let [x, h] = terms(t);
+        silu(x + h)
+    };
+    let ((y, dx), (two, twice)) = (probe.gradients(DType::F32), Probe { op: &apart, ..probe }.gradients(DType::F32));
+    assert_eq!((bits(&y), dx.iter().map(bits).collect::<Vec<_>>()), (bits(&two), twice.iter().map(bits).collect()));
+    let x = tensor([3, 4, 5], 1, DType::F32, &Device::flex()).swap_dims(0, 2);
+    assert_eq!(bits(&silu_sum(x.clone(), x.clone())), bits(&silu(x * 2.0)));
 }
 
 #[test]

@@ -158,10 +158,10 @@ impl Network for Mlp {
             h = match &block.linear1 {
                 Some(linear1) => {
                     let entered = block.linear0.forward_ready(&pass, ops::silu(h.clone()));
-                    let inner = ops::silu(ops::add_rows(entered, told));
+                    let inner = ops::silu_sum(entered, told);
                     ops::add_rows(h, linear1.forward_ready(&pass, pass.dropout(inner, self.config.dropout)))
                 }
-                None => ops::silu(ops::add_rows(block.linear0.forward_ready(&pass, h), told)),
+                None => ops::silu_sum(block.linear0.forward_ready(&pass, h), told),
             };
         }
         self.last.forward(&pass, if self.config.residual { ops::silu(h) } else { h })
