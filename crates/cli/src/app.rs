@@ -9,9 +9,10 @@ use clap::{Parser, Subcommand};
 /// Score-based generative modelling through differential equations.
 ///
 /// Trains on a folder of pictures, an array or a named set, and samples what it learned. DATA is a folder of pictures (sub-folders are
-/// classes), an IDX file, a CIFAR folder, .npy, .npz, .csv, toy:NAME or digits. MODEL is a model file or a run folder.
+/// classes), an IDX file, a CIFAR folder, .npy, .npz, .csv, toy:NAME or digits. MODEL is a model file, a run folder or another project's
+/// checkpoint.
 ///
-/// Not in this version: solve, import; CSV and parquet of mixed tables.
+/// Not in this version: solve; parquet.
 #[derive(Parser, Debug)]
 #[command(name = "scorefield", version, max_term_width = 120)]
 pub(crate) struct Arguments {

@@ -174,6 +174,11 @@ impl Codec {
         self.bounds.map(|(low, high)| ((low - self.shift[c]) / self.scale[c], (high - self.shift[c]) / self.scale[c]))
     }
 
+    /// How many natural units a unit of the state is in channel `c`: 1 for categories.
+    pub fn scale(&self, c: usize) -> f64 {
+        self.scale[c]
+    }
+
     fn channel_of(&self, i: usize) -> usize {
         i / self.shape.plane()
     }

@@ -12,7 +12,7 @@
 //! approximation at every number of steps; [`Repeated`] steps bring the law nearer.
 
 use crate::{Order, Past, Solver};
-use scorefield_process::{Denoiser, Leg, Process, ProcessExt};
+use scorefield_process::{Denoiser, Leg, Process, ProcessExt, StepVariance};
 use scorefield_tensor::{Batch, Noise};
 
 /// `p(x_0 | x_t) N(x_0; y, tau^2) / Z` for a denoiser's `p`, entry by entry.
@@ -34,7 +34,20 @@ impl<D: Denoiser> Denoiser for Evidence<D> {
     }
 
     fn denoise(&self, x: &Batch, t: f64) -> Batch {
-        let (clean, at) = (self.inner.denoise(x, t), self.process().at(t));
+        self.product(self.inner.denoise(x, t), t)
+    }
+
+    /// The learned variance stays the model's own: it is that of what is not known.
+    fn denoise_with_variance(&self, x: &Batch, t: f64) -> (Batch, Option<StepVariance>) {
+        let (clean, variance) = self.inner.denoise_with_variance(x, t);
+        (self.product(clean, t), variance)
+    }
+}
+
+impl<D: Denoiser> Evidence<D> {
+    /// The model's `D` and the measurement, each by its precision.
+    fn product(&self, clean: Batch, t: f64) -> Batch {
+        let at = self.process().at(t);
         let v = self.variance * at.sigma.powi(2) / (self.variance * at.alpha.powi(2) + at.sigma.powi(2));
         let gain = (self.deviation.clone() * self.deviation.clone() + v).recip() * v;
         (self.value.clone() - clean.clone()) * gain + clean
@@ -44,14 +57,14 @@ impl<D: Denoiser> Denoiser for Evidence<D> {
 /// A solver each of whose steps is made several times, the state being noised again in between (Lugmayr et al. 2022, RePaint, section 4.2):
 /// what the step decided too early can be decided again, knowing what is known of the other entries.
 #[derive(Debug)]
-pub struct Repeated<S> {
+pub struct Repeated {
     /// The solver; it forgets what it has seen before each repeat.
-    pub inner: S,
+    pub inner: Box<dyn Solver>,
     /// How often each step is made, 1 or more.
     pub times: usize,
 }
 
-impl<S: Solver> Solver for Repeated<S> {
+impl Solver for Repeated {
     fn name(&self) -> &'static str {
         self.inner.name()
     }

@@ -9,6 +9,7 @@ pub mod check;
 pub mod density;
 mod evidence;
 mod guidance;
+mod named;
 pub mod ode;
 mod path;
 mod run;

@@ -74,7 +74,7 @@ fn filled_in(solver: &dyn Solver) -> (f64, f64, f64) {
 #[test]
 fn known_entries_are_kept_and_repeats_bring_the_rest_nearer() {
     let error = |times: usize| {
-        let (mean, variance, first) = filled_in(&Repeated { inner: Ddpm::default(), times });
+        let (mean, variance, first) = filled_in(&Repeated { inner: Box::new(Ddpm::default()), times });
         assert!(first < 1e-9, "{first}");
         (mean - 0.96).abs() + (variance - 0.36).abs()
     };
@@ -94,7 +94,7 @@ fn repeats_leave_the_law() {
             let mean = x.iter().sum::<f64>() / x.len() as f64;
             (mean, x.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / x.len() as f64)
         };
-        let (mean, variance) = moments(&Repeated { inner: Ddim { eta: 1.0, ..Ddim::default() }, times: 3 });
+        let (mean, variance) = moments(&Repeated { inner: Box::new(Ddim { eta: 1.0, ..Ddim::default() }), times: 3 });
         // Five standard errors.
         assert!((mean - 0.5).abs() < 5.0 * (0.7f64 / 4000.0).sqrt(), "{}: {mean}", config.name());
         assert!((variance - 0.7).abs() < 0.03 + 5.0 * 0.7 * (2.0f64 / 4000.0).sqrt(), "{}: {variance}", config.name());

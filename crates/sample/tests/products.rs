@@ -149,8 +149,10 @@ fn numbers_inform_categories() {
     let moments = |solver: &str, precision: f64| {
         let factor = |range: &Range<u64>| {
             let rows = (range.end - range.start) as usize;
-            let of = |row: [f64; 3]| batch_f64(row.repeat(rows), rows, &Device::default());
-            Some(Factor { value: of([1.0, 1.0, 0.5]), precision: of([0.0, 0.0, precision]) })
+            let x0 = batch_f64([1.0, 0.0, 0.5].repeat(rows), rows, &Device::default());
+            let mut factor = Factor::known(law.process(), &x0, &[false, true]);
+            factor.measured(law.process(), &[f64::INFINITY, precision.powf(-0.5)]);
+            Some(factor)
         };
         let kind: StatesSolverKind = solver.parse().unwrap();
         let job = Job { batch: 500, dtype: DType::F64, ..Job::new(5, n, 0) };

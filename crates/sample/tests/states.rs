@@ -60,21 +60,6 @@ fn sub_sequences_of_steps_cost_accuracy_and_no_more() {
     }
 }
 
-#[test]
-fn a_sample_does_not_depend_on_its_company() {
-    let law = table(Transition::Uniform, Survival::Reciprocal);
-    let grid = Grid::new(StatesConfig::times(9)).unwrap();
-    for kind in StatesSolverKind::all().into_iter().filter(|k| k.name() != "confidence") {
-        let of = |samples: std::ops::Range<u64>, batch: usize| {
-            let job = Job { samples, batch, dtype: DType::F64, ..Job::new(3, 0, 0) };
-            rows_f64(sample_states(|_| &law, |_| None, &*kind.build(), &grid, &job, |_, _| ControlFlow::Continue(())).unwrap())
-        };
-        let whole = of(0..10, 10);
-        assert_eq!(whole, of(0..10, 3), "{kind}");
-        assert_eq!(whole[12..18], of(4..6, 64), "{kind}");
-    }
-}
-
 /// Half of a heartbeat tells the phase; the rest follows.
 #[test]
 fn what_is_known_fills_in_the_rest() {

@@ -3,6 +3,7 @@
 //! Noise is drawn by (seed, sample, purpose, step), the class of a sample is a function of (seed, sample), and no kernel mixes rows; so
 //! neither how many samples are asked for, nor from which on, nor the batch or the number of threads changes any of them.
 
+use crate::Given;
 use crate::tally::Tally;
 use scorefield_data::Codec;
 use scorefield_model::Model;
@@ -79,6 +80,12 @@ pub enum GenerateError {
         solver: &'static str,
         /// What the model predicts.
         prediction: &'static str,
+    },
+    /// What is known does not fit the model.
+    #[error("what is known of the samples: {what}")]
+    Given {
+        /// What does not fit, and what was expected.
+        what: String,
     },
     /// A model of states with categories where numbers are needed.
     #[error(
@@ -215,6 +222,8 @@ pub struct Generate<'a> {
     pub class: ClassChoice,
     /// Classifier-free guidance `D_u + w (D_c - D_u)` (Ho and Salimans 2022); none or 1 is the conditional model itself.
     pub guidance: Option<f64>,
+    /// What is known of the samples, if anything is: the model is multiplied by it ([`scorefield_sample::Evidence`]).
+    pub given: Option<Given>,
     /// The seed.
     pub seed: u64,
     /// Which samples.
@@ -240,6 +249,24 @@ pub struct Sampled {
     pub evaluations_per_sample: f64,
 }
 
+impl Sampled {
+    /// The states of samples, refused if one of them is no number; `seen` is how many rows the network was called on.
+    pub(crate) fn checked(
+        states: Vec<f32>,
+        samples: &Range<u64>,
+        classes: Classes,
+        evaluations: u64,
+        seen: u64,
+    ) -> Result<Self, GenerateError> {
+        let n = samples.end - samples.start;
+        if let Some(i) = states.iter().position(|v| !v.is_finite()) {
+            let sample = samples.start + i as u64 * n / states.len() as u64;
+            return Err(GenerateError::NotFinite { sample, found: states[i] });
+        }
+        Ok(Self { states, classes, evaluations, evaluations_per_sample: seen as f64 / n as f64 })
+    }
+}
+
 impl<'a> Generate<'a> {
     /// Samples 0 to `n` of seed 0, as the model is: its own process, a random class each, 64 at a time, on the usual device.
     pub fn new(model: &'a Model, solver: &'a dyn Solver, grid: Grid, n: u64) -> Self {
@@ -253,6 +280,7 @@ impl<'a> Generate<'a> {
             path: None,
             class: ClassChoice::default(),
             guidance: None,
+            given: None,
             seed: 0,
             samples: 0..n,
             batch: 64,
@@ -267,6 +295,10 @@ impl<'a> Generate<'a> {
         let prediction = &self.model.meta().prediction;
         if self.model.states().is_some() {
             return Err(GenerateError::Categories { what: format!("solver {}", self.solver.name()) });
+        }
+        if let Some(given) = &self.given {
+            given.fits(&self.model.meta().codec)?;
+            require_posterior_mean(self.model, "filling in what is not known")?;
         }
         if self.solver.samples_path_ends() {
             if prediction.is_posterior_mean() {
@@ -311,7 +343,8 @@ impl<'a> Generate<'a> {
         denoiser.denoise_with_variance(&row, span.end).1.is_some()
     }
 
-    /// The model as it was asked for: classes, guidance, schedule, bounds. Bounds come last, on what the solver sees.
+    /// The model as it was asked for: classes, guidance, schedule, bounds, and what is known. Bounds are on what the solver sees of the
+    /// model; what is known is known.
     fn denoiser<'t>(&'t self, range: &Range<u64>, weight: Option<f64>, tally: &'t Tally) -> Box<dyn Denoiser + 't> {
         let main = tally.of(self.model.denoiser(self.class.of(self.model, self.seed, range)));
         let guided: Box<dyn Denoiser> = match weight {
@@ -325,9 +358,13 @@ impl<'a> Generate<'a> {
             None => guided,
             Some(process) => Box::new(Rescheduled::new(guided, process)),
         };
-        match self.clip {
+        let bounded = match self.clip {
             None => scheduled,
             Some(clip) => Box::new(Thresholded::new(scheduled, clip)),
+        };
+        match &self.given {
+            None => bounded,
+            Some(given) => Box::new(given.evidence(bounded, self.model.meta(), (self.dtype, &self.device))),
         }
     }
 
@@ -372,16 +409,7 @@ impl<'a> Generate<'a> {
             flow
         });
         let Some(x) = drawn.filter(|_| !broke) else { return Ok(None) };
-        let states = rows(x);
-        if let Some(i) = states.iter().position(|v| !v.is_finite()) {
-            let sample = self.samples.start + (i / self.model.dim()) as u64;
-            return Err(GenerateError::NotFinite { sample, found: states[i] });
-        }
-        Ok(Some(Sampled {
-            states,
-            classes: self.class.of(self.model, self.seed, &self.samples),
-            evaluations: evaluations.max(tally.take_calls()),
-            evaluations_per_sample: tally.rows() as f64 / (self.samples.end - self.samples.start) as f64,
-        }))
+        let classes = self.class.of(self.model, self.seed, &self.samples);
+        Sampled::checked(rows(x), &self.samples, classes, evaluations.max(tally.take_calls()), tally.rows()).map(Some)
     }
 }

@@ -37,14 +37,16 @@ mod auto;
 pub mod check;
 pub mod density;
 mod generate;
+mod given;
 mod recipe;
 mod states;
 mod tally;
 pub mod untrained;
 
 pub use generate::{ClassChoice, Classes, Generate, GenerateError, Sampled, require_posterior_mean};
+pub use given::Given;
 pub use recipe::{Choices, Draft, NamedRecipe, Recipe, RecipeError, recipes};
-pub use states::{GenerateStates, Given, states_bounds};
+pub use states::{GenerateStates, states_bounds};
 
 pub use scorefield_data as data;
 pub use scorefield_eval as eval;

@@ -2,26 +2,15 @@
 
 use crate::density::Examples;
 use crate::tally::Tally;
-use crate::{ClassChoice, Classes, GenerateError, Sampled};
+use crate::{ClassChoice, Classes, GenerateError, Given, Sampled};
 use scorefield_model::{Model, StatesAdapter};
 use scorefield_process::Grid;
 use scorefield_process::states::StatesConfig;
 use scorefield_sample::Job;
 use scorefield_sample::density::{StatesBound, StatesBoundOptions, null_nats, states_bound};
-use scorefield_sample::states::{Factor, StatesSolver, sample_states};
+use scorefield_sample::states::{StatesSolver, sample_states};
 use scorefield_tensor::{Batch, DType, Device, batch, rows};
 use std::ops::{ControlFlow, Range};
-
-/// What is known of every sample: rows as the codec encodes them, the same for all, which columns are known, and how surely.
-#[derive(Clone, Debug)]
-pub struct Given {
-    /// An encoded example.
-    pub row: Vec<f32>,
-    /// Which of its columns are known.
-    pub known: Vec<bool>,
-    /// For each category the probability that what is seen is not what is: another level, all alike; 0 for certain.
-    pub flips: f64,
-}
 
 /// A request for samples of a model of states.
 pub struct GenerateStates<'a> {
@@ -80,49 +69,21 @@ impl GenerateStates<'_> {
             let classes = self.class.of(self.model, self.seed, range);
             tally.of(self.model.states_denoiser(classes).expect("the model has an adapter"))
         };
-        let factor =
-            |range: &Range<u64>| self.given.as_ref().map(|g| g.factor(adapter, (range.end - range.start) as usize, &self.device));
+        let codec = &self.model.meta().codec;
+        if let Some(given) = &self.given {
+            given.fits(codec)?;
+        }
+        let factor = |range: &Range<u64>| {
+            self.given.as_ref().map(|g| g.factor(adapter.process(), codec, (range.end - range.start) as usize, &self.device))
+        };
         let drawn = sample_states(denoiser, factor, self.solver, &grid, &job, |range, frame| {
             let flow = watch(range, frame.index, &frame.x);
             broke |= flow.is_break();
             flow
         });
         let Some(x) = drawn.filter(|_| !broke) else { return Ok(None) };
-        let states = rows(x);
-        if let Some(i) = states.iter().position(|v| !v.is_finite()) {
-            let sample = self.samples.start + (i / self.model.dim()) as u64;
-            return Err(GenerateError::NotFinite { sample, found: states[i] });
-        }
-        Ok(Some(Sampled {
-            states,
-            classes: self.class.of(self.model, self.seed, &self.samples),
-            evaluations: evaluations.max(tally.take_calls()),
-            evaluations_per_sample: tally.rows() as f64 / (self.samples.end - self.samples.start) as f64,
-        }))
-    }
-}
-
-impl Given {
-    /// The factor on `n` samples.
-    fn factor(&self, adapter: &StatesAdapter, n: usize, device: &Device) -> Factor {
-        let columns = adapter.process().columns();
-        let wide = columns.expand(&batch(self.row.repeat(n), n, device));
-        if self.flips == 0.0 {
-            return Factor::known(adapter.process(), &wide, &self.known);
-        }
-        let mut factor = Factor::known(adapter.process(), &wide, &self.known);
-        let seen = |group: &scorefield_process::states::Group| {
-            let value = group.of(&factor.value);
-            if !group.is_category() {
-                return value;
-            }
-            let levels = (group.states - usize::from(columns.masked())) as f64;
-            // r of a level is the probability of what is seen given that level.
-            let (same, other) = (1.0 - self.flips, self.flips / (levels - 1.0));
-            value * (same - other) + other
-        };
-        factor.value = Batch::cat(columns.groups().iter().map(seen).collect(), 1);
-        factor
+        let classes = self.class.of(self.model, self.seed, &self.samples);
+        Sampled::checked(rows(x), &self.samples, classes, evaluations.max(tally.take_calls()), tally.rows()).map(Some)
     }
 }
 

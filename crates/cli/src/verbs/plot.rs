@@ -1,5 +1,6 @@
 //! `plot`: a 2-D law under noise, as a picture: its density, its score as arrows, and the ways of the probability flow.
 
+mod chain;
 mod field;
 mod figure;
 mod panel;
@@ -17,7 +18,7 @@ use scorefield::process::{GridKind, ProcessExt, Span};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
-/// Draw the score field of a 2-D model or toy over its density, with the ways from noise to data; or the loss of a run
+/// Draw the score field of a 2-D model or toy over its density, with the ways from noise to data; its chain; or the loss of a run
 ///
 /// A .png has a panel for each noise level, a .gif moves from noise to data. Axes are (x_t - mean) / deviation of x_t, the same
 /// window at every level. For toy:mixture the density and the score are those of the law it is drawn from; for other toys those of
@@ -31,6 +32,9 @@ pub(crate) struct Plot {
     /// Draw the loss of a run folder
     #[arg(long, conflicts_with_all = ["times", "levels"])]
     loss: bool,
+    /// Draw the chain of a model in three moments: DATA under noise, samples on their way, and the drift of the reverse steps
+    #[arg(long, value_name = "DATA", conflicts_with_all = ["loss", "times", "levels", "ways"])]
+    chain: Option<String>,
     /// Times of the process, separated by commas, a panel each
     #[arg(long, value_name = "t,...", value_delimiter = ',', conflicts_with = "levels")]
     times: Vec<f64>,
@@ -68,8 +72,8 @@ impl Plot {
         let ending = self.output.extension().map(|e| e.to_string_lossy().to_lowercase());
         let moving = match ending.as_deref() {
             Some("png") => false,
-            Some("gif") if !self.loss => true,
-            _ if self.loss => return Err(misuse(format!("{}: expected a .png file", self.output.display()))),
+            Some("gif") if !self.loss && self.chain.is_none() => true,
+            _ if self.loss || self.chain.is_some() => return Err(misuse(format!("{}: expected a .png file", self.output.display()))),
             _ => return Err(misuse(format!("{}: expected a .png or .gif file", self.output.display()))),
         };
         super::sample::can_be_written(&self.output)?;
@@ -89,6 +93,9 @@ impl Plot {
             return Err(misuse(format!("--frames {}: expected 2 to {MOST_FRAMES}", self.frames)));
         }
         let field = Field::open(context, &self.what)?;
+        if let Some(data) = &self.chain {
+            return self.draw_chain(context, &field, data);
+        }
         if moving { self.draw_moving(context, &field) } else { self.draw_still(context, &field) }
     }
 

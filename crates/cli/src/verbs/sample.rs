@@ -1,5 +1,6 @@
 //! `sample`: new data from a model.
 
+mod given;
 mod states;
 
 use crate::context::{Context, warn};
@@ -74,7 +75,7 @@ pub(crate) struct Sample {
     /// Write the way from noise to data: frames of a .gif, or [steps + 1, n, ...] in a .npy, the start being the first
     #[arg(long)]
     trajectory: bool,
-    /// Of a model of categories: an example that is known in part, example I of DATA; what is not is filled in
+    /// An example that is known in part, example I of DATA: what is not known of it is filled in
     #[arg(long, value_name = "DATA@I", requires = "mask")]
     given: Option<String>,
     /// What of it is known: left, right, top, bottom, around (all but the middle), all, or an array with 1 where it is known
@@ -83,6 +84,12 @@ pub(crate) struct Sample {
     /// The probability that a known category is seen wrongly, as another level: 0 for certain
     #[arg(long, value_name = "P", requires = "given", default_value_t = 0.0)]
     flips: f64,
+    /// The deviation with which a known number was measured, in the data's own units (bytes: of 255): 0 for certain
+    #[arg(long, value_name = "S", requires = "given", default_value_t = 0.0, allow_negative_numbers = true)]
+    noise: f64,
+    /// Make every step R times, noised again in between (RePaint): what is filled in fits better, at R times the cost
+    #[arg(long, value_name = "R", requires = "given")]
+    repeats: Option<usize>,
     /// Use the optimiser's own weights and not their average
     #[arg(long)]
     raw: bool,
@@ -106,9 +113,6 @@ impl Sample {
         let model = load(context, &self.model, weights)?;
         if model.states().is_some() {
             return self.states(context, &model, self.first..end, batch);
-        }
-        if self.given.is_some() {
-            return Err(misuse("--given: this version fills in categories only, and the data of the model are numbers alone"));
         }
         let solver_of = |text: &str| text.parse::<SolverKind>();
         let asked = self.solver.as_deref().map(solver_of).transpose()?;
@@ -156,9 +160,10 @@ impl Sample {
             None => ClassChoice::InTurn,
         };
 
-        let built = solver.build();
+        let built = self.repeated(&solver)?;
         let generate = Generate {
             process: process.as_deref(),
+            given: self.given(&model)?,
             clip: self.bound()?,
             temperature: self.temperature,
             path,
@@ -204,6 +209,7 @@ impl Sample {
             "output": output, "n": self.n, "first": self.first, "seed": self.seed, "solver": solver.to_string(),
             "grid": grid_kind.to_string(), "steps": steps, "evaluations": drawn.evaluations,
             "evaluations_per_sample": drawn.evaluations_per_sample, "temperature": self.temperature, "classes": drawn.classes,
+            "given": self.given, "mask": self.mask,
             "seconds": seconds, "first_sample_seconds": first_at,
         });
         let per_sample = (100.0 * drawn.evaluations_per_sample).round() / 100.0;

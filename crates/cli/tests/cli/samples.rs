@@ -1,6 +1,8 @@
 //! A sample is a function of the seed and its number: not of how many are asked for, of the batch, or of the threads.
 
 use crate::common::{done, run, small_model};
+use crate::errors::refused;
+use std::fs;
 use tempfile::tempdir;
 
 #[test]
@@ -143,4 +145,36 @@ fn predictions_are_views_of_one_another() {
     }
     let (status, _, error) = run(path, &["predict", "run", "x.npy", "--time", "1e9", "-o", "y.npy"]);
     assert!(status == 2 && error.contains("runs from"), "{error}");
+}
+
+/// A model of numbers is multiplied by what is known of an example: known entries are kept, measured ones come near, nothing changes
+/// with the batch.
+#[test]
+fn numbers_are_filled_in() {
+    let folder = tempdir().unwrap();
+    let path = folder.path();
+    done(path, &["train", "toy:moons", "--steps", "300", "--out", "m", "-q"]);
+    let known = ["--given", "toy:moons@3", "--mask", "left"];
+    let rows = |more: &[&str]| {
+        let arguments = [&["sample", "m", "-n", "9", "--steps", "12", "-o", "f.csv"][..], &known, more].concat();
+        done(path, &arguments);
+        let text = fs::read_to_string(path.join("f.csv")).unwrap();
+        let numbers = |line: &str| line.split(',').map(|v| v.parse::<f64>().unwrap()).collect::<Vec<_>>();
+        text.lines().skip(1).map(numbers).collect::<Vec<_>>()
+    };
+    let spread = |rows: &[Vec<f64>], c: usize| {
+        let all = || rows.iter().map(|r| r[c]);
+        all().fold(f64::MIN, f64::max) - all().fold(f64::MAX, f64::min)
+    };
+    let sure = rows(&[]);
+    assert!(spread(&sure, 0) < 1e-5 && spread(&sure, 1) > 0.05, "{sure:?}");
+    assert_eq!(rows(&["--batch", "2", "--repeats", "3"]), rows(&["--repeats", "3"]));
+    let (near, far) = (rows(&["--noise", "0.05"]), rows(&["--noise", "0.5"]));
+    assert!(spread(&near, 0) > 0.01 && spread(&far, 0) > 2.0 * spread(&near, 0), "{near:?} {far:?}");
+
+    let refused_with = |more: &[&str], said: &[&str]| refused(path, 2, &[&["sample", "m"][..], &known, more].concat(), said);
+    refused_with(&["--flips", "0.1"], &["--flips", "numbers", "--noise"]);
+    refused_with(&["--noise", "-1"], &["--noise -1"]);
+    refused_with(&["--repeats", "0"], &["--repeats 0"]);
+    refused_with(&["--repeats", "2", "--solver", "dpm-adaptive"], &["--repeats", "dpm-adaptive"]);
 }

@@ -54,6 +54,23 @@ impl Factor {
         Self { value, precision: row(precision) + x0.clone() * 0.0 }
     }
 
+    /// Numbers measured with a normal error: the deviation of each column in the units of its state, 0 for certain, infinite where nothing
+    /// is known. Entries of categories do not count.
+    ///
+    /// # Panics
+    /// Unless there is one deviation a column.
+    #[track_caller]
+    pub fn measured(&mut self, process: &StatesProcess, deviations: &[f64]) {
+        let columns = process.columns();
+        assert_eq!(deviations.len(), columns.len(), "{} deviations for {} columns", deviations.len(), columns.len());
+        let of = |group: &Group| {
+            let each = |c: usize| if group.is_category() { 0.0 } else { deviations[c].powi(-2).min(CERTAIN) };
+            (0..group.columns).flat_map(move |c| std::iter::repeat_n(each(group.column + c), group.states)).collect::<Vec<f64>>()
+        };
+        let precision = columns.groups().iter().flat_map(of).collect();
+        self.precision = scorefield_tensor::batch_f64(precision, 1, &self.value.device()).cast(self.value.dtype()) + self.value.clone() * 0.0;
+    }
+
     /// Soft evidence on categories: `r` of every state, `[n, width]`.
     pub fn evidence(r: Batch) -> Self {
         let precision = r.clone() * 0.0;

@@ -31,6 +31,11 @@ pub fn recipes() -> Vec<NamedRecipe> {
         "consistency-2d",
         "heartbeat",
         "swiss-roll-thermo",
+        "swiss-roll-rbf",
+        "dead-leaves",
+        "toy-table",
+        "digits-bits",
+        "fashion28-bits",
         "cifar10-ddpm",
         "cifar10-edm"
     ]

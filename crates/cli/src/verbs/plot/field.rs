@@ -7,7 +7,7 @@ use anyhow::{Result, anyhow};
 use scorefield::data::{self, Codec, CodecOptions, Dataset};
 use scorefield::model::{Model, Weights};
 use scorefield::process::oracle::{Empirical, Mixture};
-use scorefield::process::{Denoiser, DenoiserExt, Grid, GridKind, Process, ProcessConfig, ProcessExt};
+use scorefield::process::{Denoiser, DenoiserExt, Grid, GridKind, Process, ProcessConfig, ProcessExt, ReverseStep};
 use scorefield::require_posterior_mean;
 use scorefield::sample::{SolverKind, Trajectory};
 use scorefield::tensor::{DType, Device, Purpose, Streams, batch, rows};
@@ -131,12 +131,36 @@ impl Field {
         all.dedup();
         let start = Streams::new(seed, (0..n as u64).collect(), Purpose::Prior);
         let frames = flow(&*self.denoiser(n), &Grid::new(all)?, start, device)?;
-        let placed = frames.into_iter().map(|(t, x)| {
-            let (m, scale) = (process.at(t), self.scale(t));
-            let place = |s: &[f32]| [0, 1].map(|i| (f64::from(s[i]) - m.alpha * self.view.mean[i]) / scale);
-            (t, rows(x).chunks_exact(2).map(place).collect())
-        });
-        Ok(placed.collect())
+        Ok(frames.into_iter().map(|(t, x)| (t, self.places(&rows(x), t))).collect())
+    }
+
+    /// States of a time as places of the picture.
+    pub(super) fn places(&self, states: &[f32], t: f64) -> Vec<[f64; 2]> {
+        let (m, scale) = (self.process().at(t), self.scale(t));
+        let place = |s: &[f32]| [0, 1].map(|i| (f64::from(s[i]) - m.alpha * self.view.mean[i]) / scale);
+        states.chunks_exact(2).map(place).collect()
+    }
+
+    /// Where the mean of the reverse step `t -> s` carries places of the picture, as a change of place:
+    /// `E[x_s | x_t] = c_0 D(x_t) + (alpha_t / alpha_s) (sigma_s / sigma_t)^2 x_t`.
+    pub(super) fn drift(&self, places: &[[f64; 2]], (t, s): (f64, f64), device: &Device) -> Vec<[f64; 2]> {
+        let x: Vec<f32> = places.iter().flat_map(|p| self.state(*p, t)).map(|v| v as f32).collect();
+        let state = batch(x, places.len(), device);
+        let clean = self.denoiser(places.len()).denoise(&state, t);
+        let (at_t, at_s) = (self.process().at(t), self.process().at(s));
+        let mean = if at_s.sigma > 0.0 {
+            let kept = at_t.alpha / at_s.alpha * (at_s.sigma / at_t.sigma).powi(2);
+            clean * ReverseStep::between(&at_t, &at_s).of_clean + state * kept
+        } else {
+            clean
+        };
+        let to = self.places(&rows(mean), s);
+        to.iter().zip(places).map(|(to, from)| [to[0] - from[0], to[1] - from[1]]).collect()
+    }
+
+    /// The model, if a model is drawn.
+    pub(super) fn model(&self) -> Option<&Model> {
+        self.model.as_deref()
     }
 }
 

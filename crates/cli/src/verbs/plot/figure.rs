@@ -33,7 +33,7 @@ pub(super) fn still(canvas: &mut Canvas, field: &Field, index: usize, t: f64, mo
     let left = LEFT + index * (STILL.side + GAP);
     let panel = Panel::new(left, TOP, STILL);
     panel.density(canvas, field, t);
-    let longest = panel.arrows(canvas, field, t, device);
+    let longest = panel.scores(canvas, field, t, device);
     let so_far = moments.iter().take_while(|m| m.0 >= t);
     let mut ways = vec![Vec::new(); moments.first().map_or(0, |m| m.1.len())];
     so_far.for_each(|(_, places)| ways.iter_mut().zip(places).for_each(|(way, place)| way.push(*place)));
@@ -90,7 +90,7 @@ pub(super) fn frame(field: &Field, title: &str, moments: &[Moment], device: &Dev
     let panel = Panel::new(8, 30, MOVING);
     let Some((t, now)) = moments.last() else { return canvas };
     panel.density(&mut canvas, field, *t);
-    panel.arrows(&mut canvas, field, *t, device);
+    panel.scores(&mut canvas, field, *t, device);
     let recent = &moments[moments.len().saturating_sub(TAIL)..];
     let tails: Vec<Vec<Place>> = (0..now.len()).map(|k| recent.iter().map(|m| m.1[k]).collect()).collect();
     panel.tails(&mut canvas, &tails);
@@ -103,7 +103,7 @@ pub(super) fn frame(field: &Field, title: &str, moments: &[Moment], device: &Dev
 }
 
 /// A number in three figures.
-fn short(v: f64) -> String {
+pub(super) fn short(v: f64) -> String {
     if v == 0.0 || !v.is_finite() {
         return format!("{v}");
     }

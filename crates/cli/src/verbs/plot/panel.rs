@@ -86,24 +86,45 @@ impl Panel {
         }
     }
 
-    /// The score at evenly spaced places; the length of an arrow is `ln(1 + |score|)`, the longest just fitting its cell. Returns
-    /// the longest score.
-    pub(super) fn arrows(&self, canvas: &mut Canvas, field: &Field, t: f64, device: &Device) -> f64 {
+    /// The middles of the cells that arrows stand in.
+    pub(super) fn cells(&self) -> Vec<Place> {
         let n = self.look.arrows;
-        let step = 2.0 * HALF / n as f64;
-        let at = |k: usize| -HALF + (k as f64 + 0.5) * step;
-        let places: Vec<Place> = (0..n * n).map(|k| [at(k % n), at(k / n)]).collect();
-        let scores = field.scores(&places, t, device);
+        let at = |k: usize| HALF * ((2 * k + 1) as f64 / n as f64 - 1.0);
+        (0..n * n).map(|k| [at(k % n), at(k / n)]).collect()
+    }
+
+    /// The score in every cell; the length of an arrow is `ln(1 + |score|)`, the longest just fitting its cell. Returns the longest
+    /// score.
+    pub(super) fn scores(&self, canvas: &mut Canvas, field: &Field, t: f64, device: &Device) -> f64 {
+        self.arrows(canvas, &field.scores(&self.cells(), t, device), Paint(ARROW, 0.8))
+    }
+
+    /// A vector in every cell, its length as `ln(1 + |v|)`. Returns the longest.
+    pub(super) fn arrows(&self, canvas: &mut Canvas, vectors: &[Place], paint: Paint) -> f64 {
+        let step = 2.0 * HALF / self.look.arrows as f64;
         let size = |s: &Place| s[0].hypot(s[1]);
-        let longest = scores.iter().map(size).filter(|v| v.is_finite()).fold(1e-12, f64::max);
-        for (p, s) in places.iter().zip(&scores).filter(|(_, s)| size(s).is_finite()) {
+        let longest = vectors.iter().map(size).filter(|v| v.is_finite()).fold(1e-12, f64::max);
+        for (p, s) in self.cells().iter().zip(vectors).filter(|(_, s)| size(s).is_finite()) {
             let length = 0.94 * step * size(s).ln_1p() / longest.ln_1p();
             let half = [0, 1].map(|i| 0.5 * length * s[i] / size(s).max(1e-12));
-            // The middle of an arrow is the place whose score it is.
+            // The middle of an arrow is the place whose vector it is.
             let (from, to) = (self.pixel([p[0] - half[0], p[1] - half[1]]), self.pixel([p[0] + half[0], p[1] + half[1]]));
-            canvas.dart(self.clip(), from, to, 1.1, Paint(ARROW, 0.8));
+            canvas.dart(self.clip(), from, to, 1.1, paint);
         }
         longest
+    }
+
+    /// A frame on an empty panel.
+    pub(super) fn frame(&self, canvas: &mut Canvas) {
+        let (x, y, side) = (self.left as f64, self.top as f64, self.look.side as f64);
+        for (from, to) in [((0.0, 0.0), (1.0, 0.0)), ((0.0, 1.0), (1.0, 1.0)), ((0.0, 0.0), (0.0, 1.0)), ((1.0, 0.0), (1.0, 1.0))] {
+            canvas.line((x + side * from.0, y + side * from.1), (x + side * to.0, y + side * to.1), GREY, 1);
+        }
+    }
+
+    /// Many points of one colour.
+    pub(super) fn dots(&self, canvas: &mut Canvas, points: &[Place], paint: Paint) {
+        points.iter().for_each(|place| canvas.disc(self.clip(), self.pixel(*place), self.look.point, paint));
     }
 
     /// The ways of points, each a line through places, and where they are now.

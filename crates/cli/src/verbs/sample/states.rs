@@ -1,16 +1,15 @@
-//! `sample` for models whose data have categories, and filling in what is not known of an example.
+//! `sample` for models whose data have categories.
 
 use super::{MOST_STEPS, Sample, can_be_written, check_output, default_output, write_trajectory};
 use crate::context::Context;
 use crate::failure::{Ended, misuse};
 use crate::progress::Progress;
-use crate::verbs::nll::open_for;
 use anyhow::Result;
-use scorefield::data::{self, Codec, Shape, write};
+use scorefield::data::{Codec, write};
 use scorefield::model::Model;
 use scorefield::sample::states::StatesSolverKind;
 use scorefield::tensor::rows;
-use scorefield::{ClassChoice, GenerateStates, Given};
+use scorefield::{ClassChoice, GenerateStates};
 use serde_json::json;
 use std::ops::{ControlFlow, Range};
 use std::time::Instant;
@@ -93,6 +92,7 @@ impl Sample {
             ("--path", self.path.is_some()),
             ("--guidance", self.guidance.is_some()),
             ("--temperature", self.temperature != 1.0),
+            ("--repeats (ancestral:repeats=R is what categories have)", self.repeats.is_some()),
         ];
         match given.iter().find(|(_, given)| *given) {
             None => Ok(()),
@@ -101,76 +101,6 @@ impl Sample {
             }
         }
     }
-
-    /// The example that is known in part.
-    fn given(&self, model: &Model) -> Result<Option<Given>> {
-        let (Some(text), Some(mask)) = (&self.given, &self.mask) else { return Ok(None) };
-        if !(0.0..1.0).contains(&self.flips) {
-            return Err(misuse(format!("--flips {}: expected a probability from 0 up to, but not including, 1", self.flips)));
-        }
-        let codec = &model.meta().codec;
-        let (spec, place) = text
-            .rsplit_once('@')
-            .and_then(|(spec, i)| Some((spec, i.parse::<usize>().ok()?)))
-            .ok_or_else(|| misuse(format!("--given {text}: expected DATA@I, for example digits@3")))?;
-        let data = open_for(model, spec)?;
-        if place >= data.len() {
-            return Err(misuse(format!("--given {text}: {spec} has {} examples, numbered from 0", data.len())));
-        }
-        let d = codec.shape().len();
-        let (mut natural, mut row) = (vec![0.0; d], vec![0.0; d]);
-        data.row(place, &mut natural);
-        codec.encode_row(&natural, &mut row);
-        Ok(Some(Given { row, known: known(mask, codec)?, flips: self.flips }))
-    }
-}
-
-/// Which entries of an example a mask says are known.
-fn known(mask: &str, codec: &Codec) -> Result<Vec<bool>> {
-    let shape = codec.shape();
-    let (height, width) = match shape {
-        Shape::Image { height, width, .. } => (height, width),
-        Shape::Vector { dim } => (1, dim),
-    };
-    let place = |i: usize| (i % shape.plane().max(1) / width.max(1), i % width.max(1));
-    let at = |i: usize| if matches!(shape, Shape::Image { .. }) { place(i) } else { (0, i) };
-    let inside = |v: usize, side: usize| side > 1 && (side / 4..side - side / 4).contains(&v);
-    let by = |of: &dyn Fn((usize, usize)) -> bool| (0..shape.len()).map(|i| of(at(i))).collect::<Vec<bool>>();
-    let found = match mask {
-        "left" => by(&|(_, x)| x < width / 2),
-        "right" => by(&|(_, x)| x >= width / 2),
-        "top" => by(&|(y, _)| y < height / 2),
-        "bottom" => by(&|(y, _)| y >= height / 2),
-        "around" => by(&|(y, x)| !(inside(x, width) && (height == 1 || inside(y, height)))),
-        "all" => vec![true; shape.len()],
-        path => {
-            let array = data::open(path, &data::OpenOptions::default())
-                .map_err(|e| misuse(format!("--mask {path}: neither left, right, top, bottom, around, all nor an array: {e}")))?;
-            let mut values = Vec::new();
-            let mut row = vec![0.0; array.shape().len()];
-            for i in 0..array.len() {
-                array.row(i, &mut row);
-                values.extend_from_slice(&row);
-            }
-            if values.len() != shape.len() {
-                return Err(misuse(format!(
-                    "--mask {path}: {} numbers, but an example of the model has {}",
-                    values.len(),
-                    shape.len()
-                )));
-            }
-            if let Some(wrong) = values.iter().find(|v| **v != 0.0 && **v != 1.0 && **v != 255.0) {
-                return Err(misuse(format!(
-                    "--mask {path}: {wrong} in it; expected 0 where unknown and 1 (or white, 255) where known"
-                )));
-            }
-            values.into_iter().map(|v| v > 0.5).collect()
-        }
-    };
-    if !found.contains(&true) {
-        return Err(misuse(format!("--mask {mask}: nothing of the example is known under it; leave --given out")));
-    }
-    Ok(found)
 }
 
 /// Rows on the way, a masked category as the level in the middle: half a bit, a grey.
