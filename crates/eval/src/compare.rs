@@ -6,7 +6,7 @@
 
 use crate::{
     EvalError, MAX_EIGEN, Rows, RowsBuf, energy_distance, frechet_distance, median_distance, mmd, precision_recall,
-    sliced_wasserstein,
+    sliced_wasserstein, total_variation,
 };
 use scorefield_tensor::Purpose;
 use scorefield_tensor::noise::Stream;
@@ -25,9 +25,26 @@ pub struct Metric {
     pub standard_error: Option<f64>,
 }
 
+/// Names of all metrics, in the order in which they are measured.
+pub const METRICS: [&str; 8] = [
+    "energy-distance",
+    "energy-distance-unbiased",
+    "mmd-squared",
+    "sliced-wasserstein-2",
+    "precision",
+    "recall",
+    "frechet",
+    "total-variation",
+];
+
 /// What [`compare`] does.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct CompareOptions {
+    /// Names of the metrics; if left out, all that suit the rows: the Frechet distance up to [`MAX_EIGEN`] numbers, the total variation
+    /// where rows take few values ([`CompareOptions::few`]).
+    pub only: Option<Vec<String>>,
+    /// Whether rows take few different values, as those of a few categories do.
+    pub few: bool,
     /// Seed of the shuffle of the real rows and of the directions.
     pub seed: u64,
     /// Rows of each set that are looked at, at most: the cost grows with its square.
@@ -40,7 +57,7 @@ pub struct CompareOptions {
 
 impl Default for CompareOptions {
     fn default() -> Self {
-        Self { seed: 0, limit: 10_000, directions: 256, neighbours: 3 }
+        Self { only: None, few: false, seed: 0, limit: 10_000, directions: 256, neighbours: 3 }
     }
 }
 
@@ -79,36 +96,51 @@ pub fn compare_halves(
 ) -> Result<Vec<Metric>, EvalError> {
     let n = samples.len().min(real.len()).min(options.limit);
     let (samples, real, reference) = (samples.first(n), real.first(n), reference.first(options.limit));
-    let metric = |name: &str, value: f64, real_vs_real: f64, standard_error: Option<f64>| Metric {
-        name: name.to_owned(),
-        value,
-        real_vs_real,
-        standard_error,
-    };
     let mut out = Vec::new();
+    let wanted = |name: &str| match &options.only {
+        Some(names) => names.iter().any(|n| n == name),
+        None => match name {
+            "frechet" => samples.dim() <= MAX_EIGEN,
+            "total-variation" => options.few,
+            _ => true,
+        },
+    };
+    let mut add = |name: &str, value: f64, real_vs_real: f64, standard_error: Option<f64>| {
+        if wanted(name) {
+            out.push(Metric { name: name.to_owned(), value, real_vs_real, standard_error });
+        }
+    };
 
-    let (found, beside) = (energy_distance(samples, reference)?, energy_distance(real, reference)?);
-    out.push(metric("energy-distance", found.biased, beside.biased, Some(found.standard_error)));
-    out.push(metric("energy-distance-unbiased", found.unbiased, beside.unbiased, Some(found.standard_error)));
-
-    // The bandwidth is a property of the real rows, so that it does not move with the samples.
-    let bandwidth = median_distance(real, reference, 1000);
-    let (found, beside) = (mmd(samples, reference, bandwidth)?, mmd(real, reference, bandwidth)?);
-    out.push(metric("mmd-squared", found.unbiased, beside.unbiased, Some(found.standard_error)));
-
-    let sliced = |rows| sliced_wasserstein(rows, reference, 2.0, options.directions, options.seed);
-    let (found, beside) = (sliced(samples)?, sliced(real)?);
-    out.push(metric("sliced-wasserstein-2", found.value, beside.value, Some(found.standard_error)));
-
-    let k = options.neighbours;
-    let (found, beside) = (precision_recall(samples, reference, k)?, precision_recall(real, reference, k)?);
-    // A share of n independent hits, the supports taken as given.
-    let binomial = |share: f64, n: usize| Some((share * (1.0 - share) / n as f64).sqrt());
-    out.push(metric("precision", found.precision, beside.precision, binomial(found.precision, samples.len())));
-    out.push(metric("recall", found.recall, beside.recall, binomial(found.recall, reference.len())));
-
-    if samples.dim() <= MAX_EIGEN {
-        out.push(metric("frechet", frechet_distance(samples, reference)?, frechet_distance(real, reference)?, None));
+    if wanted("energy-distance") || wanted("energy-distance-unbiased") {
+        let (found, beside) = (energy_distance(samples, reference)?, energy_distance(real, reference)?);
+        add("energy-distance", found.biased, beside.biased, Some(found.standard_error));
+        add("energy-distance-unbiased", found.unbiased, beside.unbiased, Some(found.standard_error));
+    }
+    if wanted("mmd-squared") {
+        // The bandwidth is a property of the real rows, so that it does not move with the samples.
+        let bandwidth = median_distance(real, reference, 1000);
+        let (found, beside) = (mmd(samples, reference, bandwidth)?, mmd(real, reference, bandwidth)?);
+        add("mmd-squared", found.unbiased, beside.unbiased, Some(found.standard_error));
+    }
+    if wanted("sliced-wasserstein-2") {
+        let sliced = |rows| sliced_wasserstein(rows, reference, 2.0, options.directions, options.seed);
+        let (found, beside) = (sliced(samples)?, sliced(real)?);
+        add("sliced-wasserstein-2", found.value, beside.value, Some(found.standard_error));
+    }
+    if wanted("precision") || wanted("recall") {
+        let k = options.neighbours;
+        let (found, beside) = (precision_recall(samples, reference, k)?, precision_recall(real, reference, k)?);
+        // A share of n independent hits, the supports taken as given.
+        let binomial = |share: f64, n: usize| Some((share * (1.0 - share) / n as f64).sqrt());
+        add("precision", found.precision, beside.precision, binomial(found.precision, samples.len()));
+        add("recall", found.recall, beside.recall, binomial(found.recall, reference.len()));
+    }
+    if wanted("frechet") {
+        add("frechet", frechet_distance(samples, reference)?, frechet_distance(real, reference)?, None);
+    }
+    if wanted("total-variation") {
+        let (found, beside) = (total_variation(samples, reference)?, total_variation(real, reference)?);
+        add("total-variation", found.value, beside.value, Some(found.standard_error));
     }
     Ok(out)
 }

@@ -16,12 +16,13 @@ mod frechet;
 mod neighbours;
 mod picture;
 mod rows;
+mod total_variation;
 mod two_sample;
 mod wasserstein;
 
 pub use auroc::{Auroc, auroc};
 pub use classify::Classifier;
-pub use compare::{CompareOptions, Metric, compare, compare_halves, halves};
+pub use compare::{CompareOptions, METRICS, Metric, compare, compare_halves, halves};
 pub use coverage::{Coverage, precision_recall};
 pub use features::{FeatureSpace, Features, features};
 pub use frechet::{Moments, frechet_distance, gaussian_frechet, moments};
@@ -29,6 +30,7 @@ pub use neighbours::{Memorisation, Neighbour, memorisation, nearest, nearest_oth
 pub use picture::{psnr, ssim};
 pub use rows::{Rows, RowsBuf};
 pub use scorefield_tensor::{MAX_EIGEN, SymmetricEigen, symmetric_eigen};
+pub use total_variation::{TotalVariation, total_variation};
 pub use two_sample::{TwoSample, energy_distance, median_distance, mmd};
 pub use wasserstein::{SlicedWasserstein, sliced_wasserstein, wasserstein_1d};
 

@@ -1,15 +1,17 @@
 //! `eval`: distances between samples and data, each beside real against real.
 
+use super::nll::open_for;
 use super::sample::load;
 use crate::context::Context;
 use crate::failure::{Ended, misuse};
 use anyhow::Result;
 use clap::Args;
 use scorefield::data::{self, Codec, CodecOptions, Dataset, Shape};
-use scorefield::eval::{CompareOptions, FeatureSpace, RowsBuf, compare, features};
+use scorefield::eval::{CompareOptions, FeatureSpace, METRICS, RowsBuf, compare, features};
 use scorefield::model::{Model, Weights};
+use scorefield::sample::states::StatesSolverKind;
 use scorefield::sample::{SolverKind, nearest};
-use scorefield::{Choices, ClassChoice, Draft, Generate};
+use scorefield::{Choices, ClassChoice, Draft, Generate, GenerateStates};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::ops::ControlFlow;
@@ -30,6 +32,9 @@ pub(crate) struct Eval {
     /// Samples drawn from a model, and rows of either set that are looked at
     #[arg(short, long = "number", value_name = "N", default_value_t = 1000)]
     n: usize,
+    /// Measure these alone, separated by commas; all that suit the data if left out
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
+    metrics: Vec<String>,
     /// The seed of samples, halves and directions
     #[arg(long, value_name = "S", default_value_t = 0)]
     seed: u64,
@@ -46,6 +51,13 @@ impl Eval {
                 names.join(", ")
             ))
         })?;
+        if let Some(found) = self.metrics.iter().find(|m| !METRICS.contains(&m.as_str())) {
+            let near = nearest(found, METRICS).unwrap_or_default();
+            return Err(misuse(format!(
+                "there is no metric \"{found}\"; did you mean \"{near}\"? There are {}",
+                METRICS.join(", ")
+            )));
+        }
         if self.n < 2 {
             return Err(misuse(format!("-n {}: distances need two rows at least", self.n)));
         }
@@ -53,7 +65,11 @@ impl Eval {
         let is_model = folder_of_run || self.samples.extension().is_some_and(|e| e == "safetensors");
         let model = is_model.then(|| load(context, &self.samples, Weights::Ema)).transpose()?;
         let shape = model.as_ref().map(|m| m.meta().codec.shape());
-        let real = data::open(&self.data, &self.options(shape)?)?;
+        let real = match &model {
+            // Categories as the model counts them.
+            Some(model) if model.states().is_some() => open_for(model, &self.data)?,
+            _ => data::open(&self.data, &self.options(shape)?)?,
+        };
         let codec = match &model {
             Some(model) => model.meta().codec.clone(),
             None => Codec::fit(&real, &CodecOptions::default())?,
@@ -68,7 +84,19 @@ impl Eval {
             Shape::Vector { .. } => None,
         };
         let (samples, real) = (features(space, samples.view(), picture)?, features(space, real.view(), picture)?);
-        let options = CompareOptions { seed: self.seed, limit: self.n, ..CompareOptions::default() };
+        let levels = codec.levels();
+        let options = CompareOptions {
+            only: (!self.metrics.is_empty()).then(|| self.metrics.clone()),
+            // Of more cells than rows, the noise is the distance.
+            few: matches!(codec.shape(), Shape::Vector { .. })
+                && levels
+                    .iter()
+                    .try_fold(1.0, |cells, l| l.map(|l| cells * l as f64))
+                    .is_some_and(|cells| cells <= self.n as f64),
+            seed: self.seed,
+            limit: self.n,
+            ..CompareOptions::default()
+        };
         let metrics = compare(samples.view(), real.view(), &options)?;
 
         let (n, m) = (samples.view().len(), real.view().len());
@@ -116,9 +144,28 @@ impl Eval {
             if set.shape() != codec.shape() {
                 return Err(misuse(format!("{name}: {}, but the data are {}", set.shape(), codec.shape())));
             }
-            return Ok(Some(encoded(&set, codec, self.n)));
+            return Ok(Some(encoded(&codec.align(&set)?, codec, self.n)));
         };
         let defaults = &model.meta().sampling;
+        let watch = || if context.stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+        if model.states().is_some() {
+            let solver: StatesSolverKind = defaults.solver.parse()?;
+            context.say(&format!("drawing {} samples by {solver} in {} steps", self.n, defaults.steps));
+            let built = solver.build();
+            let request = GenerateStates {
+                model,
+                solver: &*built,
+                steps: defaults.steps,
+                class: ClassChoice::Random,
+                given: None,
+                seed: self.seed,
+                samples: 0..self.n as u64,
+                batch: 1000,
+                device: context.device.clone(),
+            };
+            let drawn = request.run(|_, _, _| watch())?;
+            return Ok(drawn.map(|d| RowsBuf::new(d.states, self.n, model.dim())));
+        }
         let solver: SolverKind = defaults.solver.parse()?;
         let built = solver.build();
         context.say(&format!("drawing {} samples by {solver} in {} steps", self.n, defaults.steps));
@@ -130,7 +177,7 @@ impl Eval {
             device: context.device.clone(),
             ..Generate::new(model, &*built, grid, self.n as u64)
         }
-        .run(|_, _, _| if context.stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })?;
+        .run(|_, _, _| watch())?;
         Ok(drawn.map(|d| RowsBuf::new(d.states, self.n, model.dim())))
     }
 }

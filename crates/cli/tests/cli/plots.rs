@@ -33,3 +33,19 @@ fn what_cannot_be_drawn_is_told() {
     refused(path, 2, &["plot", "toy:moons", "--times", "7"], &["--times 7", "runs from"]);
     assert!(fs::read_dir(path).unwrap().next().is_none(), "nothing is left behind");
 }
+
+/// Data under noise, samples and drift at three steps of a model's own chain.
+#[test]
+fn a_chain_is_drawn() {
+    let folder = tempdir().unwrap();
+    let path = folder.path();
+    done(path, &["train", "toy:moons", "--steps", "20", "--out", "m", "-q"]);
+    let said = done(path, &["plot", "m", "--chain", "toy:moons:500", "--json", "-o", "chain.png"]);
+    let said: serde_json::Value = serde_json::from_str(&said).unwrap();
+    let times: Vec<f64> = said["times"].as_array().unwrap().iter().map(|t| t.as_f64().unwrap()).collect();
+    assert!(times.len() == 3 && times.is_sorted(), "{said}");
+    assert_eq!(&fs::read(path.join("chain.png")).unwrap()[1..4], b"PNG");
+    refused(path, 2, &["plot", "toy:moons", "--chain", "toy:moons", "-o", "a.png"], &["--chain", "trained model"]);
+    refused(path, 2, &["plot", "m", "--chain", "toy:heartbeat", "-o", "a.png"], &["toy:heartbeat", "vectors of 2"]);
+    refused(path, 2, &["plot", "m", "--chain", "toy:moons", "-o", "a.gif"], &["a.gif", ".png"]);
+}

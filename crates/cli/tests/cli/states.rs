@@ -37,6 +37,14 @@ fn a_heartbeat_is_learned_and_filled_in() {
     assert!(rows.iter().all(|r| r[..20] == rows[0][..20]), "{filled}");
     assert!(rows.iter().filter(|r| **r == rows[0]).count() >= 18, "{filled}");
 
+    // Distances of samples that the model draws itself.
+    let said = run(&["eval", "r", "toy:binary-heartbeat:400", "-n", "100", "--metrics", "total-variation,recall", "--json"]);
+    let said: serde_json::Value = serde_json::from_str(&said).unwrap();
+    let names: Vec<&str> = said["metrics"].as_array().unwrap().iter().map(|m| m["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["recall", "total-variation"]);
+    assert!(said["metrics"][1]["value"].as_f64().unwrap() < 0.3, "{said}");
+    refused(path, 2, &["eval", "r", "toy:binary-heartbeat", "--metrics", "totl"], &["totl", "total-variation"]);
+
     refused(path, 2, &["nll", "r", "toy:binary-heartbeat"], &["--bound"]);
     refused(path, 2, &["nll", "r", "toy:binary-heartbeat", "--bound", "--steps", "1"], &["--steps 1", "at least 2"]);
     refused(path, 2, &["sample", "r", "--steps", "0"], &["--steps 0"]);

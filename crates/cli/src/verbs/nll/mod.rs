@@ -323,7 +323,10 @@ pub(in crate::verbs) fn open_for(model: &Model, spec: &str) -> Result<Dataset> {
         data.report().notes.iter().for_each(|note| warn(&format!("note: {spec}: {note}")));
     }
     if data.shape() != shape {
-        return Err(misuse(format!("{spec}: {}, but the model takes {shape}", data.shape())));
+        return Err(misuse(format!(
+            "{spec}: {}, but the model takes {shape}; expected data like those it was trained on",
+            data.shape()
+        )));
     }
     Ok(codec.align(&data)?)
 }

@@ -27,7 +27,8 @@ const LOOK: Look = Look { side: 300, arrows: 21, bands: 0, point: 0.9 };
 const GAP: usize = 18;
 const LEFT: usize = 112;
 const TOP: usize = 34;
-const EDGE: usize = 30;
+const EDGE: usize = 14;
+const BOTTOM: usize = 48;
 
 impl Plot {
     /// Three moments of the chain of the model, a column each.
@@ -49,7 +50,7 @@ impl Plot {
         let Some(reverse) = self.reverse(context, field, &kind, grid, legs)? else { return Ok(interrupted(context)) };
 
         let side = LOOK.side + GAP;
-        let mut canvas = Canvas::new(LEFT + 3 * side + EDGE - GAP, TOP + 3 * side + EDGE - GAP, WHITE);
+        let mut canvas = Canvas::new(LEFT + 3 * side + EDGE - GAP, TOP + 3 * side + BOTTOM - GAP, WHITE);
         let panel = |row: usize, column: usize| Panel::new(LEFT + column * side, TOP + row * side, LOOK);
         for (column, &leg) in legs.iter().enumerate() {
             let (t, s) = (times[leg], times[leg + 1]);
@@ -66,15 +67,16 @@ impl Plot {
             let step = times.len() - 1 - leg;
             let text = format!("step {step} of {}, sigma/alpha = {}", times.len() - 1, short(process.at(t).ratio()));
             canvas.label((left, 12.0), &text, BLACK, Face::Small);
-            let text = format!("longest {}", short(longest));
-            let y = (TOP + 2 * side + 4) as f64;
-            canvas.label((left + LOOK.side as f64 - 6.0 - Face::Small.width(&text), y), &text, GREY, Face::Small);
+            let text = format!("longest arrow {}", short(longest));
+            canvas.label((left, (TOP + 3 * side - GAP + 26) as f64), &text, GREY, Face::Small);
         }
-        let names = [["data", "under noise"], ["samples", "on their way"], ["drift", "E[x_s | x_t] - x_t"]];
+        let names = [["data", "under", "noise"], ["samples", "on their", "way"], ["drift", "E[x_s|x_t]", "- x_t"]];
         for (row, lines) in names.iter().enumerate() {
-            let y = (TOP + row * side + LOOK.side / 2) as f64;
-            canvas.label((8.0, y - 16.0), lines[0], BLACK, Face::Title);
-            canvas.label((8.0, y + 4.0), lines[1], GREY, Face::Small);
+            let y = (TOP + row * side + LOOK.side / 2) as f64 - 30.0;
+            canvas.label((8.0, y), lines[0], BLACK, Face::Title);
+            lines[1..].iter().enumerate().for_each(|(k, line)| {
+                canvas.label((8.0, y + 20.0 + 15.0 * k as f64), line, GREY, Face::Small);
+            });
         }
         canvas.0.save_png(&self.output)?;
         let text = format!("{}: {} steps of {} on {spec}, and their drift", self.output.display(), times.len() - 1, self.what);
