@@ -70,7 +70,7 @@ mod tests {
     fn the_noise_of_sampling_is_foretold() {
         let draw = |seed: u64, n: usize, skew: f64| -> Vec<f32> {
             let stream = Stream::new(seed, 0, Purpose::User, 0, 0);
-            (0..n).map(|i| (stream.uniform(i as u32).powf(skew) * 12.0).floor() as f32).collect()
+            (0..n).map(|i| (stream.uniform(i).powf(skew) * 12.0).floor() as f32).collect()
         };
         let of = |seed, skew| {
             let (x, y) = (draw(seed, 3000, 1.0), draw(seed + 100, 2000, skew));

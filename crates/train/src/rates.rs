@@ -62,8 +62,11 @@ impl RatesConfig {
             "the loss vlb, by which rates are learned, and no consistency",
         )?;
         let found = format!("{:?}", config.process.name());
-        let Ok(Some(table)) = config.process.discrete() else {
-            return unless(false, "process", found, "a discrete table beside [rates], which starts from it");
+        let expected = "a discrete table beside [rates], which starts from it";
+        let table = match config.process.discrete() {
+            Ok(Some(table)) => table,
+            Ok(None) => return unless(false, "process", found, expected),
+            Err(why) => return unless(false, "process", format!("{found}, whose {why}"), expected),
         };
         let levels = table.alpha_bar().len();
         let inner = table.betas().iter().all(|b| *b < 1.0);

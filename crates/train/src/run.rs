@@ -91,6 +91,13 @@ impl RunFolder {
         }
     }
 
+    /// Takes back what [`RunFolder::open`] made of a folder in which nothing was begun. What holds anything else stays.
+    pub(crate) fn unmake(path: &Path) {
+        let _ = std::fs::remove_file(path.join("state").join("lock"));
+        let _ = std::fs::remove_dir(path.join("state"));
+        let _ = std::fs::remove_dir(path);
+    }
+
     /// The step of the saved state, without its numbers.
     pub(crate) fn saved_step(&self) -> Result<u64, TrainError> {
         Ok(self.read_position(&TensorFile::open(&self.state())?)?.step)

@@ -90,6 +90,7 @@ impl<'a> Trainer<'a> {
         Self::categories_fit(&config, dataset)?;
         config.validate()?;
         RunFolder::refuse_other_files(path)?;
+        let new = !path.exists();
         let run = RunFolder::open(path)?;
         if run.has_state() {
             let step = run.saved_step()?;
@@ -97,7 +98,11 @@ impl<'a> Trainer<'a> {
         }
         // A run that ended before its first save may have left figures.
         run.rewind_metrics(0)?;
-        let trainer = Self::build(run, config, dataset, device, None)?;
+        let trainer = Self::build(run, config, dataset, device, None).inspect_err(|_| {
+            if new {
+                RunFolder::unmake(path);
+            }
+        })?;
         trainer.run.write_text(&trainer.run.recipe(), recipe)?;
         Ok(trainer)
     }

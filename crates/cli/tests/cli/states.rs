@@ -71,9 +71,10 @@ fn categories_that_make_no_chain() {
         |set: &str, words: &[&str]| refused(path, 2, &["train", "toy:binary-heartbeat", "--out", "r", "--set", set], words);
     train("states.process.steps=0", &["states.steps = 0"]);
     train("states.process.steps=1", &["states.steps = 1"]);
-    train("states.process.survival={name=\"table\", keep=[1.0, 0.5, 0.7]}", &["survival.keep"]);
+    train("states.process.survival={name=\"table\", keep=[1.0, 0.5, 0.7]}", &["survival.keep", "0.7 in place 2"]);
     train("states.process.survival={name=\"linear\", beta_min=-1.0}", &["beta_min"]);
     train("states.process.transition={ordered={width=0.0}}", &["width"]);
+    assert!(!path.join("r").exists(), "a run that never began leaves nothing");
     refused(path, 2, &["train", "toy:moons", "--out", "r", "--set", "states.loss=bound"], &["data.categorical"]);
     // A category that training has not seen.
     let rows = |third: &str| format!("colour,size\nred,1\nblue,2\n{third},3\n");

@@ -134,12 +134,15 @@ impl Survival {
                 "a number from 0 up to, but not including, 1",
             ),
             Self::Table { keep } => {
-                let falls = keep.windows(2).all(|w| w[1] < w[0]) && keep.len() > 2 && keep[0] == 1.0;
-                let sound = falls && keep.iter().all(|k| (0.0..=1.0).contains(k));
+                let wrong = (0..keep.len()).find(|&i| {
+                    let before = if i == 0 { f64::INFINITY } else { keep[i - 1] };
+                    !((0.0..=1.0).contains(&keep[i]) && keep[i] < before && (i > 0 || keep[0] == 1.0))
+                });
+                let found = wrong.map_or(format!("{} numbers", keep.len()), |i| format!("{} in place {i}", keep[i]));
                 say(
-                    sound,
+                    wrong.is_none() && keep.len() > 2,
                     "survival.keep",
-                    format!("{} numbers", keep.len()),
+                    found,
                     "at least three numbers that fall from 1 and stay at 0 or above",
                 )
             }

@@ -46,6 +46,7 @@ fn every_objective_has_its_keys() {
         ("rates.lr=0", "rates.lr is 0, expected a learning rate above 0"),
         ("objective.loss={name='hybrid'}", "objective.loss is Hybrid"),
         ("process={name='vp-cosine'}", "process is \"vp-cosine\", expected a discrete table"),
+        ("process={name='discrete-betas', betas=[0.1, 1.5, 0.2]}", "1.5"),
         ("process={name='discrete-jsd',steps=9}", "process is \"discrete-jsd\", expected rates below 1"),
         ("process={name='discrete-linear',steps=12}", "objective.loss.levels is 9 for a table of 12 rates"),
         ("prediction='flow'", "prediction is flow, expected one that needs no slope"),
