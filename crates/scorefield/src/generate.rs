@@ -3,12 +3,12 @@
 //! Noise is drawn by (seed, sample, purpose, step), the class of a sample is a function of (seed, sample), and no kernel mixes rows; so
 //! neither how many samples are asked for, nor from which on, nor the batch or the number of threads changes any of them.
 
-use crate::Given;
+use crate::{GenerateError, Given};
 use crate::tally::Tally;
 use scorefield_data::Codec;
 use scorefield_model::Model;
 use scorefield_process::{Clip, Denoiser, Grid, Process, Rescheduled, Thresholded};
-use scorefield_sample::{Finish, Guided, Job, Path, PathError, Solver, sample_driven};
+use scorefield_sample::{Finish, Guided, Job, Path, Solver, sample_driven};
 use scorefield_tensor::noise::Stream;
 use scorefield_tensor::{Batch, DType, Device, Noise, Purpose, Streams, batch, rows};
 use std::ops::{ControlFlow, Range};
@@ -29,125 +29,6 @@ pub enum ClassChoice {
 
 /// Classes of samples by number, or none.
 pub type Classes = Option<Vec<Option<u32>>>;
-
-/// What a model cannot give.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-pub enum GenerateError {
-    /// A class was asked of a model that has none.
-    #[error("class {found} was asked for, but the model was trained without classes; leave the class out")]
-    NoClasses {
-        /// What was asked for.
-        found: String,
-    },
-    /// There is no such class.
-    #[error("there is no class \"{found}\"; the model's classes are {known}{}", .near.as_ref().map(|n| format!(" (\"{n}\"?)")).unwrap_or_default())]
-    NoSuchClass {
-        /// What was asked for.
-        found: String,
-        /// The classes there are.
-        known: String,
-        /// The nearest of them.
-        near: Option<String>,
-    },
-    /// A weight that is no number.
-    #[error("guidance {weight}: expected a finite number; 1 is the conditional model itself")]
-    Weight {
-        /// The weight.
-        weight: String,
-    },
-    /// A spread that is none.
-    #[error("temperature {found}: expected a finite number from 0 on; 1 is the prior as it is")]
-    Temperature {
-        /// What was asked for.
-        found: String,
-    },
-    /// A consistency model where a posterior mean is needed.
-    #[error(
-        "{what}: needs E[x_0 | x_t], but the model's prediction is consistency: it gives ends of paths; sample it by the solver \
-         consistency, or take the model that it was distilled from"
-    )]
-    PathEnds {
-        /// What cannot be done.
-        what: String,
-    },
-    /// The solver of consistency models on another.
-    #[error(
-        "solver {solver}: samples consistency models only, but the model's prediction is {prediction}, a posterior mean; take another \
-         solver, or distil the model first (recipe consistency-2d, --set consistency.teacher=MODEL)"
-    )]
-    NoPathEnds {
-        /// The solver.
-        solver: &'static str,
-        /// What the model predicts.
-        prediction: &'static str,
-    },
-    /// What is known does not fit the model.
-    #[error("what is known of the samples: {what}")]
-    Given {
-        /// What does not fit, and what was expected.
-        what: String,
-    },
-    /// A model of states with categories where numbers are needed.
-    #[error(
-        "{what}: works on numbers, and the data of the model have categories; it can be sampled (sample), and bounded (nll --bound)"
-    )]
-    Categories {
-        /// What cannot be done.
-        what: String,
-    },
-    /// A model of numbers where categories are needed.
-    #[error("{what}: works on categories, and the data of the model are numbers alone")]
-    Numbers {
-        /// What cannot be done.
-        what: String,
-    },
-    /// A bound that cannot be.
-    #[error(transparent)]
-    Bound(#[from] scorefield_sample::density::StatesBoundError),
-    /// A solver of states that cannot sample the model.
-    #[error("solver {solver}: {why}")]
-    States {
-        /// The solver.
-        solver: &'static str,
-        /// Why not.
-        why: &'static str,
-    },
-    /// A change of schedule for a consistency model.
-    #[error(
-        "another process was asked for, but a consistency model's paths end where those of its own do; leave the process out"
-    )]
-    PathEndsProcess,
-    /// A learned variance where none was learned.
-    #[error(
-        "solver {solver}: the variance of its steps is to be the learned one, but the model has learned none; take variance=small or \
-         variance=large, or a model trained with a learned variance"
-    )]
-    NoVariance {
-        /// The solver.
-        solver: &'static str,
-    },
-    /// A sample came out infinite or as no number.
-    #[error(
-        "sample {sample} came out as {found}, not as numbers: a smaller --guidance, more --steps or another --solver may help"
-    )]
-    NotFinite {
-        /// The sample's number.
-        sample: u64,
-        /// What stands in it.
-        found: f32,
-    },
-    /// The grid does not fit the path.
-    #[error(transparent)]
-    Path(#[from] PathError),
-    /// Guidance needs an unconditional model beside the conditional one.
-    #[error("guidance {weight} was asked for, but the model {why}; leave guidance out, or use 1")]
-    NoGuidance {
-        /// The weight.
-        weight: String,
-        /// Why not.
-        why: &'static str,
-    },
-}
 
 impl ClassChoice {
     /// The choice that a text stands for: a class by name or number, or else `none`, `each` (in turn) or `random`.

@@ -36,6 +36,7 @@
 mod auto;
 pub mod check;
 pub mod density;
+mod error;
 mod generate;
 mod given;
 mod recipe;
@@ -43,7 +44,8 @@ mod states;
 mod tally;
 pub mod untrained;
 
-pub use generate::{ClassChoice, Classes, Generate, GenerateError, Sampled, require_posterior_mean};
+pub use error::GenerateError;
+pub use generate::{ClassChoice, Classes, Generate, Sampled, require_posterior_mean};
 pub use given::Given;
 pub use recipe::{Choices, Draft, NamedRecipe, Recipe, RecipeError, recipes};
 pub use states::{GenerateStates, states_bounds};

@@ -185,6 +185,7 @@ mod x86 {
         }
 
         #[inline(always)]
+        // SAFETY: the contract of the trait.
         unsafe fn store_rows_onto(columns: [Self; 4], onto: &[*const f32; 16], gain: f32, to: &[*mut f32; 16], masks: &[u8; 16]) {
             // SAFETY: numbers whose bits are not set are neither read nor written.
             unsafe {
@@ -294,6 +295,7 @@ mod x86 {
             }
         }
         #[inline(always)]
+        // SAFETY: the contract of the trait.
         unsafe fn store_rows_onto(columns: [Self; 4], onto: &[*const f32; 16], gain: f32, to: &[*mut f32; 16], masks: &[u8; 16]) {
             // SAFETY: passed on.
             unsafe { Plain::store_rows_onto(plain(columns), onto, gain, to, masks) };
