@@ -1,5 +1,6 @@
 //! The linear systems of posterior rules, by singular values where they are cheap and by conjugate gradients elsewhere.
 
+use super::error::within;
 use super::matrix::{axpy, dot};
 use super::{Operator, OperatorError};
 
@@ -10,47 +11,14 @@ pub struct Solution {
     pub x: Vec<f64>,
     /// Steps of conjugate gradients; 0 by singular values.
     pub iterations: usize,
-    /// What is left of the right side, `|b - M x| / |b|`, computed anew from the solution.
+    /// What is left of the equation's right side, relative to it, computed anew from the solution.
     pub residual: f64,
 }
 
-/// The residual at which the functions that choose the method stop, and the most steps they take.
+/// The residual at which [`solve_normal`] stops.
 const TOLERANCE: f64 = 1e-10;
+/// The most steps of the functions that choose the method.
 const LIMIT: usize = 2000;
-
-type Product<'a> = &'a dyn Fn(&[f64], &mut [f64]);
-
-/// Solves `M x = b` for a symmetric positive semi-definite `M` (Hestenes and Stiefel 1952), from `x = 0`. Stops at the residual
-/// `tolerance`, after `limit` steps, or where `M` is zero along the direction.
-fn gradients(product: Product<'_>, b: &[f64], tolerance: f64, limit: usize) -> Solution {
-    let norm = dot(b, b).sqrt();
-    let (mut x, mut r, mut p, mut q) = (vec![0.0; b.len()], b.to_vec(), b.to_vec(), vec![0.0; b.len()]);
-    let (mut squared, mut iterations) = (dot(&r, &r), 0);
-    while iterations < limit && squared.sqrt() > tolerance * norm {
-        product(&p, &mut q);
-        let curvature = dot(&p, &q);
-        if curvature.is_nan() || curvature <= 0.0 {
-            break;
-        }
-        let step = squared / curvature;
-        axpy(step, &p, &mut x);
-        axpy(-step, &q, &mut r);
-        let before = std::mem::replace(&mut squared, dot(&r, &r));
-        p.iter_mut().zip(&r).for_each(|(p, r)| *p = r + squared / before * *p);
-        iterations += 1;
-    }
-    let residual = residual(product, &x, b);
-    Solution { x, iterations, residual }
-}
-
-/// `|b - M x| / |b|`, zero for `b = 0`.
-fn residual(product: Product<'_>, x: &[f64], b: &[f64]) -> f64 {
-    let mut r = vec![0.0; b.len()];
-    product(x, &mut r);
-    r.iter_mut().zip(b).for_each(|(r, b)| *r = b - *r);
-    let norm = dot(b, b).sqrt();
-    if norm == 0.0 { 0.0 } else { dot(&r, &r).sqrt() / norm }
-}
 
 fn linear(operator: &dyn Operator) -> Result<(), OperatorError> {
     if operator.is_linear() { Ok(()) } else { Err(OperatorError::NotLinear { name: operator.name() }) }
@@ -64,8 +32,17 @@ fn normal(operator: &dyn Operator, c: f64, v: &[f64], out: &mut [f64]) {
     axpy(c, v, out);
 }
 
-/// `(A A^T + c I)^-1 y` by conjugate gradients, to a relative residual of `tolerance` or for `limit` steps. With `c = 0` the
-/// system has a solution only when `y` is a measurement of something.
+/// `|y - (A A^T + c I) x| / |y|`, zero for `y = 0`.
+fn residual(operator: &dyn Operator, c: f64, y: &[f64], x: &[f64]) -> f64 {
+    let mut r = vec![0.0; y.len()];
+    normal(operator, c, x, &mut r);
+    r.iter_mut().zip(y).for_each(|(r, y)| *r = y - *r);
+    let norm = dot(y, y).sqrt();
+    if norm == 0.0 { 0.0 } else { dot(&r, &r).sqrt() / norm }
+}
+
+/// `(A A^T + c I)^-1 y` by conjugate gradients from zero (Hestenes and Stiefel 1952), to a relative residual of `tolerance` or for
+/// `limit` steps. With `c = 0` the system has a solution only when `y` is a measurement of something.
 ///
 /// # Errors
 /// When the operator is not linear, or `c` is negative or not finite.
@@ -73,11 +50,29 @@ fn normal(operator: &dyn Operator, c: f64, v: &[f64], out: &mut [f64]) {
 pub fn cg(operator: &dyn Operator, c: f64, y: &[f64], tolerance: f64, limit: usize) -> Result<Solution, OperatorError> {
     linear(operator)?;
     shift(c)?;
-    Ok(gradients(&|v, out| normal(operator, c, v, out), y, tolerance, limit))
+    let (mut x, mut r, mut p, mut q) = (vec![0.0; y.len()], y.to_vec(), y.to_vec(), vec![0.0; y.len()]);
+    let (mut squared, mut iterations) = (dot(y, y), 0);
+    let norm = squared.sqrt();
+    while iterations < limit && squared.sqrt() > tolerance * norm {
+        normal(operator, c, &p, &mut q);
+        let curvature = dot(&p, &q);
+        // Nothing is measured along the direction, or a number was none.
+        if curvature.is_nan() || curvature <= 0.0 {
+            break;
+        }
+        let step = squared / curvature;
+        axpy(step, &p, &mut x);
+        axpy(-step, &q, &mut r);
+        let before = std::mem::replace(&mut squared, dot(&r, &r));
+        p.iter_mut().zip(&r).for_each(|(p, r)| *p = r + squared / before * *p);
+        iterations += 1;
+    }
+    let residual = residual(operator, c, y, &x);
+    Ok(Solution { x, iterations, residual })
 }
 
 fn shift(c: f64) -> Result<(), OperatorError> {
-    super::error::within("the shift c", c, "finite and not negative", c.is_finite() && c >= 0.0)
+    within("the shift c", c, "finite and not negative", c.is_finite() && c >= 0.0)
 }
 
 /// `(A A^T + c I)^-1 y`, by singular values where the operator has them, else by [`cg`] to 1e-10 or 2,000 steps: look at the
@@ -92,29 +87,65 @@ pub fn solve_normal(operator: &dyn Operator, c: f64, y: &[f64]) -> Result<Soluti
     shift(c)?;
     let mut x = vec![0.0; y.len()];
     singular.filtered_inverse(c, y, &mut x);
-    let residual = residual(&|v, out| normal(operator, c, v, out), &x, y);
+    let residual = residual(operator, c, y, &x);
     Ok(Solution { x, iterations: 0, residual })
 }
 
-/// The shortest of the states that fit best, `A^+ y`: by singular values, else by conjugate gradients on `A^T A x = A^T y`, whose
-/// right side always has a solution. The residual is that of these equations.
+/// `A^+ y`, the shortest of the states that fit best, by conjugate gradients for least squares (Bjorck, Elfving and Strakos 1998,
+/// CGLS): those of `A^T A x = A^T y`, which always have a solution, with the residual kept in the space of measurements, where it
+/// does not lose the square of the condition. Stops when `|A^T (y - A x)|` is `tolerance` of `|A^T y|`, or after `limit` steps.
+///
+/// # Errors
+/// When the operator is not linear.
+#[track_caller]
+pub fn cgls(operator: &dyn Operator, y: &[f64], tolerance: f64, limit: usize) -> Result<Solution, OperatorError> {
+    linear(operator)?;
+    let (mut x, mut r, mut q) = (vec![0.0; operator.inputs()], y.to_vec(), vec![0.0; y.len()]);
+    let mut s = x.clone();
+    operator.adjoint(&r, &mut s);
+    let (mut p, mut squared, mut iterations) = (s.clone(), dot(&s, &s), 0);
+    let norm = squared.sqrt();
+    while iterations < limit && squared.sqrt() > tolerance * norm {
+        operator.apply(&p, &mut q);
+        let curvature = dot(&q, &q);
+        if curvature.is_nan() || curvature <= 0.0 {
+            break;
+        }
+        let step = squared / curvature;
+        axpy(step, &p, &mut x);
+        axpy(-step, &q, &mut r);
+        operator.adjoint(&r, &mut s);
+        let before = std::mem::replace(&mut squared, dot(&s, &s));
+        p.iter_mut().zip(&s).for_each(|(p, s)| *p = s + squared / before * *p);
+        iterations += 1;
+    }
+    let residual = slope(operator, y, &x);
+    Ok(Solution { x, iterations, residual })
+}
+
+/// `|A^T (y - A x)| / |A^T y|`, zero for `A^T y = 0`.
+fn slope(operator: &dyn Operator, y: &[f64], x: &[f64]) -> f64 {
+    let (mut r, mut s) = (vec![0.0; y.len()], vec![0.0; x.len()]);
+    operator.adjoint(y, &mut s);
+    let norm = dot(&s, &s).sqrt();
+    operator.apply(x, &mut r);
+    r.iter_mut().zip(y).for_each(|(r, y)| *r = y - *r);
+    operator.adjoint(&r, &mut s);
+    if norm == 0.0 { 0.0 } else { dot(&s, &s).sqrt() / norm }
+}
+
+/// `A^+ y`, the shortest of the states that fit best: by singular values, else by [`cgls`] to 1e-12 or 2,000 steps. The residual is
+/// that of [`cgls`]; directions that are measured more weakly than it are not resolved.
 ///
 /// # Errors
 /// When the operator is not linear.
 #[track_caller]
 pub fn pseudo_inverse(operator: &dyn Operator, y: &[f64]) -> Result<Solution, OperatorError> {
+    let Some(singular) = operator.singular() else { return cgls(operator, y, 1e-12, LIMIT) };
     linear(operator)?;
-    let mut b = vec![0.0; operator.inputs()];
-    operator.adjoint(y, &mut b);
-    let product = |x: &[f64], out: &mut [f64]| {
-        let mut y = vec![0.0; operator.outputs()];
-        operator.apply(x, &mut y);
-        operator.adjoint(&y, out);
-    };
-    let Some(singular) = operator.singular() else { return Ok(gradients(&product, &b, TOLERANCE, LIMIT)) };
-    let mut x = vec![0.0; b.len()];
+    let mut x = vec![0.0; operator.inputs()];
     singular.pseudo_inverse(y, &mut x);
-    let residual = residual(&product, &x, &b);
+    let residual = slope(operator, y, &x);
     Ok(Solution { x, iterations: 0, residual })
 }
 
@@ -126,7 +157,7 @@ pub fn pseudo_inverse(operator: &dyn Operator, y: &[f64]) -> Result<Solution, Op
 #[track_caller]
 pub fn proximal(operator: &dyn Operator, y: &[f64], z: &[f64], a: f64, b: f64) -> Result<Solution, OperatorError> {
     linear(operator)?;
-    super::error::within("the variance b of the state", b, "positive and finite", b > 0.0 && b.is_finite())?;
+    within("the variance b of the state", b, "positive and finite", b > 0.0 && b.is_finite())?;
     let mut e = vec![0.0; y.len()];
     operator.apply(z, &mut e);
     e.iter_mut().zip(y).for_each(|(e, y)| *e = y - *e);
