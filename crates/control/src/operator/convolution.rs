@@ -64,7 +64,7 @@ impl Convolution {
     }
 
     /// Every term `(to, from, weight)` of one plane's sum.
-    fn terms(&self, term: &mut dyn FnMut(usize, usize, f64)) {
+    fn terms(&self, mut term: impl FnMut(usize, usize, f64)) {
         let (h, w, kernel) = (self.shape.height(), self.shape.width(), &self.kernel);
         for (e, weight) in kernel.values().iter().enumerate().filter(|(_, weight)| **weight != 0.0) {
             let (a, b) = offsets(kernel, e);
@@ -109,7 +109,7 @@ impl Operator for Convolution {
                 wrapped.product(x, y, &|k| k);
             } else {
                 y.fill(0.0);
-                self.terms(&mut |to, from, weight| y[to] += weight * x[from]);
+                self.terms(|to, from, weight| y[to] += weight * x[from]);
             }
         }
     }
@@ -123,7 +123,7 @@ impl Operator for Convolution {
                 wrapped.product(v, out, &|k| k.conj());
             } else {
                 out.fill(0.0);
-                self.terms(&mut |to, from, weight| out[from] += weight * v[to]);
+                self.terms(|to, from, weight| out[from] += weight * v[to]);
             }
         }
     }

@@ -52,7 +52,7 @@ pub use scaled::Scaled;
 pub use separable::Separable;
 pub use shape::Shape;
 pub use singular::Singular;
-pub use solve::{Solution, cg, cgls, proximal, pseudo_inverse, solve_normal};
+pub use solve::{Solution, Stop, cg, cgls, proximal, pseudo_inverse, solve_normal};
 pub use sparse::Sparse;
 pub use stacked::Stacked;
 pub use svd::{MAX_SVD, Svd};

@@ -105,13 +105,13 @@ fn the_others() {
 #[test]
 fn solves_need_linear_operators_and_sane_numbers() {
     let clip = Clip::new(3, 1.0, -1.0, 1.0).unwrap();
-    says(solve_normal(&clip, 1.0, &[0.0; 3]), &["clip is not linear"]);
-    says(pseudo_inverse(&clip, &[0.0; 3]), &["clip is not linear"]);
-    says(proximal(&clip, &[0.0; 3], &[0.0; 3], 1.0, 1.0), &["clip is not linear"]);
+    says(solve_normal(&clip, 1.0, &[0.0; 3], Stop::default()), &["clip is not linear"]);
+    says(pseudo_inverse(&clip, &[0.0; 3], Stop::default()), &["clip is not linear"]);
+    says(proximal(&clip, &[0.0; 3], &[0.0; 3], 1.0, 1.0, Stop::default()), &["clip is not linear"]);
     let a = Identity::new(3);
-    says(solve_normal(&a, -1.0, &[0.0; 3]), &["shift c", "-1"]);
-    says(proximal(&a, &[0.0; 3], &[0.0; 3], 1.0, 0.0), &["variance b"]);
-    says(proximal(&a, &[0.0; 3], &[0.0; 3], f64::NAN, 1.0), &["NaN"]);
+    says(solve_normal(&a, -1.0, &[0.0; 3], Stop::default()), &["shift c", "-1"]);
+    says(proximal(&a, &[0.0; 3], &[0.0; 3], 1.0, 0.0, Stop::default()), &["variance b"]);
+    says(proximal(&a, &[0.0; 3], &[0.0; 3], f64::NAN, 1.0, Stop::default()), &["variance a", "NaN"]);
 }
 
 #[test]

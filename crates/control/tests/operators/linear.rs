@@ -46,8 +46,8 @@ fn linearity() {
 fn normal_solves() {
     for (name, a) in all() {
         let y = normals(a.outputs(), 41);
-        let by_choice = solve_normal(a.as_ref(), 0.3, &y).unwrap();
-        let by_gradients = cg(a.as_ref(), 0.3, &y, 1e-12, 5000).unwrap();
+        let by_choice = solve_normal(a.as_ref(), 0.3, &y, Stop::default()).unwrap();
+        let by_gradients = cg(a.as_ref(), 0.3, &y, Stop { tolerance: 1e-12, limit: 5000 }).unwrap();
         assert!(by_choice.residual < 1e-9, "{name}: {}", by_choice.residual);
         assert!(by_gradients.residual < 1e-9, "{name}: {}", by_gradients.residual);
         let fault = apart(&by_choice.x, &by_gradients.x, 1e-300);
@@ -64,7 +64,7 @@ fn proximal_steps_are_minima() {
     for (name, a) in all() {
         let (y, z) = (normals(a.outputs(), 51), normals(a.inputs(), 52));
         for (s, t) in [(0.5, 2.0), (3.0, 0.1)] {
-            let x = proximal(a.as_ref(), &y, &z, s, t).unwrap().x;
+            let x = proximal(a.as_ref(), &y, &z, s, t, Stop::default()).unwrap().x;
             let e: Vec<f64> = apply(a.as_ref(), &x).iter().zip(&y).map(|(ax, y)| (ax - y) / s).collect();
             let pull: Vec<f64> = x.iter().zip(&z).map(|(x, z)| (z - x) / t).collect();
             let fault = apart(&adjoint(a.as_ref(), &e), &pull, 1.0);
@@ -78,7 +78,7 @@ fn proximal_steps_are_minima() {
 fn pseudo_inverses() {
     for (name, a) in all() {
         let a = a.as_ref();
-        let plus = |y: &[f64]| pseudo_inverse(a, y).unwrap().x;
+        let plus = |y: &[f64]| pseudo_inverse(a, y, Stop { tolerance: 1e-12, limit: 2000 }).unwrap().x;
         let (x, y) = (normals(a.inputs(), 61), normals(a.outputs(), 62));
         let (u, v) = (normals(a.inputs(), 63), normals(a.outputs(), 64));
         let ax = apply(a, &x);
@@ -105,18 +105,18 @@ fn both_methods_agree() {
         let mut x = vec![f64::NAN; z.len()];
         for (s, t) in [(0.7, 1.3), (1e-3, 2.0)] {
             singular.proximal(&y, &z, s, t, &mut x);
-            let by_gradients = proximal(&hidden, &y, &z, s, t).unwrap();
+            let by_gradients = proximal(&hidden, &y, &z, s, t, Stop::default()).unwrap();
             let fault = apart(&x, &by_gradients.x, 1e-300);
             assert!(fault < 1e-8, "{name}: {fault}");
-            assert!(apart(&x, &proximal(a.as_ref(), &y, &z, s, t).unwrap().x, 1e-300) < 1e-10, "{name}");
+            assert!(apart(&x, &proximal(a.as_ref(), &y, &z, s, t, Stop::default()).unwrap().x, 1e-300) < 1e-10, "{name}");
         }
         singular.proximal(&y, &z, 0.0, 1.0, &mut x);
         let fault = apart(&apply(a.as_ref(), &x), &y, 1e-3);
         assert!(fault < 1e-9, "{name}: {fault}");
 
-        let exact = pseudo_inverse(a.as_ref(), &y).unwrap();
+        let exact = pseudo_inverse(a.as_ref(), &y, Stop::default()).unwrap();
         assert!(exact.iterations == 0 && exact.residual < 1e-9, "{name}: {exact:?}");
-        let fault = apart(&cgls(&hidden, &y, 1e-13, 5000).unwrap().x, &exact.x, 1e-3);
+        let fault = apart(&cgls(&hidden, &y, Stop { tolerance: 1e-13, limit: 5000 }).unwrap().x, &exact.x, 1e-3);
         assert!(fault < 1e-8, "{name}: {fault}");
     }
 }
@@ -125,8 +125,8 @@ fn both_methods_agree() {
 fn solves_tell_where_they_stopped() {
     let a = Radon::parallel(shape(1, 12, 12), 9).unwrap();
     let y = normals(a.outputs(), 81);
-    let short = cg(&a, 1e-3, &y, 1e-12, 3).unwrap();
+    let short = cg(&a, 1e-3, &y, Stop { tolerance: 1e-12, limit: 3 }).unwrap();
     assert!(short.iterations == 3 && short.residual > 1e-3, "{short:?}");
-    let zero = cg(&a, 0.0, &vec![0.0; y.len()], 1e-12, 10).unwrap();
+    let zero = cg(&a, 0.0, &vec![0.0; y.len()], Stop::default()).unwrap();
     assert!(zero.iterations == 0 && zero.residual == 0.0 && zero.x.iter().all(|x| *x == 0.0));
 }
