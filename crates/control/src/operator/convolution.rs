@@ -173,13 +173,13 @@ impl Singular for Wrapped {
     #[track_caller]
     fn to_right(&self, x: &[f64], out: &mut [f64]) {
         self.check(x, out);
-        self.fourier.to_basis(x, out);
+        self.fourier.analyse(x, out);
     }
 
     #[track_caller]
     fn from_right(&self, c: &[f64], out: &mut [f64]) {
         self.check(c, out);
-        self.fourier.from_basis(c, out);
+        self.fourier.synthesise(c, out);
     }
 
     #[track_caller]

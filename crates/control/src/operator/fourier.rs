@@ -101,13 +101,13 @@ impl Fourier {
     }
 
     /// `out = V^T x` in the real basis, plane by plane.
-    pub(super) fn to_basis(&self, x: &[f64], out: &mut [f64]) {
+    pub(super) fn analyse(&self, x: &[f64], out: &mut [f64]) {
         let n = self.height * self.width;
         x.chunks_exact(n).zip(out.chunks_exact_mut(n)).for_each(|(x, out)| self.pack(&self.forward(x), out));
     }
 
     /// `out = V c`.
-    pub(super) fn from_basis(&self, c: &[f64], out: &mut [f64]) {
+    pub(super) fn synthesise(&self, c: &[f64], out: &mut [f64]) {
         let n = self.height * self.width;
         c.chunks_exact(n).zip(out.chunks_exact_mut(n)).for_each(|(c, out)| self.backward(self.unpack(c), out));
     }

@@ -86,7 +86,7 @@ impl Operator for PartialFourier {
     fn apply(&self, x: &[f64], y: &mut [f64]) {
         assert_rows(self, x, y);
         let mut all = vec![0.0; x.len()];
-        self.fourier.to_basis(x, &mut all);
+        self.fourier.analyse(x, &mut all);
         y.iter_mut().zip(&self.order).for_each(|(y, i)| *y = all[*i]);
     }
 
@@ -95,7 +95,7 @@ impl Operator for PartialFourier {
         assert_rows(self, out, v);
         let mut all = vec![0.0; out.len()];
         v.iter().zip(&self.order).for_each(|(v, i)| all[*i] = *v);
-        self.fourier.from_basis(&all, out);
+        self.fourier.synthesise(&all, out);
     }
 
     fn singular(&self) -> Option<&dyn Singular> {
@@ -110,14 +110,14 @@ impl Singular for PartialFourier {
 
     fn to_right(&self, x: &[f64], out: &mut [f64]) {
         let mut all = vec![0.0; x.len()];
-        self.fourier.to_basis(x, &mut all);
+        self.fourier.analyse(x, &mut all);
         gather(&self.order, &all, out);
     }
 
     fn from_right(&self, c: &[f64], out: &mut [f64]) {
         let mut all = vec![0.0; c.len()];
         scatter(&self.order, c, &mut all);
-        self.fourier.from_basis(&all, out);
+        self.fourier.synthesise(&all, out);
     }
 
     fn to_left(&self, y: &[f64], out: &mut [f64]) {

@@ -8,6 +8,7 @@
 ///
 /// # Panics
 /// The methods panic when a slice has another length than the operator's inputs (right) or outputs (left).
+#[allow(clippy::wrong_self_convention, reason = "the pairs to_right, from_right and to_left, from_left read as what they are")]
 pub trait Singular {
     /// The values `s [r]`, none negative, in no order. Those below rounding are zero exactly, so `s > 0` tells what is measured.
     fn values(&self) -> &[f64];

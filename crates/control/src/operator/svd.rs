@@ -60,7 +60,7 @@ impl Svd {
     }
 
     /// `out = diag(P, I)^T Q^T x`.
-    fn to_long(&self, x: &[f64], out: &mut [f64]) {
+    fn analyse_long(&self, x: &[f64], out: &mut [f64]) {
         let k = self.values.len();
         out.copy_from_slice(x);
         self.reflections.iter().enumerate().for_each(|(i, v)| reflect(v, &mut out[i..]));
@@ -69,7 +69,7 @@ impl Svd {
     }
 
     /// `out = Q diag(P, I) c`.
-    fn from_long(&self, c: &[f64], out: &mut [f64]) {
+    fn synthesise_long(&self, c: &[f64], out: &mut [f64]) {
         let k = self.values.len();
         out.copy_from_slice(c);
         transposed_product(&self.p, &c[..k], &mut out[..k]);
@@ -77,15 +77,15 @@ impl Svd {
     }
 
     #[track_caller]
-    fn to(&self, long: bool, x: &[f64], out: &mut [f64]) {
+    fn analyse(&self, long: bool, x: &[f64], out: &mut [f64]) {
         self.check(long, x, out);
-        if long { self.to_long(x, out) } else { product(&self.w, x, out) }
+        if long { self.analyse_long(x, out) } else { product(&self.w, x, out) }
     }
 
     #[track_caller]
-    fn from(&self, long: bool, c: &[f64], out: &mut [f64]) {
+    fn synthesise(&self, long: bool, c: &[f64], out: &mut [f64]) {
         self.check(long, c, out);
-        if long { self.from_long(c, out) } else { transposed_product(&self.w, c, out) }
+        if long { self.synthesise_long(c, out) } else { transposed_product(&self.w, c, out) }
     }
 
     #[track_caller]
@@ -102,22 +102,22 @@ impl Singular for Svd {
 
     #[track_caller]
     fn to_right(&self, x: &[f64], out: &mut [f64]) {
-        self.to(!self.tall, x, out);
+        self.analyse(!self.tall, x, out);
     }
 
     #[track_caller]
     fn from_right(&self, c: &[f64], out: &mut [f64]) {
-        self.from(!self.tall, c, out);
+        self.synthesise(!self.tall, c, out);
     }
 
     #[track_caller]
     fn to_left(&self, y: &[f64], out: &mut [f64]) {
-        self.to(self.tall, y, out);
+        self.analyse(self.tall, y, out);
     }
 
     #[track_caller]
     fn from_left(&self, c: &[f64], out: &mut [f64]) {
-        self.from(self.tall, c, out);
+        self.synthesise(self.tall, c, out);
     }
 }
 
