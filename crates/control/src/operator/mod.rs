@@ -3,6 +3,19 @@
 //! A linear operator is its matrix `[m, d]`, never written out: `apply` is `A x`, `adjoint` is `A^T y`, and they are transposes to
 //! rounding, because both are made of the same numbers. Operators whose singular values are cheap say so by [`Operator::singular`];
 //! rules that divide by them ([`solve_normal`], [`pseudo_inverse`], [`proximal`]) fall back to conjugate gradients for the others.
+//!
+//! | operator | `y` | singular values |
+//! |---|---|---|
+//! | [`Identity`], [`Mask`] | all entries, or some | 1 |
+//! | [`Separable`] | `R X C^T`: averages, bicubic, Gaussian blur | products of those of `R` and `C` |
+//! | [`Convolution`] | blur by any [`Kernel`] | moduli of its transform where edges wrap, else none |
+//! | [`Grey`] | a weighted mean of channels | the length of the weights |
+//! | [`Dense`] | any matrix, random projections | decomposed up to a short side of [`MAX_SVD`] |
+//! | [`PartialFourier`] | some Fourier coefficients | 1 |
+//! | [`Radon`], [`Sparse`] | line integrals, any sparse matrix | none |
+//! | [`Clip`], [`Gamma`], [`PhaseRetrieval`] | saturation, a power, Fourier amplitudes | not linear |
+//! | [`Scaled`] | `g A(x)` | those of `A` |
+//! | [`Composed`], [`Stacked`] | `A(B(x))`, several of one state | none |
 
 mod clip;
 mod composed;

@@ -40,23 +40,32 @@ impl Svd {
         if k > MAX_SVD {
             return Err(OperatorError::TooLarge { what: "a decomposition", first: k, second: k, limit: MAX_SVD * MAX_SVD });
         }
+        // Of order one, so that no square overflows or vanishes.
+        let largest = matrix.values().iter().fold(0.0, |a: f64, v| a.max(v.abs()));
+        let scale = if largest > 0.0 { largest } else { 1.0 };
         let (tall, values) = (m >= d, matrix.values());
-        let qr = Mat::from_fn(n, k, |i, j| if tall { values[i * d + j] } else { values[j * d + i] }).qr();
+        let qr = Mat::from_fn(n, k, |i, j| if tall { values[i * d + j] / scale } else { values[j * d + i] / scale }).qr();
         let (basis, coefficients, r) = (qr.Q_basis(), qr.Q_coeff(), qr.R());
-        let reflections = (0..k)
+        let reflections: Vec<Vec<f64>> = (0..k)
             .map(|j| {
                 // A reflection is I - u u^T / tau with u_j = 1; the blocks of coefficients hold tau on their diagonals.
                 let tau = coefficients[(j % coefficients.nrows(), j)];
-                let scale = if tau.is_finite() { (1.0 / tau).sqrt() } else { return Vec::new() };
-                (j..n).map(|i| scale * if i == j { 1.0 } else { basis[(i, j)] }).collect()
+                let length = if tau.is_finite() { (1.0 / tau).sqrt() } else { return Vec::new() };
+                (j..n).map(|i| length * if i == j { 1.0 } else { basis[(i, j)] }).collect()
             })
             .collect();
         let square = Mat::from_fn(k, k, |i, j| if i <= j { r[(i, j)] } else { 0.0 });
-        let svd = square.svd().map_err(|_| OperatorError::NoConvergence { rows: m, columns: d })?;
+        let failed = OperatorError::NoConvergence { rows: m, columns: d };
+        let svd = square.svd().map_err(|_| failed.clone())?;
         let s = svd.S().column_vector();
         let transposed = |q: faer::MatRef<'_, f64>| (0..k * k).map(|e| q[(e % k, e / k)]).collect();
-        let values = cleaned((0..k).map(|i| s[i]).collect(), m, d);
-        Ok(Self { values, long: n, tall, p: transposed(svd.U()), w: transposed(svd.V()), reflections })
+        let values = cleaned((0..k).map(|i| s[i] * scale).collect(), m, d);
+        let (p, w): (Vec<f64>, Vec<f64>) = (transposed(svd.U()), transposed(svd.V()));
+        let numbers = values.iter().chain(&p).chain(&w).chain(reflections.iter().flatten());
+        if numbers.into_iter().any(|v| !v.is_finite()) {
+            return Err(failed);
+        }
+        Ok(Self { values, long: n, tall, p, w, reflections })
     }
 
     /// `out = diag(P, I)^T Q^T x`.

@@ -66,6 +66,25 @@ fn matrices_and_kernels() {
     }
 }
 
+/// Numbers at the ends of the range are decomposed or refused, never a panic and never a basis that is none.
+#[test]
+fn extreme_matrices() {
+    for scale in [1e-310, 1e-200, 1e150, 1e307] {
+        for (m, d) in [(1, 1), (3, 5), (5, 3)] {
+            let matrix = Matrix::new(m, d, normals(m * d, 3).iter().map(|v| v * scale).collect()).unwrap();
+            match Dense::new(matrix) {
+                Ok(a) => {
+                    let (x, mut c) = (normals(d, 4), vec![0.0; d]);
+                    a.singular().unwrap().to_right(&x, &mut c);
+                    assert!((norm(&c) / norm(&x) - 1.0).abs() < 1e-12, "{scale} {m} x {d}");
+                }
+                Err(e) => assert!(e.to_string().contains("did not converge"), "{e}"),
+            }
+        }
+    }
+    assert!(Grey::new(shape(2, 1, 1), &[1e300, -1e300]).is_ok());
+}
+
 #[test]
 fn the_others() {
     let picture = shape(3, 4, 6);

@@ -165,6 +165,9 @@ fn fourier_lines() {
     assert!((y[0] - 128f64.sqrt()).abs() < 1e-12 && norm(&y[1..]) < 1e-12);
     // Two central lines (0 and one of +-1), two others, each with its mirror: 4 to 7 lines of 8.
     assert!(a.outputs() >= 32 && a.outputs() <= 56 && a.outputs().is_multiple_of(8), "{}", a.outputs());
+    // The three lowest are 0 and the pair +-1, which brings nothing more.
+    let central = PartialFourier::random_lines(picture, 0.1875, 0.1875, &mut uniforms(5)).unwrap();
+    assert_eq!(central.outputs(), 24);
     let all = PartialFourier::lines(picture, &[true; 16]).unwrap();
     let x = normals(128, 6);
     assert!((norm(&apply(&all, &x)) / norm(&x) - 1.0).abs() < 1e-14);
