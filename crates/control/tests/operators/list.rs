@@ -78,6 +78,9 @@ pub(crate) fn all() -> Vec<(&'static str, Box<dyn Operator>)> {
 
     add("wide", Box::new(Dense::random(6, 40, &mut uniforms(6)).unwrap()));
     add("tall", Box::new(Dense::random(40, 9, &mut uniforms(7)).unwrap()));
+    // Large enough for reflections in several blocks.
+    add("wide and large", Box::new(Dense::random(150, 230, &mut uniforms(15)).unwrap()));
+    add("tall and large", Box::new(Dense::random(310, 140, &mut uniforms(16)).unwrap()));
     add("square", Box::new(Dense::new(random_matrix(12, 12, 8)).unwrap()));
     add("deficient", Box::new(Dense::new(deficient(6, 9)).unwrap()));
     add("deficient and tall", Box::new(Dense::new(deficient(9, 6)).unwrap()));
