@@ -73,9 +73,7 @@ impl Plot {
         let moving = match ending.as_deref() {
             Some("png") => false,
             Some("gif") if !self.loss && self.chain.is_none() => true,
-            _ if self.loss || self.chain.is_some() => {
-                return Err(misuse(format!("{}: expected a .png file", self.output.display())));
-            }
+            _ if self.loss || self.chain.is_some() => return Err(misuse(format!("{}: expected a .png file", self.output.display()))),
             _ => return Err(misuse(format!("{}: expected a .png or .gif file", self.output.display()))),
         };
         super::sample::can_be_written(&self.output)?;

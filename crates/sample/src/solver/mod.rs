@@ -44,7 +44,6 @@ mod sra;
 mod underdamped_langevin;
 mod unipc;
 
-pub use crate::named::SolverError;
 pub use adaptive_sde::AdaptiveSde;
 pub use ancestral::Ancestral;
 pub use annealed_langevin::{AnnealedLangevin, StepRule};
@@ -73,6 +72,7 @@ pub use euler_maruyama::EulerMaruyama;
 pub use exponential::{Predicts, Second, Start};
 pub use heun::Heun;
 pub use key::{Choice, Key};
+pub use crate::named::SolverError;
 pub use kind::{Method, SolverKind};
 pub use langevin::Langevin;
 pub use multistep::{EtdAb, Ipndm, Lms, Through};

@@ -68,8 +68,7 @@ impl Factor {
             (0..group.columns).flat_map(move |c| std::iter::repeat_n(each(group.column + c), group.states)).collect::<Vec<f64>>()
         };
         let precision = columns.groups().iter().flat_map(of).collect();
-        self.precision =
-            scorefield_tensor::batch_f64(precision, 1, &self.value.device()).cast(self.value.dtype()) + self.value.clone() * 0.0;
+        self.precision = scorefield_tensor::batch_f64(precision, 1, &self.value.device()).cast(self.value.dtype()) + self.value.clone() * 0.0;
     }
 
     /// Soft evidence on categories: `r` of every state, `[n, width]`.

@@ -117,8 +117,7 @@ impl Panel {
     /// A frame on an empty panel.
     pub(super) fn frame(&self, canvas: &mut Canvas) {
         let (x, y, side) = (self.left as f64, self.top as f64, self.look.side as f64);
-        for (from, to) in [((0.0, 0.0), (1.0, 0.0)), ((0.0, 1.0), (1.0, 1.0)), ((0.0, 0.0), (0.0, 1.0)), ((1.0, 0.0), (1.0, 1.0))]
-        {
+        for (from, to) in [((0.0, 0.0), (1.0, 0.0)), ((0.0, 1.0), (1.0, 1.0)), ((0.0, 0.0), (0.0, 1.0)), ((1.0, 0.0), (1.0, 1.0))] {
             canvas.line((x + side * from.0, y + side * from.1), (x + side * to.0, y + side * to.1), GREY, 1);
         }
     }
