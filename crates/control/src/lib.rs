@@ -1,8 +1,10 @@
-//! Measurements `y = A(x) + noise` of inverse problems: operators with exact transposes, singular values where they are cheap.
+//! One unconditional model and any number of questions put to it: measurements `y = A(x_0) + noise`, and rules that draw `x_0` given `y`.
 //!
-//! Everything works on one row of doubles: a picture `[c, h, w]` row by row, or a vector. Nothing here knows of denoisers, times or
-//! tensors; posterior rules are built on top. There is no random generator either: what is random is drawn from a closure of
-//! uniform numbers in (0, 1).
+//! * [`operator`]: what measures, row by row in double precision: exact transposes, singular values where they are cheap, noise laws. Nothing
+//!   there knows of denoisers, times or tensors; what is random is drawn from a closure of uniform numbers in (0, 1).
+//! * [`Measurement`]: an operator, what it gave, and how noisy that is.
+//! * [`rule`]: approximations of `E[x_0 | x_t, y]` and of the steps under it, for every solver.
+//! * [`Twisted`]: particles, exact as they grow in number.
 //!
 //! ```
 //! use scorefield_control::operator::*;
@@ -16,4 +18,10 @@
 //! # Ok::<(), OperatorError>(())
 //! ```
 
+mod measurement;
 pub mod operator;
+pub mod rule;
+mod twisted;
+
+pub use measurement::{Measurement, MeasurementError};
+pub use twisted::{Drawn, Twisted};

@@ -145,6 +145,11 @@ impl SamplingDefaults {
 }
 
 impl SamplingDefaults {
+    /// What suits a chain of `steps` whose variances are free of the two limits: the chain itself, of which they are a part.
+    pub fn of_chain(steps: usize) -> Self {
+        Self { solver: "ddpm:variance=learned".into(), grid: "uniform".into(), steps }
+    }
+
     /// What suits states with categories: the chain backwards, in at most 250 of its steps.
     pub fn of_states(states: &StatesConfig) -> Self {
         Self { solver: "ancestral".into(), grid: "uniform".into(), steps: states.steps.min(250) }

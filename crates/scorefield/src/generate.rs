@@ -3,8 +3,8 @@
 //! Noise is drawn by (seed, sample, purpose, step), the class of a sample is a function of (seed, sample), and no kernel mixes rows; so
 //! neither how many samples are asked for, nor from which on, nor the batch or the number of threads changes any of them.
 
-use crate::{GenerateError, Given};
 use crate::tally::Tally;
+use crate::{GenerateError, Given};
 use scorefield_data::Codec;
 use scorefield_model::Model;
 use scorefield_process::{Clip, Denoiser, Grid, Process, Rescheduled, Thresholded};

@@ -7,7 +7,7 @@ use crate::event::{Event, Observer};
 use crate::log::Log;
 use crate::rates::Rates;
 use crate::{TrainError, Trainer, preview};
-use scorefield_model::{DataSummary, FORMAT, Model, ModelMeta, NetworkInput, SamplingDefaults, TrainingSummary};
+use scorefield_model::{DataSummary, FORMAT, LearnedVariance, Model, ModelMeta, NetworkInput, SamplingDefaults, TrainingSummary};
 use scorefield_nn::Params;
 
 impl Trainer<'_> {
@@ -44,14 +44,23 @@ impl Trainer<'_> {
                 examples: self.dataset.len() as u64,
                 fingerprint: p.data.clone(),
             },
-            sampling: self.config.states.as_ref().map_or_else(
-                || SamplingDefaults::of(&self.config.prediction),
-                |states| SamplingDefaults::of_states(&states.process),
-            ),
+            sampling: self.sampling(),
         };
         let averaged = Params::from_host(self.network.params(), self.state.ema[0].clone(), &self.device)
             .map_err(|e| TrainError::State { path: self.run.state(), found: e.to_string() })?;
         Ok(Model::new(meta, averaged)?)
+    }
+
+    /// How the model is sampled unless something else is asked for.
+    fn sampling(&self) -> SamplingDefaults {
+        if let Some(states) = &self.config.states {
+            return SamplingDefaults::of_states(&states.process);
+        }
+        let free = self.config.network.learned_variance() && self.config.objective.variance == LearnedVariance::Free;
+        match self.config.objective.discrete().filter(|_| free) {
+            Some(steps) => SamplingDefaults::of_chain(steps),
+            None => SamplingDefaults::of(&self.config.prediction),
+        }
     }
 
     /// Saves the figures so far, the state, then the model: each file is replaced whole, and no state is newer than its figures.

@@ -7,10 +7,13 @@
 use super::matrix::{axpy, dot};
 use super::singular::cleaned;
 use super::{Matrix, OperatorError, Singular};
-use faer::Mat;
+use nalgebra::{DMatrix, SVD};
 
 /// The longest short side that is decomposed.
-pub const MAX_SVD: usize = 2048;
+pub const MAX_SVD: usize = 1024;
+
+/// Steps of the iteration for each value; it takes two or three.
+const SWEEPS: usize = 100;
 
 /// `A = U diag(s) V^T` of a [`Matrix`] `[m, d]`, with `k = min(m, d)` values, largest first.
 #[derive(Clone, Debug)]
@@ -29,8 +32,7 @@ pub struct Svd {
 }
 
 impl Svd {
-    /// Decomposes, in the order of `k^2 n` operations for a long side `n`: on one core of a server 0.15 s for 256 x 3,072, 3 s for 1,024
-    /// x 3,072, 22 s for 2,048 x 12,288.
+    /// Decomposes, in the order of `k^2 n` operations for a long side `n`.
     ///
     /// # Errors
     /// When the short side exceeds [`MAX_SVD`], or the iteration does not converge.
@@ -44,23 +46,18 @@ impl Svd {
         let largest = matrix.values().iter().fold(0.0, |a: f64, v| a.max(v.abs()));
         let scale = if largest > 0.0 { largest } else { 1.0 };
         let (tall, values) = (m >= d, matrix.values());
-        let qr = Mat::from_fn(n, k, |i, j| if tall { values[i * d + j] / scale } else { values[j * d + i] / scale }).qr();
-        let (basis, coefficients, r) = (qr.Q_basis(), qr.Q_coeff(), qr.R());
-        let reflections: Vec<Vec<f64>> = (0..k)
-            .map(|j| {
-                // A reflection is I - u u^T / tau with u_j = 1; the blocks of coefficients hold tau on their diagonals.
-                let tau = coefficients[(j % coefficients.nrows(), j)];
-                let length = if tau.is_finite() { (1.0 / tau).sqrt() } else { return Vec::new() };
-                (j..n).map(|i| length * if i == j { 1.0 } else { basis[(i, j)] }).collect()
-            })
+        // Column by column of the tall matrix.
+        let mut columns: Vec<Vec<f64>> = (0..k)
+            .map(|j| (0..n).map(|i| if tall { values[i * d + j] / scale } else { values[j * d + i] / scale }).collect())
             .collect();
-        let square = Mat::from_fn(k, k, |i, j| if i <= j { r[(i, j)] } else { 0.0 });
+        let reflections = triangular(&mut columns);
+        let square = DMatrix::from_fn(k, k, |i, j| if i <= j { columns[j][i] } else { 0.0 });
         let failed = OperatorError::NoConvergence { rows: m, columns: d };
-        let svd = square.svd().map_err(|_| failed.clone())?;
-        let s = svd.S().column_vector();
-        let transposed = |q: faer::MatRef<'_, f64>| (0..k * k).map(|e| q[(e % k, e / k)]).collect();
-        let values = cleaned((0..k).map(|i| s[i] * scale).collect(), m, d);
-        let (p, w): (Vec<f64>, Vec<f64>) = (transposed(svd.U()), transposed(svd.V()));
+        let svd = SVD::try_new(square, true, true, f64::EPSILON, SWEEPS * k).ok_or_else(|| failed.clone())?;
+        let (Some(u), Some(v_t)) = (svd.u, svd.v_t) else { return Err(failed) };
+        let values = cleaned(svd.singular_values.iter().map(|s| s * scale).collect(), m, d);
+        // Stored by rows; the matrices are stored by columns.
+        let (p, w): (Vec<f64>, Vec<f64>) = (u.as_slice().to_vec(), v_t.transpose().as_slice().to_vec());
         let numbers = values.iter().chain(&p).chain(&w).chain(reflections.iter().flatten());
         if numbers.into_iter().any(|v| !v.is_finite()) {
             return Err(failed);
@@ -128,6 +125,27 @@ impl Singular for Svd {
     fn from_left(&self, c: &[f64], out: &mut [f64]) {
         self.synthesise(self.tall, c, out);
     }
+}
+
+/// Makes columns of equal length upper triangular by reflections (Golub and Van Loan, algorithm 5.2.1), which it returns: the first entry of
+/// reflection `j` belongs to row `j`.
+fn triangular(columns: &mut [Vec<f64>]) -> Vec<Vec<f64>> {
+    let mut reflections = Vec::with_capacity(columns.len());
+    for j in 0..columns.len() {
+        let mut v = columns[j][j..].to_vec();
+        let norm = dot(&v, &v).sqrt();
+        if norm > 0.0 {
+            // The sign that does not cancel.
+            v[0] += norm.copysign(v[0]);
+            let length = (2.0 / dot(&v, &v)).sqrt();
+            v.iter_mut().for_each(|e| *e *= length);
+        } else {
+            v.clear();
+        }
+        columns[j..].iter_mut().for_each(|c| reflect(&v, &mut c[j..]));
+        reflections.push(v);
+    }
+    reflections
 }
 
 /// `x -= v <v, x>`; nothing for an empty `v`.

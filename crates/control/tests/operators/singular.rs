@@ -47,9 +47,9 @@ fn decompositions() {
         assert!(s.values().len() <= d.min(m) && s.values().iter().all(|s| *s >= 0.0), "{name}");
         let right = orthonormal(&|x, out| s.to_right(x, out), &|c, out| s.from_right(c, out), d);
         let left = orthonormal(&|y, out| s.to_left(y, out), &|c, out| s.from_left(c, out), m);
-        assert!(right < 1e-12 && left < 1e-12, "{name}: {right} {left}");
+        assert!(right < 2e-11 && left < 2e-11, "{name}: {right} {left}");
         let (product, transpose) = (product_fault(a.as_ref(), s), transpose_fault(a.as_ref(), s));
-        assert!(product < 1e-12 && transpose < 1e-12, "{name}: {product} {transpose}");
+        assert!(product < 2e-11 && transpose < 2e-11, "{name}: {product} {transpose}");
     }
     assert!(decomposed >= 28, "{decomposed}");
 }

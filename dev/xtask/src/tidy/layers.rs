@@ -31,6 +31,11 @@ const LAYERS: &[Layer] = &[
     // L2
     Layer { name: "scorefield-sample", uses: &["scorefield-tensor", "scorefield-process"], tests_use: &["scorefield-testkit"] },
     Layer {
+        name: "scorefield-control",
+        uses: &["scorefield-tensor", "scorefield-process", "scorefield-sample"],
+        tests_use: &["scorefield-testkit"],
+    },
+    Layer {
         name: "scorefield-model",
         uses: &["scorefield-tensor", "scorefield-process", "scorefield-nn", "scorefield-data", "scorefield-archive"],
         tests_use: &["scorefield-testkit", "scorefield-sample"],
@@ -41,8 +46,6 @@ const LAYERS: &[Layer] = &[
         uses: &["scorefield-tensor", "scorefield-process"],
         tests_use: &["scorefield-testkit", "scorefield-sample"],
     },
-    // Measurements of inverse problems: plain rows of doubles, no tensors.
-    Layer { name: "scorefield-control", uses: &[], tests_use: &[] },
     Layer { name: "scorefield-eval", uses: &["scorefield-tensor"], tests_use: &["scorefield-testkit"] },
     // L3. The optimiser's fused step is a kernel, the pictures drawn while training come from a sampler.
     Layer {

@@ -23,6 +23,8 @@ use std::ops::ControlFlow;
 /// Points of a panel.
 const POINTS: usize = 3000;
 const LOOK: Look = Look { side: 300, arrows: 21, bands: 0, point: 0.9 };
+/// The length of an arrow is `ln(1 + CONTRAST |v| / longest)`.
+const CONTRAST: f64 = 30.0;
 /// Pixels between panels, and around them.
 const GAP: usize = 18;
 const LEFT: usize = 112;
@@ -58,7 +60,11 @@ impl Plot {
             panel(0, column).dots(&mut canvas, &field.places(&forward(field, &data, t, self.seed, context), t), dots);
             panel(1, column).dots(&mut canvas, &field.places(&reverse[column], t), dots);
             let drift = panel(2, column);
-            let longest = drift.arrows(&mut canvas, &field.drift(&drift.cells(), (t, s), &context.device), Paint(BLACK, 0.9));
+            let mut vectors = field.drift(&drift.cells(), (t, s), &context.device);
+            let longest = vectors.iter().map(|v| v[0].hypot(v[1])).fold(1e-12, f64::max);
+            // Where the data are the drift is small beside that at the edges, and is what there is to see.
+            vectors.iter_mut().flatten().for_each(|v| *v *= CONTRAST / longest);
+            drift.arrows(&mut canvas, &vectors, Paint(BLACK, 0.9));
             for row in 0..3 {
                 panel(row, column).frame(&mut canvas);
             }

@@ -107,6 +107,9 @@ pub(super) fn short(v: f64) -> String {
     if v == 0.0 || !v.is_finite() {
         return format!("{v}");
     }
+    if v.abs() >= 1e5 {
+        return format!("{v:.1e}");
+    }
     let digits = (2 - v.abs().log10().floor() as i32).clamp(0, 6) as usize;
     format!("{v:.digits$}")
 }

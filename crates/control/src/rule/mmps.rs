@@ -1,0 +1,92 @@
+//! Moment matching: the covariance that belongs to the denoiser, its inverse by conjugate gradients.
+//!
+//! Rozet et al. 2024: `V[x_0 | x_t] = sigma^2 / alpha J` (Tweedie's second formula), so that with `p(x_0 | x_t)` as a normal
+//!
+//! `D_y = D + V A^T (sigma_y^2 + A V A^T)^-1 (y - A D)`,
+//!
+//! which is exact for normal data and linear `A`. A product with `V` is a pullback of the denoiser; as many as iterations are made.
+
+use super::gradient::LEAST;
+use super::{Rule, linear_only};
+use crate::measurement::{Measurement, like, rows_of};
+use scorefield_process::{Differentiable, ProcessExt};
+use scorefield_tensor::Batch;
+
+/// Moment matching posterior sampling.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mmps {
+    /// Iterations of conjugate gradients, each a pullback; with as many as measurements the system is solved exactly.
+    pub iterations: usize,
+    /// A row stops when its residual is below this share of where it began.
+    pub tolerance: f64,
+}
+
+impl Default for Mmps {
+    /// The paper finds that a few iterations do.
+    fn default() -> Self {
+        Self { iterations: 5, tolerance: 1e-6 }
+    }
+}
+
+impl Rule for Mmps {
+    fn name(&self) -> &'static str {
+        "mmps"
+    }
+
+    fn refuses(&self, measured: &Measurement) -> Option<&'static str> {
+        linear_only(measured)
+    }
+
+    fn denoise(&self, d: &dyn Differentiable, measured: &Measurement, x: &Batch, t: f64) -> Batch {
+        let at = d.process().at(t);
+        let (scale, m, n) = (at.sigma.powi(2) / at.alpha, measured.operator().outputs(), x.dims()[0]);
+        let noise = measured.sigma().powi(2).max(LEAST);
+        let clean = d.denoise(x, t);
+        let rows = rows_of(&clean);
+        // V A^T v, J being symmetric.
+        let back = |v: &[f64]| {
+            let v = like(measured.pull(&rows, v), &clean);
+            rows_of(&(d.pullback(x, t, &mut |_| v.clone()).1 * scale))
+        };
+        let mut residual = measured.residual(&rows);
+        let mut solution = vec![0.0; n * m];
+        let mut direction = residual.clone();
+        let mut size: Vec<f64> = residual.chunks_exact(m).map(square).collect();
+        let enough: Vec<f64> = size.iter().map(|s| s * self.tolerance.powi(2)).collect();
+        for _ in 0..self.iterations {
+            let going: Vec<bool> = size.iter().zip(&enough).map(|(s, e)| s > e && *s > 0.0).collect();
+            if !going.contains(&true) {
+                break;
+            }
+            let mut product = measured.apply(&back(&direction));
+            product.iter_mut().zip(&direction).for_each(|(p, v)| *p += noise * v);
+            for i in (0..n).filter(|i| going[*i]) {
+                let range = i * m..(i + 1) * m;
+                let curvature = dot(&direction[range.clone()], &product[range.clone()]);
+                // A denoiser that was learned need not have a positive Jacobian: what has been found so far is kept.
+                if curvature <= 0.0 {
+                    size[i] = 0.0;
+                    continue;
+                }
+                let length = size[i] / curvature;
+                for k in range.clone() {
+                    solution[k] += length * direction[k];
+                    residual[k] -= length * product[k];
+                }
+                let before = std::mem::replace(&mut size[i], square(&residual[range.clone()]));
+                for k in range {
+                    direction[k] = residual[k] + size[i] / before * direction[k];
+                }
+            }
+        }
+        clean.clone() + like(back(&solution), &clean)
+    }
+}
+
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+fn square(a: &[f64]) -> f64 {
+    dot(a, a)
+}

@@ -1,0 +1,129 @@
+//! Rules of posterior sampling: samples of `x_0` given a measurement `y = A(x_0) + n`, by a model that has never heard of `A`.
+//!
+//! By Bayes' rule the score of `x_t` given `y` is `grad ln p(x_t) + grad ln p(y | x_t)`, and Tweedie's formula turns the second part into a
+//! change of the denoiser, `D_y = D + sigma_t^2 / alpha_t grad ln p(y | x_t)`. No rule knows `p(y | x_t)`; they differ in what they take for
+//! `p(x_0 | x_t)` in it, or change the step instead:
+//!
+//! | rule | what | source |
+//! |---|---|---|
+//! | [`Mmps`] | `p(x_0 \| x_t)` a normal about `D` with the covariance that belongs to the denoiser, `V = sigma^2 / alpha J` | Rozet et al. 2024 |
+//! | [`Tmpd`] | the same, `A V A^T` replaced by its row sums | Boys et al. 2023 |
+//! | [`PiGdm`] | a normal about `D` with variance `r^2` | Song et al. 2023 |
+//! | [`Prox`] | the same, and `D` taken as if it did not depend on `x_t`: DiffPIR's proximal step; DDNM where `y` is exact | Zhu et al. 2023; Wang et al. 2023 |
+//! | [`Dps`] | the point `D`; every step is moved by a fixed length along the gradient | Chung et al. 2023 |
+//! | [`Ddrm`] | steps in the basis of the singular vectors, each as far as the measurement's noise allows | Kawar et al. 2022 |
+//! | [`Projection`] | after every step the measured part of the state is replaced by the measurement under noise; with repeats RePaint | Song et al. 2021; Lugmayr et al. 2022 |
+//!
+//! With linear `A` and normal data [`Mmps`] is exact. A rule with a model and a measurement is a solver, [`Ruled`], made of any other.
+
+mod ddrm;
+mod dps;
+mod gradient;
+mod mmps;
+mod projection;
+mod prox;
+
+pub use ddrm::Ddrm;
+pub use dps::Dps;
+pub use gradient::{PiGdm, Tmpd};
+pub use mmps::Mmps;
+pub use projection::Projection;
+pub use prox::Prox;
+
+use crate::measurement::Measurement;
+use scorefield_process::{Denoiser, Differentiable, Leg, Process};
+use scorefield_sample::{Order, Past, Solver};
+use scorefield_tensor::{Batch, Noise};
+use std::fmt;
+
+/// One step of a solver, as a rule gets it.
+pub struct Step<'a> {
+    /// The solver that the rule changes.
+    pub solver: &'a dyn Solver,
+    /// The model.
+    pub model: &'a dyn Differentiable,
+    /// What was measured.
+    pub measured: &'a Measurement,
+    /// From when to when.
+    pub leg: Leg,
+}
+
+/// A rule.
+pub trait Rule: fmt::Debug + Send + Sync {
+    /// The name on the command line.
+    fn name(&self) -> &'static str;
+
+    /// Why the rule cannot take a measurement, if it cannot.
+    fn refuses(&self, measured: &Measurement) -> Option<&'static str>;
+
+    /// `E[x_0 | x_t = x, y]` for every row of `x`, `[n, d]`.
+    fn denoise(&self, d: &dyn Differentiable, measured: &Measurement, x: &Batch, t: f64) -> Batch;
+
+    /// The state after a step; that of the solver on [`Rule::denoise`] unless the rule changes the step itself.
+    fn step(&self, step: &Step<'_>, x: &Batch, past: &mut Past, noise: &mut dyn Noise) -> Batch {
+        let conditioned = Conditioned { inner: step.model, rule: self, measured: step.measured };
+        step.solver.step(&conditioned, x, step.leg, past, noise)
+    }
+}
+
+/// A denoiser that knows a measurement.
+#[derive(Debug)]
+pub struct Conditioned<'a, D, R: ?Sized> {
+    /// The model.
+    pub inner: D,
+    /// The rule.
+    pub rule: &'a R,
+    /// What was measured.
+    pub measured: &'a Measurement,
+}
+
+impl<D: Differentiable, R: Rule + ?Sized> Denoiser for Conditioned<'_, D, R> {
+    fn process(&self) -> &dyn Process {
+        self.inner.process()
+    }
+
+    #[track_caller]
+    fn denoise(&self, x: &Batch, t: f64) -> Batch {
+        self.rule.denoise(&self.inner, self.measured, x, t)
+    }
+}
+
+/// A solver under a rule. It asks the model that it holds; the denoiser that a run hands it should be [`Conditioned`] on the same, for the
+/// last look.
+pub struct Ruled<'a> {
+    /// The solver that the rule changes.
+    pub solver: &'a dyn Solver,
+    /// The rule.
+    pub rule: &'a dyn Rule,
+    /// The model.
+    pub model: &'a dyn Differentiable,
+    /// What was measured.
+    pub measured: &'a Measurement,
+}
+
+impl fmt::Debug for Ruled<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ruled").field("solver", &self.solver).field("rule", &self.rule).finish_non_exhaustive()
+    }
+}
+
+impl Solver for Ruled<'_> {
+    fn name(&self) -> &'static str {
+        self.rule.name()
+    }
+
+    /// Of the exact posterior nothing is claimed: rules are approximations, but for [`Mmps`] on normal data.
+    fn order(&self) -> Order {
+        Order::None
+    }
+
+    fn step(&self, _: &dyn Denoiser, x: &Batch, leg: Leg, past: &mut Past, noise: &mut dyn Noise) -> Batch {
+        let step = Step { solver: self.solver, model: self.model, measured: self.measured, leg };
+        self.rule.step(&step, x, past, noise)
+    }
+}
+
+/// What rules for linear measurements say of others.
+pub(crate) fn linear_only(measured: &Measurement) -> Option<&'static str> {
+    (!measured.operator().is_linear()).then_some("takes linear measurements only; dps takes any")
+}
