@@ -53,7 +53,7 @@ impl Measurement {
     /// When `y` makes no rows or has numbers that are not finite, or `sigma` is negative.
     pub fn new(operator: Arc<dyn Operator>, y: Vec<f64>, sigma: f64) -> Result<Self, MeasurementError> {
         let expected = operator.outputs();
-        if y.is_empty() || y.len() % expected.max(1) != 0 {
+        if y.is_empty() || !y.len().is_multiple_of(expected.max(1)) {
             return Err(MeasurementError::Length { found: y.len(), expected, operator: operator.name() });
         }
         if let Some(place) = y.iter().position(|v| !v.is_finite()) {

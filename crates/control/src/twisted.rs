@@ -15,6 +15,7 @@
 
 use crate::measurement::{Measurement, like, map, rows_of};
 use scorefield_process::{Differentiable, Grid, Leg, ProcessExt};
+use scorefield_sample::Walk;
 use scorefield_tensor::{Batch, DType, Device, Noise, Purpose, Streams, Tensor};
 use std::ops::{ControlFlow, Range};
 
@@ -80,19 +81,17 @@ impl Twisted {
             weights: vec![0.0; n * self.particles],
             effective: vec![self.particles as f64; n],
         };
-        for leg in grid.legs() {
-            if watch(leg.index).is_break() {
+        for (index, t, leg) in Walk::new(grid, true).skip(1) {
+            if watch(index - 1).is_break() {
                 return None;
             }
-            noise.begin(leg.index as u32);
-            x = run.step(x, leg, &mut noise);
+            noise.begin(index as u32 - 1);
+            x = match leg {
+                Some(leg) => run.step(x, leg, &mut noise),
+                None => run.end(&x, t, &mut noise),
+            };
         }
-        // The last look: the law of x_0 given the lowest level is taken for a point, weighed by what was measured.
-        let t = *grid.times().last().expect("a grid has times");
-        let clean = model.denoise(&x, t);
-        run.weigh(&run.twist(&rows_of(&clean), measured.sigma().powi(2)));
-        let drawn: Vec<usize> = (0..n).map(|i| pick(&run.shares(i), noise.stream(i).uniform(0)) * n + i).collect();
-        Some(Drawn { x: take(&clean, &drawn), effective: run.effective })
+        Some(Drawn { x, effective: run.effective })
     }
 }
 
@@ -114,6 +113,15 @@ impl Run<'_> {
         let each: Vec<f64> = logs().map(|v| (v - top).exp()).collect();
         let total: f64 = each.iter().sum();
         each.into_iter().map(|v| v / total).collect()
+    }
+
+    /// The last look: the law of `x_0` given the lowest level is taken for a point, weighed by what was measured; one particle of each
+    /// sample is drawn.
+    fn end(&mut self, x: &Batch, t: f64, noise: &mut Streams) -> Batch {
+        let clean = self.model.denoise(x, t);
+        self.weigh(&self.twist(&rows_of(&clean), self.measured.sigma().powi(2)));
+        let drawn: Vec<usize> = (0..self.n).map(|i| pick(&self.shares(i), noise.stream(i).uniform(0)) * self.n + i).collect();
+        take(&clean, &drawn)
     }
 
     fn step(&mut self, x: Batch, leg: Leg, noise: &mut Streams) -> Batch {

@@ -24,4 +24,4 @@ pub use path::{Path, PathError};
 pub use run::{Job, prior, sample, sample_driven, sample_with};
 pub use scorefield_process::nearest;
 pub use solver::{Order, Past, Solver, SolverError, SolverKind};
-pub use trajectory::{Counted, Finish, Frame, Trajectory};
+pub use trajectory::{Counted, Finish, Frame, Trajectory, Walk};

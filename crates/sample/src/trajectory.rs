@@ -83,9 +83,10 @@ pub struct Frame {
     pub clean: Option<Batch>,
 }
 
-/// Where a run over a grid stands: the start, one place after every leg, and an end if there is one.
+/// Where a run over a grid stands: the start, one place after every leg, and an end if there is one. Yields the index and the time of each
+/// place, and the leg that leads there, which the start and the end have none of.
 #[derive(Debug)]
-pub(crate) struct Walk {
+pub struct Walk {
     legs: Vec<Leg>,
     first: f64,
     last: f64,
@@ -95,7 +96,7 @@ pub(crate) struct Walk {
 
 impl Walk {
     /// A walk over a grid; `ends` asks for a last place at the grid's last time.
-    pub(crate) fn new(grid: &Grid, ends: bool) -> Self {
+    pub fn new(grid: &Grid, ends: bool) -> Self {
         let times = grid.times();
         Self { legs: grid.legs().collect(), first: times[0], last: times[times.len() - 1], ends, next: 0 }
     }
@@ -107,9 +108,12 @@ impl Walk {
     fn left(&self) -> usize {
         self.places().saturating_sub(self.next)
     }
+}
 
-    /// The next place: its index and time, and the leg that leads there, which the start and the end have none of.
-    pub(crate) fn next(&mut self) -> Option<(usize, f64, Option<Leg>)> {
+impl Iterator for Walk {
+    type Item = (usize, f64, Option<Leg>);
+
+    fn next(&mut self) -> Option<Self::Item> {
         let index = self.next;
         if index >= self.places() {
             return None;
