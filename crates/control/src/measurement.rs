@@ -8,7 +8,7 @@ use std::sync::Arc;
 /// Where conjugate gradients stop within a step.
 const STOP: Stop = Stop { tolerance: 1e-5, limit: 200 };
 
-/// A measurement, the same for all samples or one for each.
+/// A measurement, the same for all samples or one for each row of the batch that it is used with.
 #[derive(Clone, Debug)]
 pub struct Measurement {
     operator: Arc<dyn Operator>,
@@ -53,7 +53,7 @@ impl Measurement {
     /// When `y` makes no rows or has numbers that are not finite, or `sigma` is negative.
     pub fn new(operator: Arc<dyn Operator>, y: Vec<f64>, sigma: f64) -> Result<Self, MeasurementError> {
         let expected = operator.outputs();
-        if y.is_empty() || !y.len().is_multiple_of(expected.max(1)) {
+        if expected == 0 || y.is_empty() || !y.len().is_multiple_of(expected.max(1)) {
             return Err(MeasurementError::Length { found: y.len(), expected, operator: operator.name() });
         }
         if let Some(place) = y.iter().position(|v| !v.is_finite()) {
@@ -80,10 +80,23 @@ impl Measurement {
         self.sigma
     }
 
+    /// How many measurements there are.
+    pub(crate) fn rows(&self) -> usize {
+        self.y.len() / self.operator.outputs()
+    }
+
+    /// Panics unless the rows of a batch are states of the operator, and there is a measurement for each or one for all.
+    #[track_caller]
+    pub(crate) fn check(&self, x: &Batch) {
+        let ([n, d], inputs, rows) = (x.dims(), self.operator.inputs(), self.rows());
+        assert!(d == inputs, "states of {d} entries, {} takes {inputs}", self.operator.name());
+        assert!(rows == 1 || rows == n, "{rows} measurements for {n} rows of a batch");
+    }
+
     /// The measurement of row `i` of a batch.
     pub(crate) fn row(&self, i: usize) -> &[f64] {
         let m = self.operator.outputs();
-        let rows = self.y.len() / m;
+        let rows = self.rows();
         let i = if rows == 1 { 0 } else { i };
         &self.y[i * m..(i + 1) * m]
     }

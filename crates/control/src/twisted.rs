@@ -52,6 +52,12 @@ struct Run<'a> {
 impl Twisted {
     /// Why a measurement cannot be taken, if it cannot.
     pub fn refuses(&self, measured: &Measurement) -> Option<&'static str> {
+        if self.particles == 0 || !(self.variance > 0.0 && self.variance.is_finite()) {
+            return Some("needs a particle at least, and data of a positive variance");
+        }
+        if measured.rows() > 1 {
+            return Some("draws all samples under one measurement");
+        }
         (measured.sigma() == 0.0).then_some("weighs particles by the measurement's noise, which is 0; give it a deviation")
     }
 
@@ -120,6 +126,9 @@ impl Run<'_> {
     fn end(&mut self, x: &Batch, t: f64, noise: &mut Streams) -> Batch {
         let clean = self.model.denoise(x, t);
         self.weigh(&self.twist(&rows_of(&clean), self.measured.sigma().powi(2)));
+        for sample in 0..self.n {
+            self.effective[sample] = self.effective[sample].min(effective(&self.shares(sample)));
+        }
         let drawn: Vec<usize> = (0..self.n).map(|i| pick(&self.shares(i), noise.stream(i).uniform(0)) * self.n + i).collect();
         take(&clean, &drawn)
     }
@@ -169,7 +178,7 @@ impl Run<'_> {
         let mut moved = false;
         for sample in 0..n {
             let shares = self.shares(sample);
-            let effective = 1.0 / shares.iter().map(|w| w * w).sum::<f64>();
+            let effective = effective(&shares);
             self.effective[sample] = self.effective[sample].min(effective);
             if effective >= 0.5 * count as f64 {
                 continue;
@@ -184,6 +193,11 @@ impl Run<'_> {
         noise.advance();
         moved.then_some(from)
     }
+}
+
+/// `1 / sum w^2` of shares.
+fn effective(shares: &[f64]) -> f64 {
+    1.0 / shares.iter().map(|w| w * w).sum::<f64>()
 }
 
 /// The place at which the running sum of shares exceeds `u`.

@@ -14,7 +14,8 @@ pub struct TotalVariation {
     pub value: f64,
     /// What two sets of these sizes would be at if they were of one law, that of both together.
     pub noise: f64,
-    /// Standard error of `value`, each cell's difference taken as a normal of its own.
+    /// Standard error of `value` if both sets are of one law, each cell's difference taken as a normal of its own; of sets that differ
+    /// clearly it is up to 1.7 times as large.
     pub standard_error: f64,
     /// Different rows in both sets together.
     pub cells: usize,

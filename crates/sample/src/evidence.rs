@@ -37,7 +37,8 @@ impl<D: Denoiser> Denoiser for Evidence<D> {
         self.product(self.inner.denoise(x, t), t)
     }
 
-    /// The learned variance stays the model's own: it is that of what is not known.
+    /// The learned variance stays the model's own: right for what is not known, too much for the steps of known entries, which end at their
+    /// values all the same.
     fn denoise_with_variance(&self, x: &Batch, t: f64) -> (Batch, Option<StepVariance>) {
         let (clean, variance) = self.inner.denoise_with_variance(x, t);
         (self.product(clean, t), variance)

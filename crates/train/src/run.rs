@@ -91,11 +91,17 @@ impl RunFolder {
         }
     }
 
-    /// Takes back what [`RunFolder::open`] made of a folder in which nothing was begun. What holds anything else stays.
-    pub(crate) fn unmake(path: &Path) {
+    /// Takes back what [`RunFolder::open`] made of a folder in which nothing was begun, and the `whole` folder if it made that too. What
+    /// holds anything else stays.
+    pub(crate) fn unmake(path: &Path, whole: bool) {
+        // Under the lock, so that a run that another process has just begun there is left alone.
+        let Ok(held) = Self::open(path) else { return };
         let _ = std::fs::remove_file(path.join("state").join("lock"));
         let _ = std::fs::remove_dir(path.join("state"));
-        let _ = std::fs::remove_dir(path);
+        if whole {
+            let _ = std::fs::remove_dir(path);
+        }
+        drop(held);
     }
 
     /// The step of the saved state, without its numbers.

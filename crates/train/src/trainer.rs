@@ -90,7 +90,7 @@ impl<'a> Trainer<'a> {
         Self::categories_fit(&config, dataset)?;
         config.validate()?;
         RunFolder::refuse_other_files(path)?;
-        let new = !path.exists();
+        let (new, whole) = (!path.join("state").exists(), !path.exists());
         let run = RunFolder::open(path)?;
         if run.has_state() {
             let step = run.saved_step()?;
@@ -100,7 +100,7 @@ impl<'a> Trainer<'a> {
         run.rewind_metrics(0)?;
         let trainer = Self::build(run, config, dataset, device, None).inspect_err(|_| {
             if new {
-                RunFolder::unmake(path);
+                RunFolder::unmake(path, whole);
             }
         })?;
         trainer.run.write_text(&trainer.run.recipe(), recipe)?;

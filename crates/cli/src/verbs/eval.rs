@@ -160,7 +160,7 @@ impl Eval {
                 given: None,
                 seed: self.seed,
                 samples: 0..self.n as u64,
-                batch: 1000,
+                batch: if matches!(codec.shape(), Shape::Vector { .. }) { 1000 } else { 64 },
                 device: context.device.clone(),
             };
             let drawn = request.run(|_, _, _| watch())?;

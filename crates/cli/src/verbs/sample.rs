@@ -88,7 +88,7 @@ pub(crate) struct Sample {
     #[arg(long, value_name = "S", requires = "given", default_value_t = 0.0, allow_negative_numbers = true)]
     noise: f64,
     /// Make every step R times, noised again in between (RePaint): what is filled in fits better, at R times the cost
-    #[arg(long, value_name = "R", requires = "given")]
+    #[arg(long, value_name = "R", requires = "given", conflicts_with = "path")]
     repeats: Option<usize>,
     /// Use the optimiser's own weights and not their average
     #[arg(long)]
@@ -209,7 +209,7 @@ impl Sample {
             "output": output, "n": self.n, "first": self.first, "seed": self.seed, "solver": solver.to_string(),
             "grid": grid_kind.to_string(), "steps": steps, "evaluations": drawn.evaluations,
             "evaluations_per_sample": drawn.evaluations_per_sample, "temperature": self.temperature, "classes": drawn.classes,
-            "given": self.given, "mask": self.mask,
+            "given": self.given, "mask": self.mask, "noise": self.noise, "repeats": self.repeats,
             "seconds": seconds, "first_sample_seconds": first_at,
         });
         let per_sample = (100.0 * drawn.evaluations_per_sample).round() / 100.0;

@@ -176,5 +176,9 @@ fn numbers_are_filled_in() {
     refused_with(&["--flips", "0.1"], &["--flips", "numbers", "--noise"]);
     refused_with(&["--noise", "-1"], &["--noise -1"]);
     refused_with(&["--repeats", "0"], &["--repeats 0"]);
+    refused_with(&["--repeats", "61", "--solver", "ddpm"], &["--repeats 61", "60"]);
+    refused_with(&["--repeats", "50", "--solver", "pc:n_steps=9"], &["--repeats 50", "pc"]);
+    refused_with(&["--repeats", "2", "--path"], &["--path"]);
+    refused(path, 2, &["sample", "m", "--given", "toy:moons@3", "--mask", "top"], &["--mask top", "pictures"]);
     refused_with(&["--repeats", "2", "--solver", "dpm-adaptive"], &["--repeats", "dpm-adaptive"]);
 }

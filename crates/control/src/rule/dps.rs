@@ -2,16 +2,16 @@
 
 use super::{Rule, Step};
 use crate::measurement::{Measurement, like, rows_of};
-use scorefield_process::{Denoiser, Differentiable, Process};
+use scorefield_process::{Denoiser, Differentiable, Process, StepVariance};
 use scorefield_sample::Past;
 use scorefield_tensor::{Batch, Noise};
 use std::sync::Mutex;
 
 /// `x_s <- x_s - zeta grad_(x_t) |y - A(D)|^2 / |y - A(D)|` after the step of the solver (Chung et al. 2023, algorithm 1 and appendix C.2). The
-/// measurement's noise does not count; the length of the move is the same whatever the step, so that `zeta` goes with the number of steps.
+/// measurement's noise does not count, and the move does not shrink with the step, so that `zeta` goes with the number of steps.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dps {
-    /// The length; the paper has 0.3 to 1 for pictures in [-1, 1] and 1,000 steps of DDPM.
+    /// The weight; the paper has 0.3 to 1 for pictures in [-1, 1] and 1,000 steps of DDPM.
     pub zeta: f64,
 }
 
@@ -45,14 +45,16 @@ impl Rule for Dps {
             }
             like(measured.pull(&rows, &residual), clean)
         });
-        let known = Known { inner: step.model, first: Mutex::new(Some(clean)) };
+        let known = Known { inner: step.model, t: step.leg.t, first: Mutex::new(Some(clean)) };
         step.solver.step(&known, x, step.leg, past, noise) + pulled * (2.0 * self.zeta)
     }
 }
 
-/// A denoiser whose first answer is there already: solvers begin by asking at the state that they start from.
+/// A denoiser whose first answer is there already, if it is asked at the time that the step starts from: solvers that raise the noise first
+/// ask at another.
 struct Known<'a> {
     inner: &'a dyn Differentiable,
+    t: f64,
     first: Mutex<Option<Batch>>,
 }
 
@@ -63,6 +65,10 @@ impl Denoiser for Known<'_> {
 
     fn denoise(&self, x: &Batch, t: f64) -> Batch {
         let first = self.first.lock().expect("nobody panics while holding it").take();
-        first.unwrap_or_else(|| self.inner.denoise(x, t))
+        first.filter(|_| t == self.t).unwrap_or_else(|| self.inner.denoise(x, t))
+    }
+
+    fn denoise_with_variance(&self, x: &Batch, t: f64) -> (Batch, Option<StepVariance>) {
+        self.inner.denoise_with_variance(x, t)
     }
 }

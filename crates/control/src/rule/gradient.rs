@@ -56,7 +56,8 @@ pub(super) fn spread(c: f64, d: &dyn Differentiable, t: f64) -> f64 {
     c * at.sigma.powi(2) / (c * at.alpha.powi(2) + at.sigma.powi(2))
 }
 
-/// Below this share of the largest singular value's square a direction counts as unseen where there is no noise.
+/// What stands for the noise of an exact measurement, so that directions that are hardly measured do not explode: for operators and data of
+/// order one.
 pub(super) const LEAST: f64 = 1e-10;
 
 /// Tweedie moment projection: the diagonal of `sigma_y^2 + sigma^2 / alpha A J A^T` is replaced by its row sums, `sigma_y^2 + sigma^2 / alpha A J

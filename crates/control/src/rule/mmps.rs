@@ -4,7 +4,8 @@
 //!
 //! `D_y = D + V A^T (sigma_y^2 + A V A^T)^-1 (y - A D)`,
 //!
-//! which is exact for normal data and linear `A`. A product with `V` is a pullback of the denoiser; as many as iterations are made.
+//! which is exact for normal data and linear `A`. A product with `V` is a pullback of the denoiser; one more than
+//! iterations are made.
 
 use super::gradient::LEAST;
 use super::{Rule, linear_only};

@@ -10,7 +10,7 @@
 //! | [`Tmpd`] | the same, `A V A^T` replaced by its row sums | Boys et al. 2023 |
 //! | [`PiGdm`] | a normal about `D` with variance `r^2` | Song et al. 2023 |
 //! | [`Prox`] | the same, and `D` taken as if it did not depend on `x_t`: DiffPIR's proximal step; DDNM where `y` is exact | Zhu et al. 2023; Wang et al. 2023 |
-//! | [`Dps`] | the point `D`; every step is moved by a fixed length along the gradient | Chung et al. 2023 |
+//! | [`Dps`] | the point `D`; every step is moved along the gradient of the distance to `y` | Chung et al. 2023 |
 //! | [`Ddrm`] | steps in the basis of the singular vectors, each as far as the measurement's noise allows | Kawar et al. 2022 |
 //! | [`Projection`] | after every step the measured part of the state is replaced by the measurement under noise; with repeats RePaint | Song et al. 2021; Lugmayr et al. 2022 |
 //!
@@ -31,7 +31,7 @@ pub use projection::Projection;
 pub use prox::Prox;
 
 use crate::measurement::Measurement;
-use scorefield_process::{Denoiser, Differentiable, Leg, Process};
+use scorefield_process::{Denoiser, Differentiable, Leg, Process, StepVariance};
 use scorefield_sample::{Order, Past, Solver};
 use scorefield_tensor::{Batch, Noise};
 use std::fmt;
@@ -84,12 +84,20 @@ impl<D: Differentiable, R: Rule + ?Sized> Denoiser for Conditioned<'_, D, R> {
 
     #[track_caller]
     fn denoise(&self, x: &Batch, t: f64) -> Batch {
+        self.measured.check(x);
         self.rule.denoise(&self.inner, self.measured, x, t)
+    }
+
+    /// The learned variance stays the model's own, as if nothing had been measured.
+    #[track_caller]
+    fn denoise_with_variance(&self, x: &Batch, t: f64) -> (Batch, Option<StepVariance>) {
+        let (_, variance) = self.inner.denoise_with_variance(x, t);
+        (self.denoise(x, t), variance)
     }
 }
 
 /// A solver under a rule. It asks the model that it holds; the denoiser that a run hands it should be [`Conditioned`] on the same, for the
-/// last look.
+/// last look. Calls of the model are those of its own: a run counts the last look alone.
 pub struct Ruled<'a> {
     /// The solver that the rule changes.
     pub solver: &'a dyn Solver,
@@ -117,7 +125,17 @@ impl Solver for Ruled<'_> {
         Order::None
     }
 
+    fn needs_variance(&self) -> bool {
+        self.solver.needs_variance()
+    }
+
+    fn samples_path_ends(&self) -> bool {
+        self.solver.samples_path_ends()
+    }
+
+    #[track_caller]
     fn step(&self, _: &dyn Denoiser, x: &Batch, leg: Leg, past: &mut Past, noise: &mut dyn Noise) -> Batch {
+        self.measured.check(x);
         let step = Step { solver: self.solver, model: self.model, measured: self.measured, leg };
         self.rule.step(&step, x, past, noise)
     }

@@ -53,10 +53,20 @@ impl Sample {
             Some(_) if kind.adaptive() => {
                 Err(misuse(format!("--repeats: {} chooses its own steps; take a solver of given steps", inner.name())))
             }
-            Some(times) => Ok(Box::new(Repeated { inner, times })),
+            Some(times) => {
+                // A step has streams for 256 draws: those of the solver, at most one a look at the model, and one to go forwards again.
+                let most = (255 / (1 + inner.evaluations_per_step())).min(MOST_REPEATS);
+                if times > most {
+                    return Err(misuse(format!("--repeats {times}: {} takes at most {most}", inner.name())));
+                }
+                Ok(Box::new(Repeated { inner, times }))
+            }
         }
     }
 }
+
+/// More repeats of a step bring nothing nearer.
+const MOST_REPEATS: usize = 60;
 
 /// Which entries of an example a mask says are known.
 fn known(mask: &str, codec: &Codec) -> Result<Vec<bool>> {
@@ -69,6 +79,11 @@ fn known(mask: &str, codec: &Codec) -> Result<Vec<bool>> {
     let at = |i: usize| if matches!(shape, Shape::Image { .. }) { place(i) } else { (0, i) };
     let inside = |v: usize, side: usize| side > 1 && (side / 4..side - side / 4).contains(&v);
     let by = |of: &dyn Fn((usize, usize)) -> bool| (0..shape.len()).map(|i| of(at(i))).collect::<Vec<bool>>();
+    if matches!(shape, Shape::Vector { .. }) && ["top", "bottom"].contains(&mask) {
+        return Err(misuse(format!(
+            "--mask {mask}: is for pictures; an example here is {shape}: left, right, around or an array"
+        )));
+    }
     let found = match mask {
         "left" => by(&|(_, x)| x < width / 2),
         "right" => by(&|(_, x)| x >= width / 2),

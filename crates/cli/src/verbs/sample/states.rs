@@ -74,7 +74,7 @@ impl Sample {
         let json = json!({
             "output": output, "n": n, "first": first, "seed": self.seed, "solver": solver.to_string(), "steps": steps,
             "evaluations": drawn.evaluations, "evaluations_per_sample": drawn.evaluations_per_sample, "classes": drawn.classes,
-            "given": self.given, "mask": self.mask, "seconds": seconds,
+            "given": self.given, "mask": self.mask, "flips": self.flips, "noise": self.noise, "seconds": seconds,
         });
         let each = drawn.evaluations_per_sample;
         let text =
