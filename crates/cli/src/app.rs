@@ -12,7 +12,7 @@ use clap::{Parser, Subcommand};
 /// classes), an IDX file, a CIFAR folder, .npy, .npz, .csv, toy:NAME or digits. MODEL is a model file, a run folder or another project's
 /// checkpoint.
 ///
-/// Not in this version: solve; parquet.
+/// Not in this version: parquet.
 #[derive(Parser, Debug)]
 #[command(name = "scorefield", version, max_term_width = 120)]
 pub(crate) struct Arguments {
@@ -28,6 +28,7 @@ enum Verb {
     Train(verbs::train::Train),
     Sample(verbs::sample::Sample),
     Nll(verbs::nll::Nll),
+    Solve(verbs::solve::Solve),
     Encode(verbs::latent::Encode),
     Decode(verbs::latent::Decode),
     Interpolate(verbs::latent::Interpolate),
@@ -39,16 +40,13 @@ enum Verb {
     Export(verbs::export::Export),
     Bench(verbs::bench::Bench),
     Plot(verbs::plot::Plot),
-    /// A verb of a later version.
+    /// No verb.
     #[command(external_subcommand)]
     Other(Vec<String>),
 }
 
-/// Verbs of the contract that this version does not have.
-const LATER: [(&str, &str); 1] = [("solve", "inverse problems")];
-
 /// Every verb, in the order of the contract.
-const VERBS: [&str; 15] = [
+const VERBS: [&str; 16] = [
     "demo",
     "train",
     "sample",
@@ -56,6 +54,7 @@ const VERBS: [&str; 15] = [
     "encode",
     "decode",
     "interpolate",
+    "solve",
     "eval",
     "import",
     "info",
@@ -85,6 +84,7 @@ fn dispatch(verb: Verb, context: &Context) -> Result<Ended> {
         Verb::Train(verb) => verb.run(context),
         Verb::Sample(verb) => verb.run(context),
         Verb::Nll(verb) => verb.run(context),
+        Verb::Solve(verb) => verb.run(context),
         Verb::Encode(verb) => verb.run(context),
         Verb::Decode(verb) => verb.run(context),
         Verb::Interpolate(verb) => verb.run(context),
@@ -102,12 +102,6 @@ fn dispatch(verb: Verb, context: &Context) -> Result<Ended> {
 
 fn unknown(words: &[String]) -> anyhow::Error {
     let name = words.first().map_or("", String::as_str);
-    if let Some((_, what)) = LATER.iter().find(|(verb, _)| *verb == name) {
-        return misuse(format!(
-            "{name}: this version of scorefield does not have {what} yet; the verbs it has are {}",
-            VERBS.join(", ")
-        ));
-    }
     let near = scorefield::sample::nearest(name, VERBS).unwrap_or_default();
     misuse(format!("there is no verb \"{name}\"; did you mean \"{near}\"? The verbs are {}", VERBS.join(", ")))
 }

@@ -178,6 +178,33 @@ pub(crate) fn chart(title: &str, x_name: &str, curves: &[Curve<'_>]) -> Picture 
     canvas.0
 }
 
+/// Curves in the unit square, both axes from 0 to 1.
+pub(crate) fn straight(title: &str, x_name: &str, curves: &[Curve<'_>]) -> Picture {
+    let (width, height) = (460.0, 460.0);
+    let (left, right, top, bottom) = (44.0, 16.0, 34.0, 40.0);
+    let mut canvas = Canvas::new(width as usize, height as usize, WHITE);
+    let place = |x: f64, y: f64| (left + x * (width - left - right), height - bottom - y * (height - top - bottom));
+    for v in ticks(0.0, 1.0) {
+        let label = number(v);
+        canvas.line(place(v, 0.0), place(v, 1.0), [225, 225, 225], 1);
+        canvas.line(place(0.0, v), place(1.0, v), [225, 225, 225], 1);
+        canvas.text((place(v, 0.0).0 - 3.0 * label.len() as f64, height - bottom + 6.0), &label, BLACK);
+        canvas.text((left - 6.0 - 6.0 * label.len() as f64, place(0.0, v).1 - 5.0), &label, BLACK);
+    }
+    canvas.line(place(0.0, 0.0), place(0.0, 1.0), BLACK, 1);
+    canvas.line(place(0.0, 0.0), place(1.0, 0.0), BLACK, 1);
+    canvas.text((left, 8.0), title, BLACK);
+    canvas.text((width - right - 6.0 * x_name.len() as f64, height - 16.0), x_name, BLACK);
+    for (i, curve) in curves.iter().enumerate() {
+        let points: Vec<_> = curve.points.iter().map(|p| place(p.0.clamp(0.0, 1.0), p.1.clamp(0.0, 1.0))).collect();
+        points.windows(2).for_each(|w| canvas.line(w[0], w[1], curve.colour, curve.width));
+        let y = top + 8.0 + 14.0 * i as f64;
+        canvas.line((left + 10.0, y + 5.0), (left + 28.0, y + 5.0), curve.colour, curve.width.max(2));
+        canvas.text((left + 34.0, y), curve.name, BLACK);
+    }
+    canvas.0
+}
+
 /// The losses of a run, `(step, loss, loss of the trivial predictor)`: every step, and smoothed over about a hundredth of the run.
 pub(crate) fn losses(losses: &[(f64, f64, f64)]) -> Picture {
     let rate = (100.0 / losses.len().max(1) as f64).clamp(0.002, 0.1);

@@ -4,7 +4,8 @@ use scorefield::data::DataError;
 use scorefield::model::export::ExportError;
 use scorefield::nn::NetworkError;
 use scorefield::process::states::StatesError;
-use scorefield::sample::SolverError;
+use scorefield::sample::NamedError;
+use scorefield::solve::SolveError;
 use scorefield::train::{ConfigError, TrainError};
 use scorefield::{GenerateError, RecipeError};
 use std::fmt;
@@ -57,7 +58,8 @@ fn is_misuse(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
         cause.is::<Misuse>()
             || cause.is::<GenerateError>()
-            || cause.is::<SolverError>()
+            || cause.is::<NamedError>()
+            || cause.downcast_ref::<SolveError>().is_some_and(|e| !matches!(e, SolveError::NotFinite { .. }))
             || cause.is::<ConfigError>()
             || cause.is::<StatesError>()
             || matches!(cause.downcast_ref(), Some(TrainError::States(_)))

@@ -7,6 +7,7 @@ mod canvas;
 mod context;
 mod failure;
 mod hub;
+mod mask;
 mod progress;
 mod ramp;
 mod signals;

@@ -21,7 +21,11 @@
 mod measurement;
 pub mod operator;
 pub mod rule;
+mod task;
+mod tiled;
 mod twisted;
 
 pub use measurement::{Measurement, MeasurementError};
+pub use task::{Beyond, Parts, Seen, Smaller, Task, TaskError, Tasks};
+pub use tiled::{Tiled, TilesError};
 pub use twisted::{Drawn, Twisted};

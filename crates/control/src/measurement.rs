@@ -8,7 +8,8 @@ use std::sync::Arc;
 /// Where conjugate gradients stop within a step.
 const STOP: Stop = Stop { tolerance: 1e-5, limit: 200 };
 
-/// A measurement, the same for all samples or one for each row of the batch that it is used with.
+/// A measurement, the same for all samples or one for each row of the batch that it is used with; of `k` measurements and a batch of a multiple
+/// of `k` rows, row `i` has measurement `i mod k`.
 #[derive(Clone, Debug)]
 pub struct Measurement {
     operator: Arc<dyn Operator>,
@@ -90,14 +91,13 @@ impl Measurement {
     pub(crate) fn check(&self, x: &Batch) {
         let ([n, d], inputs, rows) = (x.dims(), self.operator.inputs(), self.rows());
         assert!(d == inputs, "states of {d} entries, {} takes {inputs}", self.operator.name());
-        assert!(rows == 1 || rows == n, "{rows} measurements for {n} rows of a batch");
+        assert!(n.is_multiple_of(rows), "{rows} measurements for {n} rows of a batch");
     }
 
     /// The measurement of row `i` of a batch.
     pub(crate) fn row(&self, i: usize) -> &[f64] {
         let m = self.operator.outputs();
-        let rows = self.rows();
-        let i = if rows == 1 { 0 } else { i };
+        let i = i % self.rows();
         &self.y[i * m..(i + 1) * m]
     }
 

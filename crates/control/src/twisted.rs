@@ -17,7 +17,7 @@ use crate::measurement::{Measurement, like, map, rows_of};
 use scorefield_process::{Differentiable, Grid, Leg, ProcessExt};
 use scorefield_sample::Walk;
 use scorefield_tensor::{Batch, DType, Device, Noise, Purpose, Streams, Tensor};
-use std::ops::{ControlFlow, Range};
+use std::ops::ControlFlow;
 
 /// A run of the twisted sampler.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,28 +52,29 @@ struct Run<'a> {
 impl Twisted {
     /// Why a measurement cannot be taken, if it cannot.
     pub fn refuses(&self, measured: &Measurement) -> Option<&'static str> {
-        if self.particles == 0 || !(self.variance > 0.0 && self.variance.is_finite()) {
-            return Some("needs a particle at least, and data of a positive variance");
-        }
-        if measured.rows() > 1 {
-            return Some("draws all samples under one measurement");
+        if !(1..=4096).contains(&self.particles) || !(self.variance > 0.0 && self.variance.is_finite()) {
+            return Some("needs 1 to 4,096 particles, and data of a positive variance");
         }
         (measured.sigma() == 0.0).then_some("weighs particles by the measurement's noise, which is 0; give it a deviation")
     }
 
-    /// Draws samples `range` of a seed under one measurement, over a grid of times down to the model's lowest; `watch` is called before every
-    /// step with its number. `None` when it breaks.
+    /// Draws samples of a seed by number, below 2^36 (with at most 4,096 particles), over a grid of times down to the model's lowest, under one measurement or one for each;
+    /// `watch` is called before every step with its number. `None` when it breaks.
+    ///
+    /// # Panics
+    /// When there are several measurements, and not one for each sample.
     pub fn sample(
         &self,
         model: &dyn Differentiable,
         measured: &Measurement,
         grid: &Grid,
-        (seed, range): (u64, Range<u64>),
+        (seed, numbers): (u64, &[u64]),
         (dtype, device): (DType, &Device),
         mut watch: impl FnMut(usize) -> ControlFlow<()>,
     ) -> Option<Drawn> {
-        let (n, d) = ((range.end - range.start) as usize, measured.operator().inputs());
-        let all = (0..self.particles as u64).flat_map(|k| range.clone().map(move |i| i + (k << 32))).collect();
+        let (n, d) = (numbers.len(), measured.operator().inputs());
+        assert!([1, n].contains(&measured.rows()), "{} measurements for {n} samples", measured.rows());
+        let all = (0..self.particles as u64).flat_map(|k| numbers.iter().map(move |i| i + (k << 36))).collect();
         let mut noise = Streams::new(seed, all, Purpose::Solver);
         let process = model.process();
         let zero = Tensor::<2>::zeros([n * self.particles, d], (device, dtype));
@@ -153,15 +154,14 @@ impl Run<'_> {
         }
         let step = at_t.posterior(&at_s);
         let own = clean * step.of_clean + x * step.of_state;
-        let moved = own.clone() + pulled * (step.of_clean * at_t.sigma.powi(2) / at_t.alpha);
+        let push = pulled * (step.of_clean * at_t.sigma.powi(2) / at_t.alpha);
         let z = noise.normal(&own);
-        let next = moved.clone() + z.clone() * step.deviation;
-        // ln p - ln q = (|x - q|^2 - |x - p|^2) / 2 d^2, x - q = d z.
+        let next = own + push.clone() + z.clone() * step.deviation;
+        // With x = p + v + d z: ln p - ln q = (|x - p - v|^2 - |x - p|^2) / 2 d^2 = -(z v + v^2 / 2 d) / d.
         if step.deviation > 0.0 {
-            let d2 = step.deviation.powi(2);
-            let (z, shift, d) = (rows_of(&z), rows_of(&(next.clone() - own)), self.measured.operator().inputs());
-            let square = |r: &[f64]| r.iter().map(|v| v * v).sum::<f64>();
-            let ratio = z.chunks_exact(d).zip(shift.chunks_exact(d)).map(|(z, s)| 0.5 * (square(z) - square(s) / d2));
+            let (z, push, d) = (rows_of(&z), rows_of(&push), self.measured.operator().inputs());
+            let of = |(z, v): (&f64, &f64)| -(z + 0.5 * v / step.deviation) * v / step.deviation;
+            let ratio = z.chunks_exact(d).zip(push.chunks_exact(d)).map(|(z, v)| z.iter().zip(v).map(of).sum::<f64>());
             let by: Vec<f64> = ratio.zip(&psi).map(|(ratio, psi)| ratio - psi).collect();
             self.weigh(&by);
         } else {

@@ -208,7 +208,7 @@ fn twisted_particles_tend_to_the_posterior() {
         let run = Twisted { particles, variance: 1.7 };
         assert_eq!(run.refuses(&known), None);
         let drawn =
-            run.sample(&law, &known, &grid, (5, 0..n), (DType::F64, &Device::default()), |_| ControlFlow::Continue(())).unwrap();
+            run.sample(&law, &known, &grid, (5, &(0..n).collect::<Vec<_>>()), (DType::F64, &Device::default()), |_| ControlFlow::Continue(())).unwrap();
         assert!(drawn.effective.iter().all(|e| (1.0 - 1e-9..=particles as f64 + 1e-9).contains(e)));
         let x = rows_f64(drawn.x);
         let second = x.chunks_exact(2).filter(|r| r[0] > 0.0).count() as f64 / n as f64;

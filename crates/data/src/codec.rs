@@ -191,6 +191,16 @@ impl Codec {
         }
     }
 
+    /// What a state of zero is in natural units in channel `c`.
+    pub fn shift(&self, c: usize) -> f64 {
+        self.shift[c]
+    }
+
+    /// The bounds of natural values, where they have any.
+    pub fn bounds(&self) -> Option<(f64, f64)> {
+        self.bounds
+    }
+
     /// A state to natural numbers; bytes are rounded, bounded values clipped to their bounds, categories the nearest there is.
     pub fn decode_row(&self, state: &[f32], natural: &mut [f32]) {
         for (i, (o, v)) in natural.iter_mut().zip(state).enumerate() {

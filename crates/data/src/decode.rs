@@ -4,7 +4,7 @@
 //! bleed), and is then laid on the background or keeps its alpha.
 
 use fast_image_resize as fir;
-use image::{DynamicImage, ImageDecoder, ImageReader, RgbaImage};
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, RgbaImage};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -55,12 +55,18 @@ pub(crate) struct Plan {
     pub background: [u8; 3],
 }
 
-/// Decodes by content, whatever the ending says, with bounded memory and the rotation that the camera noted.
+/// [`whole`] as 8-bit RGBA.
 pub(crate) fn decode(path: &Path) -> Result<RgbaImage, String> {
+    Ok(whole(path)?.0.into_rgba8())
+}
+
+/// Decodes by content, whatever the ending says, with bounded memory and the rotation that the camera noted; and what kind of file it is.
+pub(crate) fn whole(path: &Path) -> Result<(DynamicImage, Option<ImageFormat>), String> {
     let mut reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format).map_err(|e| e.to_string())?;
     let mut limits = image::Limits::default();
     (limits.max_image_width, limits.max_image_height) = (Some(1 << 15), Some(1 << 15));
     reader.limits(limits);
+    let format = reader.format();
     let mut decoder = reader.into_decoder().map_err(|e| e.to_string())?;
     let orientation = decoder.orientation().map_err(|e| e.to_string())?;
     let mut picture = DynamicImage::from_decoder(decoder).map_err(|e| e.to_string())?;
@@ -68,7 +74,7 @@ pub(crate) fn decode(path: &Path) -> Result<RgbaImage, String> {
     if picture.width() == 0 || picture.height() == 0 {
         return Err("a picture of no pixel".into());
     }
-    Ok(picture.into_rgba8())
+    Ok((picture, format))
 }
 
 /// What the pixels of a picture are, whatever its file could hold: a colour file of grey pixels is grey.

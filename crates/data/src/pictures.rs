@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-const ENDINGS: [&str; 6] = ["png", "jpg", "jpeg", "webp", "bmp", "gif"];
+pub(crate) const ENDINGS: [&str; 6] = ["png", "jpg", "jpeg", "webp", "bmp", "gif"];
 /// Bytes of decoded pictures that are kept from the first look, so that small folders are decoded once.
 const KEPT: u64 = 1 << 30;
 /// Pictures that are brought to their size at once when a cache is written.
@@ -28,7 +28,7 @@ const DEEPEST: usize = 32;
 
 /// Paths of pictures below `folder`, with `/` between the parts, in an order that is the same on every machine. What begins with a dot
 /// is hidden and left out.
-fn list(folder: &Path) -> Result<Vec<String>, DataError> {
+pub(crate) fn list(folder: &Path) -> Result<Vec<String>, DataError> {
     fn collect(folder: &Path, inside: &str, out: &mut Vec<String>) -> Result<(), DataError> {
         for entry in std::fs::read_dir(folder).map_err(DataError::io(folder))? {
             let path = entry.map_err(DataError::io(folder))?.path();

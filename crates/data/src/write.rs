@@ -334,6 +334,20 @@ pub fn array(path: &Path, values: &[f32], dims: &[usize]) -> Result<(), DataErro
     atomic(path, |out| out.write_all(&bytes)).map_err(DataError::write(path))
 }
 
+/// Writes plain numbers by name as an npz file of f32.
+///
+/// # Errors
+/// What the file system says.
+pub fn arrays(path: &Path, of: &[(&str, &[f32], &[usize])]) -> Result<(), DataError> {
+    let all = of.iter().map(|(name, values, dims)| {
+        let mut bytes = npy::header("<f4", dims);
+        bytes.extend(values.iter().flat_map(|v| v.to_le_bytes()));
+        (*name, bytes)
+    });
+    let zip = npz::archive(&all.collect::<Vec<_>>()).map_err(DataError::write(path))?;
+    atomic(path, |out| out.write_all(&zip)).map_err(DataError::write(path))
+}
+
 /// Writes frames as an endlessly repeating GIF, `delay` milliseconds each.
 ///
 /// # Errors

@@ -1,11 +1,15 @@
-//! What stands in a list under a name with options: `NAME[:key=value,...]`, read and written.
+//! What stands in a list under a name with options: `NAME[:key=value,...]`, read and written. The solvers of this crate, and the lists of
+//! others: implement [`Listed`] and call [`named!`](crate::named!).
 
 use crate::nearest;
 use crate::solver::Key;
 use std::fmt;
 
 /// A member of a list, by name with its options.
-pub(crate) trait Listed: Clone + Sized {
+pub trait Listed: Clone + Sized {
+    /// What the members are called in messages.
+    const WHAT: &'static str;
+
     /// Every member with its usual options.
     fn all() -> Vec<Self>;
 
@@ -17,14 +21,14 @@ pub(crate) trait Listed: Clone + Sized {
 }
 
 /// Its options: name, present value, what it may be, what it does.
-pub(crate) fn options<L: Listed>(of: &L) -> Vec<[String; 4]> {
+pub fn options<L: Listed>(of: &L) -> Vec<[String; 4]> {
     let mut copy = of.clone();
     let keys = copy.keys();
     keys.iter().map(|k| [k.name.to_string(), k.show(), k.expected(), k.about.to_string()]).collect()
 }
 
 /// `NAME[:key=value,...]` with the options that differ from the usual.
-pub(crate) fn show<L: Listed>(of: &L, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+pub fn show<L: Listed>(of: &L, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let usual = L::all().into_iter().find(|k| k.name() == of.name()).map(|k| options(&k)).unwrap_or_default();
     write!(f, "{}", of.name())?;
     let differing = options(of).into_iter().zip(usual).filter(|(mine, usual)| mine[1] != usual[1]);
@@ -35,20 +39,21 @@ pub(crate) fn show<L: Listed>(of: &L, f: &mut fmt::Formatter<'_>) -> fmt::Result
 }
 
 /// The member that a text names, its options set.
-pub(crate) fn parse<L: Listed>(text: &str) -> Result<L, SolverError> {
+pub fn parse<L: Listed>(text: &str) -> Result<L, NamedError> {
     let (name, options) = text.split_once(':').unwrap_or((text, ""));
     let (name, all) = (name.trim(), L::all());
     let names: Vec<&'static str> = all.iter().map(L::name).collect();
     let Some(mut kind) = all.into_iter().find(|k| k.name() == name) else {
         // Papers write DPM-Solver++, the names here spell it.
         let nearest = nearest(&name.replace('+', "p"), names.iter().copied()).unwrap_or_default();
-        return Err(SolverError::UnknownSolver { found: name.to_string(), nearest, known: names.join(", ") });
+        return Err(NamedError::Unknown { what: L::WHAT, found: name.to_string(), nearest, known: names.join(", ") });
     };
-    set_options(kind.name(), options, kind.keys())?;
+    set_options((L::WHAT, kind.name()), options, kind.keys())?;
     Ok(kind)
 }
 
 /// Reading and writing of a list's members, and their options for listings.
+#[macro_export]
 macro_rules! named {
     ($kind:ident) => {
         impl $kind {
@@ -66,9 +71,9 @@ macro_rules! named {
         }
 
         impl ::std::str::FromStr for $kind {
-            type Err = $crate::SolverError;
+            type Err = $crate::NamedError;
 
-            fn from_str(text: &str) -> Result<Self, $crate::SolverError> {
+            fn from_str(text: &str) -> Result<Self, $crate::NamedError> {
                 $crate::named::parse(text)
             }
         }
@@ -80,22 +85,22 @@ macro_rules! named {
         }
 
         impl TryFrom<String> for $kind {
-            type Error = $crate::SolverError;
+            type Error = $crate::NamedError;
 
-            fn try_from(text: String) -> Result<Self, $crate::SolverError> {
+            fn try_from(text: String) -> Result<Self, $crate::NamedError> {
                 text.parse()
             }
         }
     };
 }
-pub(crate) use named;
-
-/// Why a text names no solver.
+/// Why a text names no member of a list.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
-pub enum SolverError {
-    /// There is no solver of that name.
-    #[error("there is no solver {found:?}; did you mean {nearest:?}? The known ones are {known}")]
-    UnknownSolver {
+pub enum NamedError {
+    /// There is nothing of that name.
+    #[error("there is no {what} {found:?}; did you mean {nearest:?}? The known ones are {known}")]
+    Unknown {
+        /// What was looked for.
+        what: &'static str,
         /// The name given.
         found: String,
         /// The known name nearest to it.
@@ -103,11 +108,13 @@ pub enum SolverError {
         /// All names.
         known: String,
     },
-    /// The solver has no such option.
-    #[error("solver {solver} has no key {found:?}{}", did_you_mean(.nearest, .known))]
+    /// It has no such option.
+    #[error("{what} {name} has no key {found:?}{}", did_you_mean(.nearest, .known))]
     UnknownKey {
-        /// The solver.
-        solver: &'static str,
+        /// What it is.
+        what: &'static str,
+        /// Its name.
+        name: &'static str,
         /// The key given.
         found: String,
         /// The nearest of its keys, if it has any.
@@ -116,10 +123,12 @@ pub enum SolverError {
         known: String,
     },
     /// An option cannot have that value.
-    #[error("solver {solver}: {key} is {found:?}, expected {expected}")]
+    #[error("{what} {name}: {key} is {found:?}, expected {expected}")]
     BadValue {
-        /// The solver.
-        solver: &'static str,
+        /// What it is.
+        what: &'static str,
+        /// Its name.
+        name: &'static str,
         /// The option.
         key: &'static str,
         /// The value given.
@@ -128,10 +137,12 @@ pub enum SolverError {
         expected: String,
     },
     /// A piece of the options is not `key=value`.
-    #[error("solver {solver}: {found:?} is no option; write {solver}:key=value,key=value{}", did_you_mean(&None, .known))]
+    #[error("{what} {name}: {found:?} is no option; write {name}:key=value,key=value{}", did_you_mean(&None, .known))]
     NotAPair {
-        /// The solver.
-        solver: &'static str,
+        /// What it is.
+        what: &'static str,
+        /// Its name.
+        name: &'static str,
         /// The piece.
         found: String,
         /// Its keys.
@@ -147,21 +158,21 @@ fn did_you_mean(nearest: &Option<&'static str>, known: &str) -> String {
     }
 }
 
-/// Sets the options of a text, `key=value,key=value`, on the keys of a solver.
-fn set_options(solver: &'static str, options: &str, mut keys: Vec<Key<'_>>) -> Result<(), SolverError> {
+/// Sets the options of a text, `key=value,key=value`, on the keys of a member.
+fn set_options((what, name): (&'static str, &'static str), options: &str, mut keys: Vec<Key<'_>>) -> Result<(), NamedError> {
     let names: Vec<&'static str> = keys.iter().map(|k| k.name).collect();
     let known = names.join(", ");
     for piece in options.split(',').map(str::trim).filter(|p| !p.is_empty()) {
         let Some((key, value)) = piece.split_once('=').map(|(k, v)| (k.trim(), v.trim())) else {
-            return Err(SolverError::NotAPair { solver, found: piece.to_string(), known });
+            return Err(NamedError::NotAPair { what, name, found: piece.to_string(), known });
         };
         let Some(key) = keys.iter_mut().find(|k| k.name == key) else {
             let nearest = nearest(key, names.iter().copied());
-            return Err(SolverError::UnknownKey { solver, found: key.to_string(), nearest, known });
+            return Err(NamedError::UnknownKey { what, name, found: key.to_string(), nearest, known });
         };
         if !key.set(value) {
             let (found, expected) = (value.to_string(), key.expected());
-            return Err(SolverError::BadValue { solver, key: key.name, found, expected });
+            return Err(NamedError::BadValue { what, name, key: key.name, found, expected });
         }
     }
     Ok(())

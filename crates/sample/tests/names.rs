@@ -1,7 +1,7 @@
 //! Solvers by name: what is written is read back, and what cannot be read is explained.
 
 use scorefield_sample::check::kinds;
-use scorefield_sample::{SolverError, SolverKind};
+use scorefield_sample::{NamedError, SolverKind};
 
 #[test]
 fn what_is_written_is_read_back() {
@@ -56,6 +56,6 @@ fn mistakes_are_explained() {
         let message = error(text).to_string();
         assert!(pieces.iter().all(|p| message.contains(p)), "{text}: {message}");
     }
-    assert!(matches!(error("ddim:eta=2"), SolverError::BadValue { solver: "ddim", key: "eta", .. }));
+    assert!(matches!(error("ddim:eta=2"), NamedError::BadValue { name: "ddim", key: "eta", .. }));
     assert!(serde_json::from_str::<SolverKind>("\"nothing\"").is_err());
 }

@@ -8,12 +8,13 @@
 //! * [`data`]: where examples come from, how they become states and back, how samples are written;
 //! * [`train`]: denoising score matching in a run folder;
 //! * [`sample`]: solvers of the reverse equations;
+//! * [`control`]: measurements, and rules that draw what they came from;
 //! * [`model`]: the model file;
 //! * `onnx`, with the feature of that name: networks in ONNX files as denoisers;
 //! * [`eval`]: distances between sets of samples;
 //! * [`tensor`], [`kernels`]: numbers, noise and the operations that take the time.
 //!
-//! On top stand [`Recipe`], a training run as a text, [`Generate`], samples of a model by number, [`density`] and [`check`], what the
+//! On top stand [`Recipe`], a training run as a text, [`Generate`], samples of a model by number, [`solve`], samples given measurements, [`density`] and [`check`], what the
 //! program measures of itself.
 //!
 //! ```
@@ -40,6 +41,7 @@ mod error;
 mod generate;
 mod given;
 mod recipe;
+pub mod solve;
 mod states;
 mod tally;
 pub mod untrained;
@@ -50,6 +52,7 @@ pub use given::Given;
 pub use recipe::{Choices, Draft, NamedRecipe, Recipe, RecipeError, recipes};
 pub use states::{GenerateStates, states_bounds};
 
+pub use scorefield_control as control;
 pub use scorefield_data as data;
 pub use scorefield_eval as eval;
 #[cfg(feature = "hub")]

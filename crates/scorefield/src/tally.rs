@@ -4,7 +4,7 @@
 //! themselves. What is told to a person is counted here, at the network.
 
 use scorefield_process::states::{StatesDenoiser, StatesProcess};
-use scorefield_process::{Denoiser, Process, StepVariance};
+use scorefield_process::{Denoiser, Differentiable, Process, StepVariance};
 use scorefield_tensor::Batch;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 pub(crate) struct Tally {
     calls: AtomicU64,
     rows: AtomicU64,
+    pullbacks: AtomicU64,
 }
 
 impl Tally {
@@ -29,6 +30,11 @@ impl Tally {
     /// Rows of all calls.
     pub(crate) fn rows(&self) -> u64 {
         self.rows.load(Relaxed)
+    }
+
+    /// Rows of the calls that went back as well: of these each counts among [`Tally::rows`] too.
+    pub(crate) fn pullbacks(&self) -> u64 {
+        self.pullbacks.load(Relaxed)
     }
 
     fn add(&self, x: &Batch) {
@@ -83,5 +89,22 @@ impl<D: Denoiser> Denoiser for Tallied<'_, D> {
     fn denoise_with_variance(&self, x: &Batch, t: f64) -> (Batch, Option<StepVariance>) {
         self.tally.add(x);
         self.inner.denoise_with_variance(x, t)
+    }
+}
+
+/// A pullback is a call that goes back as well.
+impl<D: Differentiable> Differentiable for Tallied<'_, D> {
+    #[track_caller]
+    fn pullback(&self, x: &Batch, t: f64, cotangent: &mut dyn FnMut(&Batch) -> Batch) -> (Batch, Batch) {
+        self.tally.add(x);
+        self.tally.pullbacks.fetch_add(x.dims()[0] as u64, Relaxed);
+        self.inner.pullback(x, t, cotangent)
+    }
+
+    #[track_caller]
+    fn pullback_each(&self, x: &Batch, times: &[f64], cotangent: &mut dyn FnMut(&Batch) -> Batch) -> (Batch, Batch) {
+        self.tally.add(x);
+        self.tally.pullbacks.fetch_add(x.dims()[0] as u64, Relaxed);
+        self.inner.pullback_each(x, times, cotangent)
     }
 }

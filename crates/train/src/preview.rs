@@ -7,7 +7,7 @@ use scorefield_model::Model;
 use scorefield_process::states::StatesConfig;
 use scorefield_process::{Grid, GridKind};
 use scorefield_sample::states::{AncestralStates, sample_states};
-use scorefield_sample::{Job, SolverError, SolverKind, sample_with};
+use scorefield_sample::{Job, NamedError, SolverKind, sample_with};
 use scorefield_tensor::rows;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -41,7 +41,7 @@ pub(crate) fn write(model: &Model, config: &PreviewConfig, seed: u64, path: &Pat
     let posterior = model.meta().prediction.is_posterior_mean();
     let (solver, steps) = if posterior { ("heun", config.steps.max(1)) } else { ("consistency", 2) };
     let state = |found: String| TrainError::State { path: path.to_owned(), found };
-    let solver: SolverKind = solver.parse().map_err(|e: SolverError| state(e.to_string()))?;
+    let solver: SolverKind = solver.parse().map_err(|e: NamedError| state(e.to_string()))?;
     let spacing = GridKind::Karras { rho: 7.0 };
     let grid = solver.grid(&spacing, model.process(), model.process().span(), steps).map_err(|e| state(e.to_string()))?;
     let solver = solver.build();

@@ -12,4 +12,5 @@ pub(crate) mod nll;
 pub(crate) mod plot;
 pub(crate) mod predict;
 pub(crate) mod sample;
+pub(crate) mod solve;
 pub(crate) mod train;

@@ -78,7 +78,8 @@ pub(crate) struct Sample {
     /// An example that is known in part, example I of DATA: what is not known of it is filled in
     #[arg(long, value_name = "DATA@I", requires = "mask")]
     given: Option<String>,
-    /// What of it is known: left, right, top, bottom, around (all but the middle), all, or an array with 1 where it is known
+    /// What of it is known: left, right, top, bottom, around (all but the middle), all, random:SHARE, box:T,L,H,W (hidden), columns:NAME,NAME,
+    /// or a picture or an array with 1 (or white) where it is known
     #[arg(long, value_name = "MASK", requires = "given")]
     mask: Option<String>,
     /// The probability that a known category is seen wrongly, as another level: 0 for certain

@@ -77,7 +77,6 @@ fn names_that_do_not_exist_are_told_with_the_nearest() {
     refused(path, 2, &["bench", "smal28"], &["small28"]);
     refused(path, 2, &["eval", "run", "digits", "--features", "rwa"], &["raw"]);
     refused(path, 2, &["smaple", "run"], &["sample"]);
-    refused(path, 2, &["solve", "run", "digits"], &["does not have inverse problems"]);
     refused(path, 2, &["sample", "run", "--nmber", "3"], &["--number"]);
     refused(path, 2, &["sample", "run", "-n", "0"], &["at least one"]);
     refused(path, 2, &["sample", "run", "--device", "cuda"], &["--features cuda"]);

@@ -15,8 +15,10 @@
 //! | [`Radon`], [`Sparse`] | line integrals, any sparse matrix | none |
 //! | [`Clip`], [`Gamma`], [`PhaseRetrieval`] | saturation, a power, Fourier amplitudes | not linear |
 //! | [`Scaled`] | `g A(x)` | those of `A` |
+//! | [`Affine`] | `shift + scale x`: other units | not linear |
 //! | [`Composed`], [`Stacked`] | `A(B(x))`, several of one state | none |
 
+mod affine;
 mod clip;
 mod composed;
 mod convolution;
@@ -45,6 +47,7 @@ mod sparse;
 mod stacked;
 mod svd;
 
+pub use affine::Affine;
 pub use clip::Clip;
 pub use composed::Composed;
 pub use convolution::{Convolution, Edge};

@@ -35,6 +35,9 @@ impl Rule for Ddrm {
     }
 
     fn refuses(&self, measured: &Measurement) -> Option<&'static str> {
+        if ![self.eta, self.eta_b].iter().all(|v| (0.0..=1.0).contains(v)) {
+            return Some("takes eta and eta_b from 0 to 1");
+        }
         let none = measured.operator().singular().is_none();
         none.then_some("needs singular values, which this measurement does not have at a fair price; take pigdm, diffpir or mmps")
     }

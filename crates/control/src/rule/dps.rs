@@ -7,8 +7,9 @@ use scorefield_sample::Past;
 use scorefield_tensor::{Batch, Noise};
 use std::sync::Mutex;
 
-/// `x_s <- x_s - zeta grad_(x_t) |y - A(D)|^2 / |y - A(D)|` after the step of the solver (Chung et al. 2023, algorithm 1 and appendix C.2). The
-/// measurement's noise does not count, and the move does not shrink with the step, so that `zeta` goes with the number of steps.
+/// `x_s <- x_s - zeta grad_(x_t) |y - A(D)|` after the step of the solver (Chung et al. 2023, algorithm 1). The paper divides the gradient of the
+/// square by the norm, which is twice this; the weights it reports belong to the gradient of the norm. The measurement's noise does not
+/// count, and the move does not shrink with the step, so that `zeta` goes with the number of steps.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dps {
     /// The weight; the paper has 0.3 to 1 for pictures in [-1, 1] and 1,000 steps of DDPM.
@@ -27,7 +28,7 @@ impl Rule for Dps {
     }
 
     fn refuses(&self, _: &Measurement) -> Option<&'static str> {
-        None
+        (!(self.zeta >= 0.0 && self.zeta.is_finite())).then_some("takes a weight zeta from 0 on")
     }
 
     fn denoise(&self, d: &dyn Differentiable, _: &Measurement, x: &Batch, t: f64) -> Batch {
@@ -46,7 +47,7 @@ impl Rule for Dps {
             like(measured.pull(&rows, &residual), clean)
         });
         let known = Known { inner: step.model, t: step.leg.t, first: Mutex::new(Some(clean)) };
-        step.solver.step(&known, x, step.leg, past, noise) + pulled * (2.0 * self.zeta)
+        step.solver.step(&known, x, step.leg, past, noise) + pulled * self.zeta
     }
 }
 

@@ -1,7 +1,7 @@
 //! Rules by one gradient: `D_y = D + sigma^2 / alpha J^T A^T C^-1 (y - A(D))`, `J = dD/dx`, with some `C` for the covariance of `y` given
 //! `x_t`.
 
-use super::{Rule, linear_only};
+use super::{Rule, linear_only, positive};
 use crate::measurement::{Measurement, like, rows_of};
 use scorefield_process::{Differentiable, ProcessExt};
 use scorefield_tensor::Batch;
@@ -37,7 +37,7 @@ impl Rule for PiGdm {
     }
 
     fn refuses(&self, measured: &Measurement) -> Option<&'static str> {
-        linear_only(measured)
+        linear_only(measured).or_else(|| positive(self.variance))
     }
 
     fn denoise(&self, d: &dyn Differentiable, measured: &Measurement, x: &Batch, t: f64) -> Batch {
@@ -59,6 +59,9 @@ pub(super) fn spread(c: f64, d: &dyn Differentiable, t: f64) -> f64 {
 /// What stands for the noise of an exact measurement, so that directions that are hardly measured do not explode: for operators and data of
 /// order one.
 pub(super) const LEAST: f64 = 1e-10;
+
+/// The least row sum that counts, as a share of the largest of its row of the batch.
+const SHARE: f64 = 1e-2;
 
 /// Tweedie moment projection: the diagonal of `sigma_y^2 + sigma^2 / alpha A J A^T` is replaced by its row sums, `sigma_y^2 + sigma^2 / alpha A J
 /// A^T 1` (Boys et al. 2023, eq. 12 and 14). Two pullbacks a step.
@@ -86,8 +89,13 @@ impl Rule for Tmpd {
         // J is symmetric, so that J A^T 1 is the pullback of A^T 1.
         let sums = measured.apply(&rows_of(&through));
         let floor = measured.sigma().powi(2).max(LEAST);
-        guided(d, measured, x, t, |residual| {
-            residual.iter().zip(&sums).map(|(r, s)| r / (floor + (scale * s).max(0.0))).collect()
+        guided(d, measured, x, t, |mut residual| {
+            for (residual, sums) in residual.chunks_exact_mut(m).zip(sums.chunks_exact(m)) {
+                // A variance is not negative; row sums of negative correlations may be, and of a learned Jacobian anything.
+                let least = SHARE * sums.iter().fold(0.0_f64, |a, s| a.max(s.abs()));
+                residual.iter_mut().zip(sums).for_each(|(r, s)| *r /= floor + scale * s.max(least));
+            }
+            residual
         })
     }
 }

@@ -4,8 +4,7 @@
 //!
 //! `D_y = D + V A^T (sigma_y^2 + A V A^T)^-1 (y - A D)`,
 //!
-//! which is exact for normal data and linear `A`. A product with `V` is a pullback of the denoiser; one more than
-//! iterations are made.
+//! which is exact for normal data and linear `A`. A product with `V` is a pullback of the denoiser, one an iteration.
 
 use super::gradient::LEAST;
 use super::{Rule, linear_only};
@@ -35,31 +34,40 @@ impl Rule for Mmps {
     }
 
     fn refuses(&self, measured: &Measurement) -> Option<&'static str> {
-        linear_only(measured)
+        let sound = self.iterations > 0 && self.tolerance >= 0.0 && self.tolerance.is_finite();
+        linear_only(measured).or_else(|| (!sound).then_some("takes an iteration at least, and a tolerance from 0 on"))
     }
 
+    /// Iteration `k` multiplies by `V` once; the first product comes with `D` itself, and `V A^T` of the solution is the sum of products made
+    /// on the way.
     fn denoise(&self, d: &dyn Differentiable, measured: &Measurement, x: &Batch, t: f64) -> Batch {
         let at = d.process().at(t);
         let (scale, m, n) = (at.sigma.powi(2) / at.alpha, measured.operator().outputs(), x.dims()[0]);
         let noise = measured.sigma().powi(2).max(LEAST);
-        let clean = d.denoise(x, t);
-        let rows = rows_of(&clean);
-        // V A^T v, J being symmetric.
-        let back = |v: &[f64]| {
-            let v = like(measured.pull(&rows, v), &clean);
-            rows_of(&(d.pullback(x, t, &mut |_| v.clone()).1 * scale))
-        };
-        let mut residual = measured.residual(&rows);
-        let mut solution = vec![0.0; n * m];
+        let mut residual = Vec::new();
+        let mut rows = Vec::new();
+        // V A^T r, J being symmetric.
+        let (clean, pulled) = d.pullback(x, t, &mut |clean| {
+            rows = rows_of(clean);
+            residual = measured.residual(&rows);
+            like(measured.pull(&rows, &residual), clean)
+        });
+        let mut back = rows_of(&(pulled * scale));
+        let width = measured.operator().inputs();
+        let mut moved = vec![0.0; n * width];
         let mut direction = residual.clone();
         let mut size: Vec<f64> = residual.chunks_exact(m).map(square).collect();
         let enough: Vec<f64> = size.iter().map(|s| s * self.tolerance.powi(2)).collect();
-        for _ in 0..self.iterations {
+        for k in 0..self.iterations {
             let going: Vec<bool> = size.iter().zip(&enough).map(|(s, e)| s > e && *s > 0.0).collect();
             if !going.contains(&true) {
                 break;
             }
-            let mut product = measured.apply(&back(&direction));
+            if k > 0 {
+                let v = like(measured.pull(&rows, &direction), &clean);
+                back = rows_of(&(d.pullback(x, t, &mut |_| v.clone()).1 * scale));
+            }
+            let mut product = measured.apply(&back);
             product.iter_mut().zip(&direction).for_each(|(p, v)| *p += noise * v);
             for i in (0..n).filter(|i| going[*i]) {
                 let range = i * m..(i + 1) * m;
@@ -70,8 +78,10 @@ impl Rule for Mmps {
                     continue;
                 }
                 let length = size[i] / curvature;
+                for k in i * width..(i + 1) * width {
+                    moved[k] += length * back[k];
+                }
                 for k in range.clone() {
-                    solution[k] += length * direction[k];
                     residual[k] -= length * product[k];
                 }
                 let before = std::mem::replace(&mut size[i], square(&residual[range.clone()]));
@@ -80,7 +90,7 @@ impl Rule for Mmps {
                 }
             }
         }
-        clean.clone() + like(back(&solution), &clean)
+        clean.clone() + like(moved, &clean)
     }
 }
 

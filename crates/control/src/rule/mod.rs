@@ -12,13 +12,14 @@
 //! | [`Prox`] | the same, and `D` taken as if it did not depend on `x_t`: DiffPIR's proximal step; DDNM where `y` is exact | Zhu et al. 2023; Wang et al. 2023 |
 //! | [`Dps`] | the point `D`; every step is moved along the gradient of the distance to `y` | Chung et al. 2023 |
 //! | [`Ddrm`] | steps in the basis of the singular vectors, each as far as the measurement's noise allows | Kawar et al. 2022 |
-//! | [`Projection`] | after every step the measured part of the state is replaced by the measurement under noise; with repeats RePaint | Song et al. 2021; Lugmayr et al. 2022 |
+//! | [`Projection`] | before every step the measured part of the state is replaced by the measurement under noise; with repeats RePaint | Song et al. 2021; Lugmayr et al. 2022 |
 //!
 //! With linear `A` and normal data [`Mmps`] is exact. A rule with a model and a measurement is a solver, [`Ruled`], made of any other.
 
 mod ddrm;
 mod dps;
 mod gradient;
+mod kind;
 mod mmps;
 mod projection;
 mod prox;
@@ -26,6 +27,7 @@ mod prox;
 pub use ddrm::Ddrm;
 pub use dps::Dps;
 pub use gradient::{PiGdm, Tmpd};
+pub use kind::{Drawing, RuleKind};
 pub use mmps::Mmps;
 pub use projection::Projection;
 pub use prox::Prox;
@@ -139,6 +141,11 @@ impl Solver for Ruled<'_> {
         let step = Step { solver: self.solver, model: self.model, measured: self.measured, leg };
         self.rule.step(&step, x, past, noise)
     }
+}
+
+/// What rules say of numbers that divide.
+pub(crate) fn positive(number: f64) -> Option<&'static str> {
+    (!(number > 0.0 && number.is_finite())).then_some("takes positive variances and weights only")
 }
 
 /// What rules for linear measurements say of others.

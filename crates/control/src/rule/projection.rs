@@ -1,4 +1,4 @@
-//! Replacing what was measured: after every step the measured part of the state is that of the measurement under the noise of the time.
+//! Replacing what was measured: before every step the measured part of the state is that of the measurement under the noise of the time.
 
 use super::{Rule, Step, linear_only};
 use crate::measurement::{Measurement, like, rows_of};
@@ -6,7 +6,7 @@ use scorefield_process::{Differentiable, ProcessExt};
 use scorefield_sample::Past;
 use scorefield_tensor::{Batch, Noise};
 
-/// `x_s <- x_s + A^+ (A x~_s - A x_s)`, `A x~_s = alpha_s y + sigma_s A z` with fresh noise (Song et al. 2021, appendix I.4; for masks Lugmayr
+/// `x_t <- x_t + A^+ (A x~_t - A x_t)`, `A x~_t = alpha_t y + sigma_t A z` with fresh noise before every step (Song et al. 2021, appendix I.4; for masks Lugmayr
 /// et al. 2022). With `repeats` every step is made so many times, the state being noised again in between: RePaint. The measurement
 /// counts as exact.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,15 +58,17 @@ impl Rule for Projection {
         // The kernel of x_t given x_s.
         let decay = at_t.alpha / at_s.alpha;
         let spread = ((at_t.sigma - decay * at_s.sigma) * (at_t.sigma + decay * at_s.sigma)).max(0.0).sqrt();
-        let mut state = Self::known(step, x, step.leg.t, noise);
+        let mut state = x.clone();
         for k in 0..self.repeats.max(1) {
             if k > 0 {
-                past.forget();
                 state = state * decay + noise.normal(x) * spread;
             }
-            let next = step.solver.step(&step.model, &state, step.leg, past, noise);
-            state = Self::known(step, &next, step.leg.s, noise);
+            // What a solver has seen before belongs to states that were replaced.
+            past.forget();
+            let known = Self::known(step, &state, step.leg.t, noise);
+            state = step.solver.step(&step.model, &known, step.leg, past, noise);
         }
-        state
+        // Before the next step the state is replaced again; after the last one there is none.
+        if at_s.sigma == 0.0 { Self::known(step, &state, step.leg.s, noise) } else { state }
     }
 }

@@ -1,7 +1,7 @@
 //! Rules without a gradient: the denoiser's answer moved towards the measurement.
 
 use super::gradient::{LEAST, spread};
-use super::{Rule, linear_only};
+use super::{Rule, linear_only, positive};
 use crate::measurement::{Measurement, like, rows_of};
 use scorefield_process::{Differentiable, ProcessExt};
 use scorefield_tensor::Batch;
@@ -31,7 +31,8 @@ impl Rule for Prox {
     }
 
     fn refuses(&self, measured: &Measurement) -> Option<&'static str> {
-        linear_only(measured)
+        let (Self::Ddnm { variance: number } | Self::DiffPir { lambda: number }) = self;
+        linear_only(measured).or_else(|| positive(*number))
     }
 
     fn denoise(&self, d: &dyn Differentiable, measured: &Measurement, x: &Batch, t: f64) -> Batch {

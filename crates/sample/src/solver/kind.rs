@@ -1,7 +1,8 @@
 //! The list of all solvers, once, and their names: `NAME[:key=value,...]`.
 
 use super::*;
-use crate::named::{Listed, named};
+use crate::named;
+use crate::named::Listed;
 use scorefield_process::{Grid, GridError, GridKind, Process, Span};
 use serde::{Deserialize, Serialize};
 
@@ -207,6 +208,8 @@ impl SolverKind {
 }
 
 impl Listed for SolverKind {
+    const WHAT: &'static str = "solver";
+
     fn all() -> Vec<Self> {
         Self::all()
     }

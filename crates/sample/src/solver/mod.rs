@@ -44,7 +44,6 @@ mod sra;
 mod underdamped_langevin;
 mod unipc;
 
-pub use crate::named::SolverError;
 pub use adaptive_sde::AdaptiveSde;
 pub use ancestral::Ancestral;
 pub use annealed_langevin::{AnnealedLangevin, StepRule};

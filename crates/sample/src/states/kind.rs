@@ -1,7 +1,8 @@
 //! The list of all samplers of states, once, and their names: `NAME[:key=value,...]`.
 
 use super::{AncestralStates, Confidence, Implicit, StatesSolver, TauLeaping};
-use crate::named::{Listed, named};
+use crate::named;
+use crate::named::Listed;
 use crate::solver::Key;
 use serde::{Deserialize, Serialize};
 
@@ -49,6 +50,8 @@ macro_rules! solvers {
         }
 
         impl Listed for StatesSolverKind {
+            const WHAT: &'static str = "solver";
+
             fn all() -> Vec<Self> {
                 Self::all()
             }

@@ -73,6 +73,7 @@ const LAYERS: &[Layer] = &[
             "scorefield-sample",
             "scorefield-model",
             "scorefield-onnx",
+            "scorefield-control",
             "scorefield-eval",
             "scorefield-train",
             "scorefield-hub",

@@ -2,10 +2,10 @@
 
 use super::Sample;
 use crate::failure::misuse;
+use crate::mask;
 use crate::verbs::nll::open_for;
 use anyhow::Result;
 use scorefield::Given;
-use scorefield::data::{self, Codec, Shape};
 use scorefield::model::Model;
 use scorefield::sample::{Repeated, Solver, SolverKind};
 
@@ -39,7 +39,7 @@ impl Sample {
         let (mut natural, mut row) = (vec![0.0; d], vec![0.0; d]);
         data.row(place, &mut natural);
         codec.encode_row(&natural, &mut row);
-        Ok(Some(Given { row, known: known(mask, codec)?, flips: self.flips, noise: self.noise }))
+        Ok(Some(Given { row, known: mask::known(mask, codec.shape(), codec.channels(), 0)?, flips: self.flips, noise: self.noise }))
     }
 }
 
@@ -67,56 +67,3 @@ impl Sample {
 
 /// More repeats of a step bring nothing nearer.
 const MOST_REPEATS: usize = 60;
-
-/// Which entries of an example a mask says are known.
-fn known(mask: &str, codec: &Codec) -> Result<Vec<bool>> {
-    let shape = codec.shape();
-    let (height, width) = match shape {
-        Shape::Image { height, width, .. } => (height, width),
-        Shape::Vector { dim } => (1, dim),
-    };
-    let place = |i: usize| (i % shape.plane().max(1) / width.max(1), i % width.max(1));
-    let at = |i: usize| if matches!(shape, Shape::Image { .. }) { place(i) } else { (0, i) };
-    let inside = |v: usize, side: usize| side > 1 && (side / 4..side - side / 4).contains(&v);
-    let by = |of: &dyn Fn((usize, usize)) -> bool| (0..shape.len()).map(|i| of(at(i))).collect::<Vec<bool>>();
-    if matches!(shape, Shape::Vector { .. }) && ["top", "bottom"].contains(&mask) {
-        return Err(misuse(format!(
-            "--mask {mask}: is for pictures; an example here is {shape}: left, right, around or an array"
-        )));
-    }
-    let found = match mask {
-        "left" => by(&|(_, x)| x < width / 2),
-        "right" => by(&|(_, x)| x >= width / 2),
-        "top" => by(&|(y, _)| y < height / 2),
-        "bottom" => by(&|(y, _)| y >= height / 2),
-        "around" => by(&|(y, x)| !(inside(x, width) && (height == 1 || inside(y, height)))),
-        "all" => vec![true; shape.len()],
-        path => {
-            let array = data::open(path, &data::OpenOptions::default())
-                .map_err(|e| misuse(format!("--mask {path}: neither left, right, top, bottom, around, all nor an array: {e}")))?;
-            let mut values = Vec::new();
-            let mut row = vec![0.0; array.shape().len()];
-            for i in 0..array.len() {
-                array.row(i, &mut row);
-                values.extend_from_slice(&row);
-            }
-            if values.len() != shape.len() {
-                return Err(misuse(format!(
-                    "--mask {path}: {} numbers, but an example of the model has {}",
-                    values.len(),
-                    shape.len()
-                )));
-            }
-            if let Some(wrong) = values.iter().find(|v| **v != 0.0 && **v != 1.0 && **v != 255.0) {
-                return Err(misuse(format!(
-                    "--mask {path}: {wrong} in it; expected 0 where unknown and 1 (or white, 255) where known"
-                )));
-            }
-            values.into_iter().map(|v| v > 0.5).collect()
-        }
-    };
-    if !found.contains(&true) {
-        return Err(misuse(format!("--mask {mask}: nothing of the example is known under it; leave --given out")));
-    }
-    Ok(found)
-}

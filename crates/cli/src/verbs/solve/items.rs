@@ -1,0 +1,260 @@
+//! The measurements: files, folders, examples by number.
+
+use super::setup::{Setup, rows_of, seen_shape};
+use super::{Solve, noise};
+use crate::failure::misuse;
+use crate::verbs::nll::open_for;
+use anyhow::Result;
+use scorefield::control::Seen;
+use scorefield::data::{Dataset, PictureFile, PictureKind, Shape, picture_files};
+use scorefield::solve::{MOST_QUESTIONS, Problem, Question};
+use std::path::Path;
+
+/// One measurement.
+#[derive(Clone, Debug)]
+pub(super) struct Item {
+    /// What its answer is called.
+    pub name: String,
+    /// What was measured, in natural units.
+    pub y: Vec<f64>,
+    /// The deviation of its noise in natural units, as the rule takes it.
+    pub sigma: f64,
+    /// What it was made from, where that is known.
+    pub truth: Option<Vec<f32>>,
+    /// The kind of file it came from.
+    pub kind: Option<PictureKind>,
+    /// How it is measured.
+    pub problem: Problem,
+    /// The same in the model's units.
+    pub question: Question,
+}
+
+/// What was read, before it is a measurement or what one is made of.
+struct Read {
+    name: String,
+    /// Its number: the place in the folder or in the data.
+    number: u64,
+    values: Vec<f32>,
+    /// Channels, height and width, of a picture.
+    shape: Option<[usize; 3]>,
+    kind: Option<PictureKind>,
+}
+
+impl Solve {
+    /// The measurements, and whether there is one by itself.
+    pub(super) fn items(&self, setup: &Setup<'_>) -> Result<(Vec<Item>, bool)> {
+        let spec = self.measurement.as_deref().unwrap_or_default();
+        let truths = self.truth.as_deref().map(|t| read(setup, t, true)).transpose()?;
+        let read_items = read(setup, spec, self.simulate || setup.edits())?;
+        if let Some(far) = read_items.iter().find(|r| r.number >= MOST_QUESTIONS) {
+            return Err(misuse(format!("{spec}: measurement {}; expected numbers below {MOST_QUESTIONS}", far.number)));
+        }
+        if let Some(truths) = &truths
+            && truths.len() != read_items.len()
+        {
+            let truth = self.truth.as_deref().unwrap_or_default();
+            return Err(misuse(format!("--truth {truth}: {} examples for {} measurements", truths.len(), read_items.len())));
+        }
+        let single = read_items.len() == 1 && !Path::new(spec).is_dir();
+        let mut problems: Vec<Problem> = Vec::new();
+        let mut items = Vec::with_capacity(read_items.len());
+        for (place, one) in read_items.into_iter().enumerate() {
+            let problem = problem_for(setup, &one, self.simulate || setup.edits(), &mut problems)?;
+            let truth = match &truths {
+                Some(truths) => Some(as_state(setup, &truths[place], &problem)?),
+                None => None,
+            };
+            items.push(item(setup, one, truth, problem, self.seed, self.simulate)?);
+        }
+        names_apart(&mut items);
+        Ok((items, single))
+    }
+}
+
+/// An example of a data set whose measurement is simulated.
+pub(super) fn simulated(setup: &Setup<'_>, problem: &Problem, natural: Vec<f32>, number: u64, seed: u64) -> Result<Item> {
+    let read = Read { name: format!("{number:06}"), number, values: natural, shape: None, kind: None };
+    item(setup, read, None, problem.clone(), seed, true)
+}
+
+fn item(
+    setup: &Setup<'_>,
+    read: Read,
+    truth: Option<Vec<f32>>,
+    problem: Problem,
+    seed: u64,
+    simulate: bool,
+) -> Result<Item> {
+    let (name, kind, number) = (read.name.clone(), read.kind, read.number);
+    if setup.edits() {
+        let natural = as_state(setup, &read, &problem)?;
+        let question = Question { number, y: problem.state(&natural), sigma: 0.0 };
+        let y = natural.iter().map(|v| f64::from(*v)).collect();
+        return Ok(Item { name, y, sigma: 0.0, truth: None, kind, problem, question });
+    }
+    let (y, truth) = if simulate {
+        let natural = as_state(setup, &read, &problem)?;
+        (noise::drawn(&setup.law, &problem.measure(&natural), seed, number), Some(natural))
+    } else {
+        (as_measurement(setup, &read, &problem)?, truth)
+    };
+    let sigma = noise::deviation(&setup.law, &y);
+    let question = problem.question(number, &y, sigma).map_err(|e| misuse(format!("{name}: {e}")))?;
+    problem.within(&name, &y, sigma)?;
+    Ok(Item { name, y, sigma, truth, kind, problem, question })
+}
+
+/// What a name stands for: pictures each as it is, or examples of a data set; `whole` ones are of the model's shape.
+fn read(setup: &Setup<'_>, spec: &str, whole: bool) -> Result<Vec<Read>> {
+    let path = Path::new(spec);
+    let pictures = matches!(setup.codec().shape(), Shape::Image { .. });
+    let is_folder = path.is_dir() && scorefield::data::open(spec, &scorefield::data::OpenOptions::default()).is_err();
+    let of_pictures = path.is_dir() && (is_folder || picture_files(path).is_ok());
+    if pictures && (of_pictures || PictureFile::is_one(path)) {
+        let file = |(place, (name, path)): (usize, (String, std::path::PathBuf))| -> Result<Read> {
+            let picture = PictureFile::read(&path)?;
+            let name = name.rsplit_once('.').map_or(name.as_str(), |(stem, _)| stem).replace('/', "_");
+            let shape = Some([picture.channels, picture.height, picture.width]);
+            Ok(Read { name, number: place as u64, values: picture.values, shape, kind: Some(picture.kind) })
+        };
+        return picture_files(path)?.into_iter().enumerate().map(file).collect();
+    }
+    let (name, places) = match spec.rsplit_once('@') {
+        Some((name, places)) if !path.exists() => (name, Some(places)),
+        _ => (spec, None),
+    };
+    let seen = if setup.tiles() { None } else { Some(setup.problem(None)?.seen()) };
+    if whole || matches!(seen, Some(Seen::Part(_))) && !name.ends_with(".npy") {
+        let data = open_for(setup.model, name)?;
+        return chosen(&data, spec, places);
+    }
+    let (values, d) = rows_of(name)?;
+    // One measurement may be an array of any shape; many are rows.
+    let expected = seen.map(|seen| match seen {
+        Seen::Picture(shape) | Seen::Part(shape) => shape.entries(),
+        Seen::Numbers(m) => m,
+    });
+    let d = if expected == Some(values.len()) { values.len() } else { d };
+    let count = values.len() / d.max(1);
+    let range = range_of(spec, places, count)?;
+    let one = |i: usize| Read {
+        name: format!("{i:06}"),
+        number: i as u64,
+        values: values[i * d..(i + 1) * d].to_vec(),
+        shape: None,
+        kind: None,
+    };
+    Ok(range.map(one).collect())
+}
+
+/// Examples of a data set by number: `I`, `I..J`, or all.
+fn chosen(data: &Dataset, spec: &str, places: Option<&str>) -> Result<Vec<Read>> {
+    let range = range_of(spec, places, data.len())?;
+    let row = |i: usize| {
+        let mut values = vec![0.0; data.shape().len()];
+        data.row(i, &mut values);
+        Read { name: format!("{i:06}"), number: i as u64, values, shape: None, kind: None }
+    };
+    Ok(range.map(row).collect())
+}
+
+fn range_of(spec: &str, places: Option<&str>, count: usize) -> Result<std::ops::Range<usize>> {
+    let Some(places) = places else { return Ok(0..count) };
+    let found = match places.split_once("..") {
+        Some((from, to)) => from.parse().ok().zip(to.parse().ok()).map(|(from, to)| from..to),
+        None => places.parse::<usize>().ok().map(|i| i..i.saturating_add(1)),
+    };
+    let found = found.ok_or_else(|| misuse(format!("{spec}: expected DATA@I or DATA@I..J")))?;
+    if found.is_empty() || found.end > count {
+        return Err(misuse(format!("{spec}: there are {count} examples, numbered from 0")));
+    }
+    Ok(found)
+}
+
+/// The problem for a picture of this size: the model's own, or a larger one that is tiled.
+fn problem_for(setup: &Setup<'_>, read: &Read, whole: bool, known: &mut Vec<Problem>) -> Result<Problem> {
+    let mut size = None;
+    if let (true, Some([_, height, width])) = (setup.tiles(), read.shape) {
+        let factor = if whole { 1 } else { setup.factor() };
+        size = Some([height * factor, width * factor]);
+    } else if setup.tiles() {
+        return Err(misuse(format!("--tile: {} is no picture file; other data are of the model's size", read.name)));
+    }
+    if let Some(problem) = known.iter().find(|p| p.whole() == size) {
+        return Ok(problem.clone());
+    }
+    let problem = setup.problem(size)?;
+    known.push(problem.clone());
+    Ok(problem)
+}
+
+/// What was read as natural values of a state.
+fn as_state(setup: &Setup<'_>, read: &Read, problem: &Problem) -> Result<Vec<f32>> {
+    let expected = match (setup.codec().shape(), problem.whole()) {
+        (Shape::Image { channels, .. }, Some([height, width])) => Some([channels, height, width]),
+        (Shape::Image { channels, height, width }, None) => Some([channels, height, width]),
+        _ => None,
+    };
+    fitted(setup, read, expected, problem.inputs(), "the model makes")
+}
+
+/// What was read as the numbers of a measurement.
+fn as_measurement(setup: &Setup<'_>, read: &Read, problem: &Problem) -> Result<Vec<f64>> {
+    let seen = problem.seen();
+    let expected = match seen {
+        Seen::Picture(shape) | Seen::Part(shape) => shape.entries(),
+        Seen::Numbers(m) => m,
+    };
+    if let (Seen::Numbers(m), Some(_)) = (seen, read.shape) {
+        return Err(misuse(format!(
+            "{}: a picture, but {} gives {m} numbers: an array (.npy), or --simulate if this is what was measured",
+            read.name,
+            setup.task()
+        )));
+    }
+    let values = fitted(setup, read, seen_shape(seen), expected, &format!("{} gives", setup.task()))?;
+    // Of a part that is known the whole is given.
+    if let Seen::Part(_) = seen {
+        return Ok(problem.measure(&values));
+    }
+    Ok(values.into_iter().map(f64::from).collect())
+}
+
+fn fitted(setup: &Setup<'_>, read: &Read, shape: Option<[usize; 3]>, expected: usize, who: &str) -> Result<Vec<f32>> {
+    let name = &read.name;
+    let (Some(found), Some(shape)) = (read.shape, shape) else {
+        if read.values.len() != expected {
+            let found = read.values.len();
+            return Err(misuse(format!("{name}: {found} numbers, but {who} {expected} of an example of {}", setup.codec().shape())));
+        }
+        return Ok(read.values.clone());
+    };
+    if found[1..] != shape[1..] {
+        let larger = found[1] >= shape[1] && found[2] >= shape[2];
+        let hint = match (larger, setup.tiles()) {
+            (true, false) => "; --tile takes larger ones",
+            _ => "",
+        };
+        return Err(misuse(format!(
+            "{name}: a picture of {} x {} pixels, but {who} {} x {}{hint}",
+            found[2], found[1], shape[2], shape[1]
+        )));
+    }
+    let kind = read.kind.unwrap_or(PictureKind::Png { deep: false });
+    let picture = PictureFile { channels: found[0], height: found[1], width: found[2], values: read.values.clone(), kind };
+    picture.with_channels(shape[0]).map(|p| p.values).ok_or_else(|| {
+        misuse(format!("{name}: a picture of {} channels that are not {} of the model's in other words", found[0], shape[0]))
+    })
+}
+
+/// Two files of one name but their endings are told apart by a number.
+fn names_apart(items: &mut [Item]) {
+    let mut seen = std::collections::HashMap::new();
+    for item in items {
+        let count = seen.entry(item.name.clone()).or_insert(0u32);
+        *count += 1;
+        if *count > 1 {
+            item.name = format!("{}-{count}", item.name);
+        }
+    }
+}

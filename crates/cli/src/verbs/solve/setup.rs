@@ -1,0 +1,306 @@
+//! What is asked: the task, the rule, the solver under it, on the model's shape or a larger one.
+
+use super::items::Item;
+use super::{Solve as Asked, noise};
+use crate::failure::misuse;
+use crate::mask;
+use crate::verbs::sample::grid_named;
+use anyhow::Result;
+use scorefield::control::operator::{Kernel, Matrix, MeasurementNoise};
+use scorefield::control::rule::RuleKind;
+use scorefield::control::{Parts, Seen, Task, Tasks};
+use scorefield::data::{self, Codec, PictureFile, Shape};
+use scorefield::model::Model;
+use scorefield::process::{Grid, GridKind};
+use scorefield::sample::{Solver, SolverKind};
+use scorefield::solve::{Problem, Solve};
+use scorefield::ClassChoice;
+use serde_json::{Value, json};
+use std::path::Path;
+
+/// The request, read and checked as far as it can be without the measurements.
+pub(super) struct Setup<'a> {
+    asked: &'a Asked,
+    pub model: &'a Model,
+    kind: Kind,
+    pub law: MeasurementNoise,
+    rule: Option<RuleKind>,
+    solver: (SolverKind, Box<dyn Solver>),
+    grid: (GridKind, Grid),
+    class: ClassChoice,
+    pub shares: Vec<f64>,
+    kernel: Option<Kernel>,
+    matrix: Option<Matrix>,
+}
+
+/// What is done.
+#[derive(Clone, Debug)]
+enum Kind {
+    /// A measurement is answered.
+    Measured(Tasks),
+    /// A picture is changed: noised up to a share of the steps, and denoised again.
+    Edit(f64),
+}
+
+impl<'a> Setup<'a> {
+    pub(super) fn new(asked: &'a Asked, model: &'a Model) -> Result<Self> {
+        let codec = &model.meta().codec;
+        let kind = kind_of(&asked.task)?;
+        let rule = match (&kind, &asked.rule) {
+            (Kind::Edit(_), Some(_)) => return Err(misuse("--rule: task edit measures nothing, it has no rule")),
+            (Kind::Edit(_), None) => None,
+            (Kind::Measured(_), Some(text)) => Some(text.parse::<RuleKind>()?),
+            (Kind::Measured(tasks), None) => Some(usual_rule(tasks)),
+        };
+        if matches!(kind, Kind::Edit(_)) {
+            let of_no_use = [
+                ("--noise", asked.noise.is_some()),
+                ("--simulate", asked.simulate),
+                ("--mask", asked.mask.is_some()),
+                ("--calibrate", asked.calibrate.is_some()),
+            ];
+            if let Some((flag, _)) = of_no_use.into_iter().find(|(_, given)| *given) {
+                return Err(misuse(format!("{flag}: task edit measures nothing")));
+            }
+        }
+        let solver: SolverKind = match (&asked.solver, &rule) {
+            (Some(text), _) => text.parse()?,
+            (None, Some(rule)) => rule.default_solver().parse()?,
+            (None, None) => "ddpm".parse()?,
+        };
+        if solver.adaptive() {
+            return Err(misuse(format!("--solver {}: chooses its own steps; take a solver of given steps", solver.name())));
+        }
+        let spacing = match &asked.grid {
+            Some(text) => grid_named(text)?,
+            None => solver.default_grid(),
+        };
+        let steps = asked.steps.or(spacing.count()).unwrap_or_else(|| rule.as_ref().map_or(100, RuleKind::default_steps));
+        if !(1..=100_000).contains(&steps) {
+            return Err(misuse(format!("--steps {steps}: expected 1 to 100000")));
+        }
+        let process = model.process();
+        let mut grid = solver
+            .grid(&spacing, process, process.span(), steps)
+            .map_err(|e| misuse(format!("--steps {steps} --grid {}: {e}", spacing.name())))?;
+        if let Kind::Edit(strength) = kind {
+            let times = grid.times();
+            let skipped = ((1.0 - strength) * (times.len() - 1) as f64).floor() as usize;
+            grid = Grid::new(times[skipped.min(times.len() - 2)..].to_vec())?;
+        }
+        let class = match &asked.class {
+            Some(text) => ClassChoice::parse(text, codec, model.network().classes())?,
+            None => ClassChoice::None,
+        };
+        let picture = codec.bounds().is_some();
+        let numbers = matches!(&kind, Kind::Measured(tasks) if !gives_picture(tasks));
+        let usual = if picture && !numbers { "round" } else { "0" };
+        let law = noise::law(asked.noise.as_deref().unwrap_or(usual), codec.bounds())?;
+        let built = solver.build();
+        let mut setup = Self {
+            asked,
+            model,
+            kind,
+            law,
+            rule,
+            solver: (solver, built),
+            grid: (spacing, grid),
+            class,
+            shares: shares_of(&asked.quantiles)?,
+            kernel: None,
+            matrix: None,
+        };
+        setup.kernel = asked.kernel.as_deref().map(kernel_of).transpose()?;
+        setup.matrix = asked.matrix.as_deref().map(matrix_of).transpose()?;
+        // What cannot be asked of the model's own shape cannot be asked of a larger one, but for the mask's size.
+        if !asked.tile {
+            setup.problem(None)?;
+        }
+        Ok(setup)
+    }
+
+    /// The problem on the model's shape, or on pictures of `whole` (height, width).
+    pub(super) fn problem(&self, whole: Option<[usize; 2]>) -> Result<Problem> {
+        let codec = &self.model.meta().codec;
+        let Kind::Measured(tasks) = &self.kind else { return Ok(Problem::edit(codec, whole)?) };
+        let shape = match (codec.shape(), whole) {
+            (Shape::Image { channels, .. }, Some([height, width])) => Shape::Image { channels, height, width },
+            (shape, _) => shape,
+        };
+        let seed = self.asked.seed;
+        let mask = self.asked.mask.as_deref().map(|m| mask::known(m, shape, codec.channels(), seed)).transpose()?;
+        let parts = Parts { mask, kernel: self.kernel.clone(), matrix: self.matrix.clone() };
+        Ok(Problem::new(codec, whole, tasks, &parts)?)
+    }
+
+    /// How much smaller the measured picture is than the whole.
+    pub(super) fn factor(&self) -> usize {
+        let Kind::Measured(tasks) = &self.kind else { return 1 };
+        let of = |task: &Task| if let Task::SuperResolution { factor, .. } = task { *factor } else { 1 };
+        tasks.0.iter().map(of).product()
+    }
+
+    /// Whether the answer starts from the measurement and is not measured.
+    pub(super) fn edits(&self) -> bool {
+        matches!(self.kind, Kind::Edit(_))
+    }
+
+    pub(super) fn tiles(&self) -> bool {
+        self.asked.tile
+    }
+
+    /// Refuses what the rule or the model cannot take, before any time is spent.
+    pub(super) fn check(&self, items: &[Item]) -> Result<()> {
+        for item in items {
+            self.solve(&item.problem, self.asked.samples())?.check(std::slice::from_ref(&item.question))?;
+        }
+        Ok(())
+    }
+
+    /// Groups of measurements of one problem: one size.
+    pub(super) fn by_problem<'i>(&self, items: &[&'i Item]) -> Vec<(&'i Problem, Vec<&'i Item>)> {
+        let mut groups: Vec<(&Problem, Vec<&Item>)> = Vec::new();
+        for &item in items {
+            match groups.iter_mut().find(|(p, _)| p.whole() == item.problem.whole()) {
+                Some((_, group)) => group.push(item),
+                None => groups.push((&item.problem, vec![item])),
+            }
+        }
+        groups
+    }
+
+    pub(super) fn solve<'s>(&'s self, problem: &'s Problem, samples: u64) -> Result<Solve<'s>> {
+        let half = match self.model.meta().codec.shape() {
+            Shape::Image { height, width, .. } => height.min(width) / 2,
+            Shape::Vector { .. } => 0,
+        };
+        Ok(Solve {
+            model: self.model,
+            problem,
+            rule: self.rule.clone(),
+            solver: &*self.solver.1,
+            grid: self.grid.1.clone(),
+            class: self.class,
+            guidance: self.asked.guidance,
+            seed: self.asked.seed,
+            samples,
+            batch: self.asked.batch,
+            overlap: self.asked.overlap.unwrap_or(half),
+            dtype: scorefield::tensor::DType::F32,
+            device: scorefield::tensor::Device::default(),
+        })
+    }
+
+    pub(super) fn task(&self) -> String {
+        match &self.kind {
+            Kind::Measured(tasks) => tasks.to_string(),
+            Kind::Edit(strength) => format!("edit:strength={strength}"),
+        }
+    }
+
+    pub(super) fn rule_name(&self) -> String {
+        self.rule.as_ref().map_or("none".into(), RuleKind::to_string)
+    }
+
+    pub(super) fn solver_name(&self) -> String {
+        self.solver.0.to_string()
+    }
+
+    pub(super) fn steps(&self) -> usize {
+        self.grid.1.legs().count()
+    }
+
+    pub(super) fn codec(&self) -> &Codec {
+        &self.model.meta().codec
+    }
+
+    /// Everything that an answer depends on: a folder holds answers of one of these.
+    pub(super) fn settings(&self) -> Value {
+        let a = self.asked;
+        json!({
+            "model": self.model.meta().data.fingerprint, "trained_steps": self.model.meta().training.steps, "raw": a.raw,
+            "measurement": a.measurement, "simulate": a.simulate, "truth": a.truth, "task": self.task(), "rule": self.rule_name(),
+            "samples": a.samples(), "mask": a.mask, "kernel": a.kernel, "matrix": a.matrix, "noise": format!("{:?}", self.law),
+            "solver": self.solver_name(), "grid": self.grid.0.to_string(), "steps": self.steps(), "class": a.class,
+            "guidance": a.guidance, "quantiles": self.shares, "tile": a.tile, "overlap": a.overlap, "seed": a.seed,
+        })
+    }
+}
+
+/// Tasks, or `edit`.
+fn kind_of(text: &str) -> Result<Kind> {
+    let Some(rest) = text.strip_prefix("edit").filter(|rest| rest.is_empty() || rest.starts_with(':')) else {
+        return Ok(Kind::Measured(text.parse::<Tasks>().map_err(|e| {
+            let more = if e.to_string().starts_with("there is no task") { ", edit" } else { "" };
+            misuse(format!("--task {text}: {e}{more}"))
+        })?));
+    };
+    let value = rest.trim_start_matches(':').trim();
+    let strength = if value.is_empty() { Some(0.5) } else { value.strip_prefix("strength=").and_then(|v| v.parse().ok()) };
+    match strength.filter(|s| *s > 0.0 && *s <= 1.0) {
+        Some(strength) => Ok(Kind::Edit(strength)),
+        None => Err(misuse(format!("--task {text}: expected edit:strength=S, the share of the steps that are made, above 0 and at most 1"))),
+    }
+}
+
+/// Exact on normal laws where the measurement is linear; the one that takes any otherwise.
+fn usual_rule(tasks: &Tasks) -> RuleKind {
+    let nonlinear = |t: &Task| matches!(t, Task::Declip { .. } | Task::Gamma { .. } | Task::PhaseRetrieval { .. });
+    let name = if tasks.0.iter().any(nonlinear) { "dps" } else { "mmps" };
+    RuleKind::all().into_iter().find(|k| k.name() == name).expect("it is in the list")
+}
+
+/// Whether the measurement is a picture.
+fn gives_picture(tasks: &Tasks) -> bool {
+    let numbers = |t: &Task| {
+        matches!(
+            t,
+            Task::CompressedSensing { .. } | Task::Matrix | Task::Mri { .. } | Task::Ct { .. } | Task::PhaseRetrieval { .. }
+        )
+    };
+    !tasks.0.last().is_some_and(numbers)
+}
+
+fn shares_of(text: &str) -> Result<Vec<f64>> {
+    let say = || misuse(format!("--quantiles {text}: expected numbers between 0 and 1, for example 0.05,0.5,0.95"));
+    let shares: Option<Vec<f64>> = text.split(',').map(|p| p.trim().parse().ok().filter(|p| *p > 0.0 && *p < 1.0)).collect();
+    shares.filter(|s| s.len() <= 99).ok_or_else(say)
+}
+
+/// Numbers of a file as rows.
+pub(super) fn rows_of(spec: &str) -> Result<(Vec<f32>, usize)> {
+    let data = data::open(spec, &data::OpenOptions::default())?;
+    let d = data.shape().len();
+    let mut values = vec![0.0; data.len() * d];
+    values.chunks_exact_mut(d).enumerate().for_each(|(i, row)| data.row(i, row));
+    Ok((values, d))
+}
+
+fn kernel_of(path: &Path) -> Result<Kernel> {
+    let say = |e: String| misuse(format!("--kernel {}: {e}", path.display()));
+    let (values, width) = if PictureFile::is_one(path) {
+        let picture = PictureFile::read(path)?;
+        let grey = picture.with_channels(1).ok_or_else(|| say("a picture of colours; expected a grey one".into()))?;
+        // A picture of a kernel says its shape; its sum is made 1, so that brightness stays.
+        let total: f32 = grey.values.iter().sum();
+        (grey.values.iter().map(|v| v / total.max(f32::MIN_POSITIVE)).collect(), grey.width)
+    } else {
+        rows_of(&path.to_string_lossy())?
+    };
+    let values: Vec<f64> = values.into_iter().map(f64::from).collect();
+    Kernel::new(values.len() / width.max(1), width, values).map_err(|e| say(e.to_string()))
+}
+
+fn matrix_of(spec: &str) -> Result<Matrix> {
+    let (values, columns) = rows_of(spec)?;
+    let values: Vec<f64> = values.into_iter().map(f64::from).collect();
+    Matrix::new(values.len() / columns.max(1), columns, values).map_err(|e| misuse(format!("--matrix {spec}: {e}")))
+}
+
+/// Channels, height and width of a measurement that is a picture.
+pub(super) fn seen_shape(seen: Seen) -> Option<[usize; 3]> {
+    match seen {
+        Seen::Picture(shape) | Seen::Part(shape) => Some([shape.channels(), shape.height(), shape.width()]),
+        Seen::Numbers(_) => None,
+    }
+}

@@ -1,0 +1,203 @@
+//! The list of all rules, once, and their names: `NAME[:key=value,...]`.
+
+use super::{Ddrm, Dps, Mmps, PiGdm, Projection, Prox, Rule, Tmpd};
+use crate::Twisted;
+use scorefield_sample::named;
+use scorefield_sample::named::Listed;
+use scorefield_sample::solver::Key;
+
+/// A rule by name with its options.
+///
+/// A `variance` of 0 stands for that of the data, which [`RuleKind::build`] is told.
+///
+/// ```
+/// use scorefield_control::rule::RuleKind;
+/// let kind: RuleKind = "mmps:iterations=3".parse().unwrap();
+/// assert_eq!(kind.to_string(), "mmps:iterations=3");
+/// assert!("mpps".parse::<RuleKind>().unwrap_err().to_string().contains("mmps"));
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub enum RuleKind {
+    /// [`Mmps`].
+    Mmps(Mmps),
+    /// [`Tmpd`].
+    Tmpd,
+    /// [`PiGdm`].
+    PiGdm {
+        /// The variance of data.
+        variance: f64,
+    },
+    /// [`Prox::Ddnm`].
+    Ddnm {
+        /// The variance of data.
+        variance: f64,
+    },
+    /// [`Prox::DiffPir`].
+    DiffPir {
+        /// The weight of the model.
+        lambda: f64,
+    },
+    /// [`Dps`].
+    Dps(Dps),
+    /// [`Ddrm`].
+    Ddrm(Ddrm),
+    /// [`Projection`] once a step.
+    Projection,
+    /// [`Projection`] with repeats.
+    RePaint {
+        /// How often each step is made.
+        repeats: usize,
+    },
+    /// [`Twisted`]: the twisted diffusion sampler.
+    Tds {
+        /// Particles of a sample.
+        particles: usize,
+        /// The variance of data.
+        variance: f64,
+    },
+}
+
+/// What samples are drawn by.
+#[derive(Debug)]
+pub enum Drawing {
+    /// A solver under a rule.
+    Rule(Box<dyn Rule>),
+    /// Particles.
+    Particles(Twisted),
+}
+
+/// The most particles of a sample, and repeats of a step.
+const MOST_PARTICLES: usize = 4096;
+const MOST_REPEATS: usize = 60;
+
+impl RuleKind {
+    /// Every rule with its usual options: the one list that tests and listings walk.
+    pub fn all() -> Vec<Self> {
+        vec![
+            Self::Mmps(Mmps::default()),
+            Self::Tmpd,
+            Self::PiGdm { variance: 0.0 },
+            Self::Ddnm { variance: 0.0 },
+            Self::DiffPir { lambda: 1.0 },
+            Self::Dps(Dps::default()),
+            Self::Ddrm(Ddrm::default()),
+            Self::Projection,
+            Self::RePaint { repeats: 10 },
+            Self::Tds { particles: 16, variance: 0.0 },
+        ]
+    }
+
+    /// The name.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Mmps(_) => "mmps",
+            Self::Tmpd => "tmpd",
+            Self::PiGdm { .. } => "pigdm",
+            Self::Ddnm { .. } => "ddnm",
+            Self::DiffPir { .. } => "diffpir",
+            Self::Dps(_) => "dps",
+            Self::Ddrm(_) => "ddrm",
+            Self::Projection => "projection",
+            Self::RePaint { .. } => "repaint",
+            Self::Tds { .. } => "tds",
+        }
+    }
+
+    /// One line: what it is and whose.
+    pub fn about(&self) -> &'static str {
+        match self {
+            Self::Mmps(_) => "moment matching: the denoiser's own covariance, inverted by conjugate gradients (Rozet et al. 2024)",
+            Self::Tmpd => "Tweedie moment projection: row sums of that covariance (Boys et al. 2023)",
+            Self::PiGdm { .. } => "pseudo-inverse guidance: one variance for all of x_0 (Song et al. 2023)",
+            Self::Ddnm { .. } => "the same without a gradient; null space where the measurement is exact (Wang et al. 2023)",
+            Self::DiffPir { .. } => "a proximal step towards the measurement, without a gradient (Zhu et al. 2023)",
+            Self::Dps(_) => "a step along the gradient of the distance to any measurement, linear or not (Chung et al. 2023)",
+            Self::Ddrm(_) => "steps in the basis of the measurement's singular vectors (Kawar et al. 2022)",
+            Self::Projection => "the measured part of the state replaced at every step (Song et al. 2021)",
+            Self::RePaint { .. } => "the same, every step made several times (Lugmayr et al. 2022)",
+            Self::Tds { .. } => "particles, exact as they grow in number; linear or not (Wu et al. 2023)",
+        }
+    }
+
+    /// The solver that suits it.
+    pub fn default_solver(&self) -> &'static str {
+        match self {
+            // Noise of every step mends what earlier ones got wrong.
+            Self::Dps(_) | Self::Projection | Self::RePaint { .. } | Self::Ddrm(_) | Self::Tds { .. } => "ddpm",
+            _ => "ddpm",
+        }
+    }
+
+    /// Steps that suit it.
+    pub fn default_steps(&self) -> usize {
+        match self {
+            Self::Dps(_) => 1000,
+            Self::Ddrm(_) | Self::RePaint { .. } => 50,
+            _ => 100,
+        }
+    }
+
+    /// The rule for data of a variance (in the model's units).
+    pub fn build(&self, variance: f64) -> Drawing {
+        let or = |v: &f64| if *v > 0.0 { *v } else { variance };
+        let rule: Box<dyn Rule> = match self {
+            Self::Mmps(rule) => Box::new(rule.clone()),
+            Self::Tmpd => Box::new(Tmpd),
+            Self::PiGdm { variance } => Box::new(PiGdm { variance: or(variance) }),
+            Self::Ddnm { variance } => Box::new(Prox::Ddnm { variance: or(variance) }),
+            Self::DiffPir { lambda } => Box::new(Prox::DiffPir { lambda: *lambda }),
+            Self::Dps(rule) => Box::new(rule.clone()),
+            Self::Ddrm(rule) => Box::new(rule.clone()),
+            Self::Projection => Box::new(Projection { repeats: 1 }),
+            Self::RePaint { repeats } => Box::new(Projection { repeats: *repeats }),
+            Self::Tds { particles, variance } => {
+                return Drawing::Particles(Twisted { particles: *particles, variance: or(variance) });
+            }
+        };
+        Drawing::Rule(rule)
+    }
+
+    /// How often a step of the solver is made in one of the rule.
+    pub fn repeats(&self) -> usize {
+        if let Self::RePaint { repeats } = self { *repeats } else { 1 }
+    }
+}
+
+impl Listed for RuleKind {
+    const WHAT: &'static str = "rule";
+
+    fn all() -> Vec<Self> {
+        Self::all()
+    }
+
+    fn name(&self) -> &'static str {
+        self.name()
+    }
+
+    fn keys(&mut self) -> Vec<Key<'_>> {
+        let spread = "the variance of data in the model's units; 0 is what the model says of its data";
+        let variance = |v| Key::number("variance", spread, v, 0.0..=f64::INFINITY);
+        match self {
+            Self::Mmps(rule) => vec![
+                Key::count("iterations", "of conjugate gradients, each a pullback of the network", &mut rule.iterations, 1..=1000),
+                Key::number("tolerance", "a sample is done when its residual is below this share", &mut rule.tolerance, 0.0..=1.0),
+            ],
+            Self::Tmpd | Self::Projection => Vec::new(),
+            Self::PiGdm { variance: v } | Self::Ddnm { variance: v } => vec![variance(v)],
+            Self::DiffPir { lambda } => vec![Key::number("lambda", "the weight of the model", lambda, 1e-6..=1e6)],
+            Self::Dps(rule) => vec![Key::number("zeta", "the length of a step along the gradient", &mut rule.zeta, 0.0..=1e6)],
+            Self::Ddrm(rule) => vec![
+                Key::number("eta", "share of fresh noise in what was not measured", &mut rule.eta, 0.0..=1.0),
+                Key::number("eta_b", "share of the measurement where its noise is below the time's", &mut rule.eta_b, 0.0..=1.0),
+            ],
+            Self::RePaint { repeats } => {
+                vec![Key::count("repeats", "how often each step is made", repeats, 1..=MOST_REPEATS)]
+            }
+            Self::Tds { particles, variance: v } => {
+                vec![Key::count("particles", "of a sample", particles, 1..=MOST_PARTICLES), variance(v)]
+            }
+        }
+    }
+}
+
+named!(RuleKind);

@@ -1,0 +1,300 @@
+//! Posterior samples of a model given measurements: one model, any number of questions put to it.
+
+mod calibration;
+mod error;
+mod posterior;
+mod problem;
+
+pub use calibration::Calibration;
+pub use error::SolveError;
+pub use posterior::Posterior;
+pub use problem::{Problem, Question};
+
+use crate::generate::{ClassChoice, require_posterior_mean};
+use crate::tally::Tally;
+use scorefield_control::rule::{Conditioned, Drawing, Rule, RuleKind, Ruled};
+use scorefield_control::{Measurement, Tiled};
+use scorefield_data::Shape;
+use scorefield_model::Model;
+use scorefield_process::{Denoiser, Differentiable, Grid, ProcessExt};
+use scorefield_sample::{Guided, Solver, Trajectory, prior};
+use scorefield_tensor::{Batch, DType, Device, Purpose, Streams, batch, rows};
+use std::ops::{ControlFlow, Range};
+
+/// How questions are answered.
+#[derive(Clone)]
+pub struct Solve<'a> {
+    /// The model.
+    pub model: &'a Model,
+    /// What was measured, and how.
+    pub problem: &'a Problem,
+    /// The rule; `None` leaves the state a question starts from as the only hint ([`Problem::edit`]).
+    pub rule: Option<RuleKind>,
+    /// The solver under the rule.
+    pub solver: &'a dyn Solver,
+    /// Its times.
+    pub grid: Grid,
+    /// Classes: of the samples of a question, numbered from 0.
+    pub class: ClassChoice,
+    /// Weight of classifier-free guidance.
+    pub guidance: Option<f64>,
+    /// The seed.
+    pub seed: u64,
+    /// Samples of each question, at most 65,536.
+    pub samples: u64,
+    /// Samples computed at once, of particles so many fewer: memory and nothing else.
+    pub batch: usize,
+    /// Pixels that neighbouring windows share where the problem is larger than the model.
+    pub overlap: usize,
+    /// The element type.
+    pub dtype: DType,
+    /// Where tensors live.
+    pub device: Device,
+}
+
+/// The samples of a question.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// States in the model's units, one after the other.
+    pub states: Vec<f32>,
+    /// Of particles the smallest effective number on the way, one a sample; empty for other rules.
+    pub effective: Vec<f64>,
+}
+
+/// What was asked of the network for all questions: each row of each call is one evaluation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cost {
+    /// Evaluations.
+    pub evaluations: u64,
+    /// Those of them that went back through the network as well.
+    pub pullbacks: u64,
+}
+
+/// The most samples of a question: numbers of samples are `65,536 question + sample`.
+pub const MOST_SAMPLES: u64 = 1 << 16;
+
+/// The most questions, so that particles find numbers above them.
+pub const MOST_QUESTIONS: u64 = 1 << 20;
+
+/// Random draws that a step has streams for.
+const DRAWS: usize = 256;
+
+impl<'a> Solve<'a> {
+    /// One sample at a time of every question, unconditional, 16 of each, on the usual device.
+    pub fn new(model: &'a Model, problem: &'a Problem, rule: RuleKind, solver: &'a dyn Solver, grid: Grid) -> Self {
+        Self {
+            model,
+            problem,
+            rule: Some(rule),
+            solver,
+            grid,
+            class: ClassChoice::None,
+            guidance: None,
+            seed: 0,
+            samples: 16,
+            batch: 64,
+            overlap: 0,
+            dtype: DType::F32,
+            device: Device::default(),
+        }
+    }
+
+    /// Refuses what cannot be done, before any time is spent.
+    ///
+    /// # Errors
+    /// When the model is no posterior mean, has no unconditional part and no class was chosen, or the rule refuses the measurement.
+    pub fn check(&self, questions: &[Question]) -> Result<(), SolveError> {
+        require_posterior_mean(self.model, "solving")?;
+        let say = |what: String| Err(SolveError::Request { what });
+        if !(1..=MOST_SAMPLES).contains(&self.samples) {
+            return say(format!("{} samples of a measurement; expected 1 to {MOST_SAMPLES}", self.samples));
+        }
+        if questions.iter().any(|q| q.number >= MOST_QUESTIONS) {
+            return say(format!("a measurement numbered {MOST_QUESTIONS} or more; take fewer at once"));
+        }
+        if self.class == ClassChoice::None && self.model.network().classes() > 0 && self.model.meta().training.label_dropout == 0.0 {
+            return say("the model never saw examples without their class (label_dropout 0): choose a class".into());
+        }
+        if self.guidance.is_some_and(|w| !w.is_finite()) {
+            return say("a weight of guidance that is no number".into());
+        }
+        if self.guidance.is_some_and(|w| w != 1.0) {
+            let classes = self.model.network().classes();
+            if classes == 0 || self.class == ClassChoice::None || self.model.meta().training.label_dropout == 0.0 {
+                return say("guidance needs a class, and a model that was trained with classes and without".into());
+            }
+        }
+        let Some(kind) = &self.rule else { return Ok(()) };
+        let draws = kind.repeats() * (3 + self.solver.evaluations_per_step());
+        if draws >= DRAWS {
+            let most = (DRAWS - 1) / (3 + self.solver.evaluations_per_step());
+            return say(format!("{} repeats of a step; {} takes at most {most}", kind.repeats(), self.solver.name()));
+        }
+        let rule = kind.build(self.model.meta().sigma_data.powi(2));
+        for question in questions {
+            let measured = self.problem.measurement(&[question])?;
+            let refused = match &rule {
+                Drawing::Rule(rule) => rule.refuses(&measured),
+                Drawing::Particles(twisted) => twisted.refuses(&measured),
+            };
+            if let Some(why) = refused {
+                return Err(SolveError::Refused { rule: kind.name(), operator: self.problem.name(), why });
+            }
+        }
+        Ok(())
+    }
+
+    /// Answers the questions in their order: `answered` gets each with its place when its samples are there, `watch` is called before every
+    /// step with the samples done so far and the share of the step in the batch. `None` when either broke off.
+    ///
+    /// # Errors
+    /// As [`Solve::check`], and when a sample comes out as no number.
+    pub fn run(
+        &self,
+        questions: &[Question],
+        mut watch: impl FnMut(u64, f64) -> ControlFlow<()>,
+        mut answered: impl FnMut(usize, Answer) -> ControlFlow<()>,
+    ) -> Result<Option<Cost>, SolveError> {
+        self.check(questions)?;
+        let tally = Tally::default();
+        let d = self.problem.inputs();
+        let total = questions.len() as u64 * self.samples;
+        let mut answer = Answer { states: Vec::new(), effective: Vec::new() };
+        let mut done = 0;
+        while done < total {
+            let chunk = self.chunk(questions, done, total);
+            let drawn = self.draw(questions, chunk.clone(), &tally, |share| watch(done, share))?;
+            let Some((states, effective)) = drawn else { return Ok(None) };
+            for i in 0..(chunk.end - chunk.start) as usize {
+                let state = &states[i * d..(i + 1) * d];
+                let (place, sample) = ((done + i as u64) / self.samples, (done + i as u64) % self.samples);
+                if let Some(v) = state.iter().find(|v| !v.is_finite()) {
+                    return Err(SolveError::NotFinite { question: place, sample, found: *v });
+                }
+                answer.states.extend_from_slice(state);
+                answer.effective.extend(effective.get(i));
+                if sample + 1 == self.samples {
+                    let whole = std::mem::replace(&mut answer, Answer { states: Vec::new(), effective: Vec::new() });
+                    if answered(place as usize, whole).is_break() {
+                        return Ok(None);
+                    }
+                }
+            }
+            done = chunk.end;
+        }
+        Ok(Some(Cost { evaluations: tally.rows(), pullbacks: tally.pullbacks() }))
+    }
+
+    /// The samples that are drawn together: of questions under the same noise.
+    fn chunk(&self, questions: &[Question], from: u64, total: u64) -> Range<u64> {
+        let particles = match &self.rule {
+            Some(RuleKind::Tds { particles, .. }) => *particles,
+            _ => 1,
+        };
+        let most = (self.batch / particles).max(1) as u64;
+        let sigma = |i: u64| questions[(i / self.samples) as usize].sigma;
+        let end = (from..total.min(from + most)).take_while(|i| sigma(*i) == sigma(from)).count() as u64;
+        from..from + end
+    }
+
+    /// The model for the samples of a chunk, each in `copies` rows in a way that keeps them together.
+    fn denoiser<'t>(&'t self, chunk: &Range<u64>, copies: usize, tally: &'t Tally) -> Result<Box<dyn Differentiable + 't>, SolveError> {
+        let windows = self.problem.windows(self.model, self.overlap)?;
+        let of = |i: u64| self.class.of(self.model, self.seed, &(i % self.samples..i % self.samples + 1));
+        let classes: Option<Vec<Option<u32>>> = chunk.clone().map(|i| of(i).map(|c| c[0])).collect();
+        let rows = |classes: Vec<Option<u32>>| classes.repeat(copies * windows);
+        let main = tally.of(self.model.denoiser(classes.map(rows)));
+        let guided: Box<dyn Differentiable> = match self.guidance.filter(|w| *w != 1.0) {
+            None => Box::new(main),
+            Some(w) => {
+                let none = rows(vec![None; (chunk.end - chunk.start) as usize]);
+                Box::new(Guided::new(main, tally.of(self.model.denoiser(Some(none))), w))
+            }
+        };
+        let (Some(whole), Shape::Image { channels, height, width }) = (self.problem.whole(), self.model.meta().codec.shape()) else {
+            return Ok(guided);
+        };
+        Ok(Box::new(Tiled::new(guided, channels, [height, width], whole, self.overlap)?))
+    }
+
+    /// The states of a chunk's samples, and the effective number of particles.
+    #[allow(clippy::type_complexity, reason = "states and their weights, or an end")]
+    fn draw(
+        &self,
+        questions: &[Question],
+        chunk: Range<u64>,
+        tally: &Tally,
+        mut watch: impl FnMut(f64) -> ControlFlow<()>,
+    ) -> Result<Option<(Vec<f32>, Vec<f64>)>, SolveError> {
+        let asked: Vec<&Question> = chunk.clone().map(|i| &questions[(i / self.samples) as usize]).collect();
+        let numbers: Vec<u64> =
+            chunk.clone().zip(&asked).map(|(i, q)| q.number * MOST_SAMPLES + i % self.samples).collect();
+        let steps = self.grid.legs().count() as f64;
+        let Some(kind) = &self.rule else {
+            let model = self.denoiser(&chunk, 1, tally)?;
+            let streams = Streams::new(self.seed, numbers, Purpose::Solver);
+            let start = self.edited(&asked, &streams, &*model);
+            let x = self.follow(&*model, self.solver, streams, start, |k| watch(k as f64 / steps));
+            return Ok(x.map(|x| (rows(x), Vec::new())));
+        };
+        let measured = self.problem.measurement(&asked)?;
+        match kind.build(self.model.meta().sigma_data.powi(2)) {
+            Drawing::Particles(twisted) => {
+                let model = self.denoiser(&chunk, twisted.particles, tally)?;
+                let on = (self.dtype, &self.device);
+                let drawn = twisted.sample(&*model, &measured, &self.grid, (self.seed, &numbers), on, |k| watch(k as f64 / steps));
+                Ok(drawn.map(|drawn| (rows(drawn.x), drawn.effective)))
+            }
+            Drawing::Rule(rule) => {
+                let model = self.denoiser(&chunk, 1, tally)?;
+                let streams = Streams::new(self.seed, numbers, Purpose::Solver);
+                let process = model.process();
+                let start = prior(process, self.grid.times()[0], &streams, self.problem.inputs(), (&self.device, self.dtype));
+                let x = self.ruled(&*model, &*rule, &measured, streams, start, |k| watch(k as f64 / steps));
+                Ok(x.map(|x| (rows(x), Vec::new())))
+            }
+        }
+    }
+
+    fn ruled(
+        &self,
+        model: &dyn Differentiable,
+        rule: &dyn Rule,
+        measured: &Measurement,
+        streams: Streams,
+        start: Batch,
+        watch: impl FnMut(usize) -> ControlFlow<()>,
+    ) -> Option<Batch> {
+        let solver = Ruled { solver: self.solver, rule, model, measured };
+        let conditioned = Conditioned { inner: model, rule, measured };
+        self.follow(&conditioned, &solver, streams, start, watch)
+    }
+
+    /// `alpha x + sigma z` at the grid's first time of what each question starts from.
+    fn edited(&self, asked: &[&Question], streams: &Streams, model: &dyn Differentiable) -> Batch {
+        let at = model.process().at(self.grid.times()[0]);
+        let all: Vec<f32> = asked.iter().flat_map(|q| q.y.iter().map(|v| *v as f32)).collect();
+        let x = batch(all, asked.len(), &self.device).cast(self.dtype);
+        let z = streams.of(Purpose::Prior);
+        let z = scorefield_tensor::Noise::normal(&mut { z }, &x);
+        x * at.alpha + z * at.sigma
+    }
+
+    fn follow(
+        &self,
+        denoiser: &dyn Denoiser,
+        solver: &dyn Solver,
+        mut streams: Streams,
+        start: Batch,
+        mut watch: impl FnMut(usize) -> ControlFlow<()>,
+    ) -> Option<Batch> {
+        let mut last = None;
+        for frame in Trajectory::new(denoiser, solver, &self.grid, &mut streams, start) {
+            if watch(frame.index).is_break() {
+                return None;
+            }
+            last = Some(frame.x);
+        }
+        last
+    }
+}
