@@ -49,7 +49,9 @@ pub(crate) fn known(mask: &str, shape: Shape, channels: &[String], seed: u64) ->
                 return Err(misuse(format!("--mask {mask}: expected box:TOP,LEFT,HEIGHT,WIDTH in pixels")));
             };
             if top.saturating_add(*h) > height || left.saturating_add(*w) > width {
-                return Err(misuse(format!("--mask {mask}: the box leaves the picture, which has {height} rows and {width} columns")));
+                return Err(misuse(format!(
+                    "--mask {mask}: the box leaves the picture, which has {height} rows and {width} columns"
+                )));
             }
             by(&|(y, x)| !((*top..top + h).contains(&y) && (*left..left + w).contains(&x)))
         }

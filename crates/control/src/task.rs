@@ -1,8 +1,8 @@
 //! What is asked of a model by name: `TASK[:key=value,...]`, and several after each other, `TASK+TASK`.
 
 use crate::operator::{
-    Clip, Composed, Convolution, Dense, Edge, Gamma, Grey, Identity, Kernel, Mask, Matrix, Operator, OperatorError, PartialFourier,
-    PhaseRetrieval, Radon, Separable, Shape, Uniforms,
+    Clip, Composed, Convolution, Dense, Edge, Gamma, Grey, Identity, Kernel, Mask, Matrix, Operator, OperatorError,
+    PartialFourier, PhaseRetrieval, Radon, Separable, Shape, Stacked, Uniforms,
 };
 use scorefield_sample::named::Listed;
 use scorefield_sample::solver::{Choice, Key};
@@ -285,8 +285,17 @@ impl Task {
                     same(Box::new(Convolution::new(shape, kernel, edge)?))
                 }
                 Self::Colourise => {
-                    let grey = Shape::new(1, shape.height(), shape.width())?;
-                    (Box::new(Grey::new(shape, &Grey::REC_601)?), Seen::Picture(grey))
+                    let [r, g, b] = Grey::REC_601;
+                    if shape.channels() == 3 {
+                        let grey = Shape::new(1, shape.height(), shape.width())?;
+                        return Ok((Box::new(Grey::new(shape, &[r, g, b])?), Seen::Picture(grey)));
+                    }
+                    // Of pictures with transparency the alpha is known too.
+                    let alpha: Vec<bool> = (0..pixels).map(|i| i / shape.pixels() == 3).collect();
+                    let both: Vec<Box<dyn Operator>> =
+                        vec![Box::new(Grey::new(shape, &[r, g, b, 0.0])?), Box::new(Mask::new(&alpha)?)];
+                    let seen = Shape::new(2, shape.height(), shape.width())?;
+                    (Box::new(Stacked::new(both)?), Seen::Picture(seen))
                 }
                 Self::CompressedSensing { share, seed } => {
                     let m = ((share * pixels as f64).round() as usize).clamp(1, pixels);
@@ -312,9 +321,9 @@ impl Task {
         match self {
             Self::Inpaint if parts.mask.is_none() => Err(missing("--mask says what is known: a name or a file")),
             Self::Matrix if parts.matrix.is_none() => Err(missing("--matrix FILE.npy is the matrix, [m, d]")),
-            Self::Colourise if shape.channels() != 3 => {
-                Err(missing("takes a model of colour pictures (3 channels); this one's have another number of channels"))
-            }
+            Self::Colourise if !matches!(shape.channels(), 3 | 4) => Err(missing(
+                "takes a model of colour pictures (3 channels, or 4 with alpha); this one's have another number of channels",
+            )),
             _ => make().map_err(wrong),
         }
     }
@@ -344,10 +353,9 @@ impl Listed for Task {
     fn keys(&mut self) -> Vec<Key<'_>> {
         match self {
             Self::Inpaint | Self::Denoise | Self::Colourise | Self::Matrix => Vec::new(),
-            Self::SuperResolution { factor, by } => vec![
-                Key::count("factor", "how much smaller", factor, 1..=4096),
-                Key::choice("by", "how it was made smaller", by),
-            ],
+            Self::SuperResolution { factor, by } => {
+                vec![Key::count("factor", "how much smaller", factor, 1..=4096), Key::choice("by", "how it was made smaller", by)]
+            }
             Self::Deblur { sigma, motion, angle, edge } => vec![
                 Key::number("sigma", "deviation of the Gaussian in pixels", sigma, 1e-3..=256.0),
                 Key::number("motion", "length of a motion in pixels; 0 is a Gaussian", motion, 0.0..=1024.0),
@@ -418,9 +426,7 @@ impl Tasks {
                 return Err(TaskError::After { first: before.name(), second: task.name() });
             };
             let (next, looks) = task.one(shape, parts)?;
-            whole = Box::new(
-                Composed::new(next, whole).map_err(|error| TaskError::Operator { task: task.name(), error })?,
-            );
+            whole = Box::new(Composed::new(next, whole).map_err(|error| TaskError::Operator { task: task.name(), error })?);
             (seen, before) = (looks, task);
         }
         Ok((whole, seen))

@@ -11,7 +11,9 @@ use scorefield_tensor::{Batch, DType, Device, batch_f64};
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum TilesError {
     /// A side below the model's.
-    #[error("a picture of {width} x {height} pixels is smaller than the model's {window_width} x {window_height}; enlarge or pad it")]
+    #[error(
+        "a picture of {width} x {height} pixels is smaller than the model's {window_width} x {window_height}; enlarge or pad it"
+    )]
     Small {
         /// Its width.
         width: usize,
@@ -114,10 +116,8 @@ impl Tiles {
     /// The sum of windows where they overlap, the transpose of [`Tiles::cut`].
     fn sum(&self, pieces: &Batch, n: usize, weigh: impl Fn(usize, Batch) -> Batch) -> Batch {
         let [height, width] = self.whole;
-        let mut whole = scorefield_tensor::Tensor::<4>::zeros(
-            [n, self.channels, height, width],
-            (&pieces.device(), pieces.dtype()),
-        );
+        let mut whole =
+            scorefield_tensor::Tensor::<4>::zeros([n, self.channels, height, width], (&pieces.device(), pieces.dtype()));
         for (k, [i, j]) in self.places().enumerate() {
             let (rows, columns) = (i..i + self.window[0], j..j + self.window[1]);
             let piece = weigh(k, pieces.clone().narrow(0, k * n, n)).reshape([n, self.channels, self.window[0], self.window[1]]);
@@ -142,8 +142,7 @@ impl Tiles {
         }
         let mut out = Vec::new();
         for [top, left] in self.places() {
-            let plane: Vec<f64> =
-                (0..h * w).map(|p| own(p / w, p % w) / total[(top + p / w) * width + left + p % w]).collect();
+            let plane: Vec<f64> = (0..h * w).map(|p| own(p / w, p % w) / total[(top + p / w) * width + left + p % w]).collect();
             (0..self.channels).for_each(|_| out.extend_from_slice(&plane));
         }
         batch_f64(out, self.places().count(), device).cast(dtype)

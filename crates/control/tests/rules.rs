@@ -5,8 +5,8 @@ use scorefield_control::rule::{Conditioned, Ddrm, Dps, Mmps, PiGdm, Projection, 
 use scorefield_control::{Measurement, Twisted};
 use scorefield_process::oracle::Mixture;
 use scorefield_process::{Denoiser, GridKind, Process, ProcessConfig, ProcessExt};
-use scorefield_sample::{Job, SolverKind, sample};
-use scorefield_tensor::{DType, Device, batch_f64, rows_f64};
+use scorefield_sample::{Job, SolverKind, Trajectory, sample};
+use scorefield_tensor::{DType, Device, Purpose, Streams, batch_f64, rows_f64};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -139,6 +139,32 @@ fn moment_matching_is_exact_on_normals() {
     }
 }
 
+/// The flow of a normal law is affine: run from the middle of the prior and from a deviation along every axis it gives mean and covariance of
+/// its end without a single random number, and they are the posterior's.
+#[test]
+fn the_flow_under_moment_matching_ends_in_the_posterior() {
+    let process = ProcessConfig::VpCosine { offset: 0.008 };
+    let law = law(&process, &[mean()], &covariance());
+    let grid = GridKind::LogSnr.grid(law.process(), 250).unwrap();
+    let solver = "heun".parse::<SolverKind>().unwrap().build();
+    let start = law.process().at(grid.times()[0]).sigma;
+    let rows: Vec<f64> = (0..=D).flat_map(|i| (0..D).map(move |j| if i == j + 1 { start } else { 0.0 })).collect();
+    for a in operators() {
+        let known = measured(&a, 0.1);
+        let rule = Mmps { iterations: a.outputs() + 2, tolerance: 1e-12 };
+        let ruled = Ruled { solver: &*solver, rule: &rule, model: &law, measured: &known };
+        let conditioned = Conditioned { inner: &law, rule: &rule, measured: &known };
+        let mut noise = Streams::new(0, (0..=D as u64).collect(), Purpose::Solver);
+        let x = batch_f64(rows.clone(), D + 1, &Device::default());
+        let end = rows_f64(Trajectory::new(&conditioned, &ruled, &grid, &mut noise, x).run());
+        let column = |i: usize, k: usize| end[(i + 1) * D + k] - end[k];
+        let found: Square = (0..D).map(|k| (0..D).map(|l| (0..D).map(|i| column(i, k) * column(i, l)).sum()).collect()).collect();
+        let (m, c) = posterior(&mean(), &covariance(), &matrix_of(&*a), known.y(), 0.1);
+        let (of_mean, of_covariance) = (largest(&end[..D], &m), largest(&found.concat(), &c.concat()));
+        assert!(of_mean < 1e-3 && of_covariance < 1e-3, "{}: {of_mean} {of_covariance}", a.name());
+    }
+}
+
 fn draw(law: &Law, rule: &dyn Rule, known: &Measurement, (solver, steps, n): (&str, usize, u64)) -> Vec<f64> {
     let solver = solver.parse::<SolverKind>().unwrap().build();
     let ruled = Ruled { solver: &*solver, rule, model: law, measured: known };
@@ -207,8 +233,11 @@ fn twisted_particles_tend_to_the_posterior() {
     let share = |particles: usize| {
         let run = Twisted { particles, variance: 1.7 };
         assert_eq!(run.refuses(&known), None);
-        let drawn =
-            run.sample(&law, &known, &grid, (5, &(0..n).collect::<Vec<_>>()), (DType::F64, &Device::default()), |_| ControlFlow::Continue(())).unwrap();
+        let drawn = run
+            .sample(&law, &known, &grid, (5, &(0..n).collect::<Vec<_>>()), (DType::F64, &Device::default()), |_| {
+                ControlFlow::Continue(())
+            })
+            .unwrap();
         assert!(drawn.effective.iter().all(|e| (1.0 - 1e-9..=particles as f64 + 1e-9).contains(e)));
         let x = rows_f64(drawn.x);
         let second = x.chunks_exact(2).filter(|r| r[0] > 0.0).count() as f64 / n as f64;

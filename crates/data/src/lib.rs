@@ -43,6 +43,6 @@ pub use dataset::{Dataset, LoadReport};
 pub use decode::{ChannelPolicy, Fit};
 pub use error::DataError;
 pub use names::LabelSource;
-pub use picture_file::{PictureFile, PictureKind, picture_files};
 pub use open::{OpenOptions, Progress, open, open_with};
+pub use picture_file::{PictureFile, PictureKind, picture_files};
 pub use shape::{Shape, Value};

@@ -26,7 +26,7 @@ pub enum PictureKind {
 /// A picture of `[channels, height, width]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PictureFile {
-    /// Grey, RGB or RGBA: 1, 3 or 4.
+    /// Grey, grey and alpha, RGB, RGBA: 1 to 4. Files with alpha are read as RGBA.
     pub channels: usize,
     /// Rows.
     pub height: usize,
@@ -113,13 +113,17 @@ impl PictureFile {
         let plane = self.height * self.width;
         let of = |c: usize| &self.values[c * plane..(c + 1) * plane];
         let opaque = self.channels != 4 || of(3).iter().all(|a| *a == 255.0);
-        let grey = self.channels == 1 || (of(0) == of(1) && of(1) == of(2));
+        let grey = self.channels < 3 || (of(0) == of(1) && of(1) == of(2));
         let values = match (self.channels, channels) {
             (a, b) if a == b => self.values.clone(),
             (1, 3) => self.values.repeat(3),
             (1, 4) => [self.values.repeat(3), vec![255.0; plane]].concat(),
             (3, 4) => [&self.values[..], &vec![255.0; plane]].concat(),
             (4, 3) if opaque => self.values[..3 * plane].to_vec(),
+            (4, 2) if grey => [of(0), of(3)].concat(),
+            (3, 2) if grey => [of(0), &vec![255.0; plane][..]].concat(),
+            (1, 2) => [of(0), &vec![255.0; plane][..]].concat(),
+            (2, 4) => [&of(0).repeat(3)[..], of(1)].concat(),
             (3 | 4, 1) if opaque && grey => of(0).to_vec(),
             _ => return None,
         };
@@ -140,6 +144,9 @@ impl PictureFile {
     }
 
     fn encoded(&self) -> Result<Vec<u8>, ImageError> {
+        if let Some(clear) = self.with_channels(4).filter(|_| self.channels == 2) {
+            return clear.encoded();
+        }
         let (w, h, plane) = (self.width as u32, self.height as u32, self.height * self.width);
         let levels = |most: f32| {
             (0..plane * self.channels).map(move |k| {
@@ -226,6 +233,8 @@ mod tests {
         let clear = colour.with_channels(4).unwrap();
         assert_eq!(clear.with_channels(3).unwrap().values, colour.values);
         let grey = picture(1, PictureKind::Png { deep: false });
+        let veiled = PictureFile { channels: 2, values: [&grey.values[..], &vec![9.0; 35][..]].concat(), ..grey.clone() };
+        assert_eq!(veiled.with_channels(4).unwrap().with_channels(2).unwrap(), veiled);
         assert_eq!(grey.with_channels(4).unwrap().with_channels(1).unwrap().values, grey.values);
         let mut half = clear.clone();
         half.values[3 * 35] = 100.0;

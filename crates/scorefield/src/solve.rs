@@ -112,7 +112,10 @@ impl<'a> Solve<'a> {
         if questions.iter().any(|q| q.number >= MOST_QUESTIONS) {
             return say(format!("a measurement numbered {MOST_QUESTIONS} or more; take fewer at once"));
         }
-        if self.class == ClassChoice::None && self.model.network().classes() > 0 && self.model.meta().training.label_dropout == 0.0 {
+        if self.class == ClassChoice::None
+            && self.model.network().classes() > 0
+            && self.model.meta().training.label_dropout == 0.0
+        {
             return say("the model never saw examples without their class (label_dropout 0): choose a class".into());
         }
         if self.guidance.is_some_and(|w| !w.is_finite()) {
@@ -198,7 +201,12 @@ impl<'a> Solve<'a> {
     }
 
     /// The model for the samples of a chunk, each in `copies` rows in a way that keeps them together.
-    fn denoiser<'t>(&'t self, chunk: &Range<u64>, copies: usize, tally: &'t Tally) -> Result<Box<dyn Differentiable + 't>, SolveError> {
+    fn denoiser<'t>(
+        &'t self,
+        chunk: &Range<u64>,
+        copies: usize,
+        tally: &'t Tally,
+    ) -> Result<Box<dyn Differentiable + 't>, SolveError> {
         let windows = self.problem.windows(self.model, self.overlap)?;
         let of = |i: u64| self.class.of(self.model, self.seed, &(i % self.samples..i % self.samples + 1));
         let classes: Option<Vec<Option<u32>>> = chunk.clone().map(|i| of(i).map(|c| c[0])).collect();
@@ -211,7 +219,8 @@ impl<'a> Solve<'a> {
                 Box::new(Guided::new(main, tally.of(self.model.denoiser(Some(none))), w))
             }
         };
-        let (Some(whole), Shape::Image { channels, height, width }) = (self.problem.whole(), self.model.meta().codec.shape()) else {
+        let (Some(whole), Shape::Image { channels, height, width }) = (self.problem.whole(), self.model.meta().codec.shape())
+        else {
             return Ok(guided);
         };
         Ok(Box::new(Tiled::new(guided, channels, [height, width], whole, self.overlap)?))
@@ -227,8 +236,7 @@ impl<'a> Solve<'a> {
         mut watch: impl FnMut(f64) -> ControlFlow<()>,
     ) -> Result<Option<(Vec<f32>, Vec<f64>)>, SolveError> {
         let asked: Vec<&Question> = chunk.clone().map(|i| &questions[(i / self.samples) as usize]).collect();
-        let numbers: Vec<u64> =
-            chunk.clone().zip(&asked).map(|(i, q)| q.number * MOST_SAMPLES + i % self.samples).collect();
+        let numbers: Vec<u64> = chunk.clone().zip(&asked).map(|(i, q)| q.number * MOST_SAMPLES + i % self.samples).collect();
         let steps = self.grid.legs().count() as f64;
         let Some(kind) = &self.rule else {
             let model = self.denoiser(&chunk, 1, tally)?;
@@ -242,7 +250,8 @@ impl<'a> Solve<'a> {
             Drawing::Particles(twisted) => {
                 let model = self.denoiser(&chunk, twisted.particles, tally)?;
                 let on = (self.dtype, &self.device);
-                let drawn = twisted.sample(&*model, &measured, &self.grid, (self.seed, &numbers), on, |k| watch(k as f64 / steps));
+                let drawn =
+                    twisted.sample(&*model, &measured, &self.grid, (self.seed, &numbers), on, |k| watch(k as f64 / steps));
                 Ok(drawn.map(|drawn| (rows(drawn.x), drawn.effective)))
             }
             Drawing::Rule(rule) => {

@@ -1,5 +1,6 @@
 //! `info`: what a model, a run or a preset is, without loading weights; and what there is to choose from.
 
+mod control;
 mod lists;
 mod plan;
 
@@ -42,6 +43,12 @@ pub(crate) struct Info {
     /// List the grids of times
     #[arg(long, group = "what")]
     grids: bool,
+    /// List the tasks of solve
+    #[arg(long, group = "what")]
+    tasks: bool,
+    /// List the rules of solve
+    #[arg(long, group = "what")]
+    rules: bool,
     /// List the processes
     #[arg(long, group = "what")]
     processes: bool,
@@ -60,6 +67,8 @@ impl Info {
             None if self.solvers => lists::solvers(),
             None if self.recipes => lists::recipe_names(),
             None if self.grids => lists::grids(),
+            None if self.tasks => control::tasks(),
+            None if self.rules => control::rules(),
             None => lists::processes(),
         };
         context.result(&json, &text)?;

@@ -10,4 +10,5 @@ mod options;
 mod plots;
 mod samples;
 mod signals;
+mod solve;
 mod states;

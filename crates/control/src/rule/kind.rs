@@ -106,7 +106,9 @@ impl RuleKind {
     /// One line: what it is and whose.
     pub fn about(&self) -> &'static str {
         match self {
-            Self::Mmps(_) => "moment matching: the denoiser's own covariance, inverted by conjugate gradients (Rozet et al. 2024)",
+            Self::Mmps(_) => {
+                "moment matching: the denoiser's own covariance, inverted by conjugate gradients (Rozet et al. 2024)"
+            }
             Self::Tmpd => "Tweedie moment projection: row sums of that covariance (Boys et al. 2023)",
             Self::PiGdm { .. } => "pseudo-inverse guidance: one variance for all of x_0 (Song et al. 2023)",
             Self::Ddnm { .. } => "the same without a gradient; null space where the measurement is exact (Wang et al. 2023)",
@@ -179,8 +181,18 @@ impl Listed for RuleKind {
         let variance = |v| Key::number("variance", spread, v, 0.0..=f64::INFINITY);
         match self {
             Self::Mmps(rule) => vec![
-                Key::count("iterations", "of conjugate gradients, each a pullback of the network", &mut rule.iterations, 1..=1000),
-                Key::number("tolerance", "a sample is done when its residual is below this share", &mut rule.tolerance, 0.0..=1.0),
+                Key::count(
+                    "iterations",
+                    "of conjugate gradients, each a pullback of the network",
+                    &mut rule.iterations,
+                    1..=1000,
+                ),
+                Key::number(
+                    "tolerance",
+                    "a sample is done when its residual is below this share",
+                    &mut rule.tolerance,
+                    0.0..=1.0,
+                ),
             ],
             Self::Tmpd | Self::Projection => Vec::new(),
             Self::PiGdm { variance: v } | Self::Ddnm { variance: v } => vec![variance(v)],

@@ -47,6 +47,7 @@ pub(crate) fn all() -> Vec<(&'static str, Box<dyn Operator>)> {
     let (odd, even) = (shape(3, 7, 5), shape(2, 8, 12));
 
     add("identity", Box::new(Identity::new(11)));
+    add("other units", Box::new(Affine::new(vec![0.0; 4], vec![0.5, -2.0, 3.0, 1.0]).unwrap()));
     add("mask", Box::new(Mask::new(&[true, false, false, true, true]).unwrap()));
     add("mask that keeps all", Box::new(Mask::new(&[true; 4]).unwrap()));
     add("box", Box::new(Mask::rectangle(odd, 1, 2, 3, 3).unwrap()));

@@ -39,7 +39,9 @@ pub enum SolveError {
         what: String,
     },
     /// A measured number is impossible.
-    #[error("measurement {question}: number {place} is {found}, but such measurements of the model's data lie from {low} to {high}")]
+    #[error(
+        "measurement {question}: number {place} is {found}, but such measurements of the model's data lie from {low} to {high}"
+    )]
     Outside {
         /// Which measurement.
         question: String,

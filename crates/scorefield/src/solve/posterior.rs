@@ -24,7 +24,12 @@ impl Posterior {
     pub fn of(samples: &[f32], d: usize, shares: &[f64]) -> Self {
         assert!(d > 0 && !samples.is_empty() && samples.len().is_multiple_of(d), "{} numbers in rows of {d}", samples.len());
         let k = samples.len() / d;
-        let mut summary = Self { mean: vec![0.0; d], deviation: vec![0.0; d], quantiles: vec![vec![0.0; d]; shares.len()], distances: vec![0.0; k * k] };
+        let mut summary = Self {
+            mean: vec![0.0; d],
+            deviation: vec![0.0; d],
+            quantiles: vec![vec![0.0; d]; shares.len()],
+            distances: vec![0.0; k * k],
+        };
         let mut column = vec![0.0_f64; k];
         for i in 0..d {
             column.iter_mut().enumerate().for_each(|(j, v)| *v = f64::from(samples[j * d + i]));

@@ -119,7 +119,9 @@ impl Problem {
     /// # Errors
     /// When they do not fit.
     pub(super) fn windows(&self, model: &Model, overlap: usize) -> Result<usize, SolveError> {
-        let (Some(whole), Shape::Image { channels, height, width }) = (self.whole, model.meta().codec.shape()) else { return Ok(1) };
+        let (Some(whole), Shape::Image { channels, height, width }) = (self.whole, model.meta().codec.shape()) else {
+            return Ok(1);
+        };
         Ok(Tiled::new((), channels, [height, width], whole, overlap)?.windows())
     }
 

@@ -79,7 +79,7 @@ pub(super) fn solvers() -> (Value, String) {
     (json, text)
 }
 
-fn options_of(options: &[[String; 4]]) -> Vec<Value> {
+pub(super) fn options_of(options: &[[String; 4]]) -> Vec<Value> {
     let option = |[name, value, expected, about]: &[String; 4]| json!({ "name": name, "value": value, "expected": expected, "about": about });
     options.iter().map(option).collect()
 }

@@ -39,7 +39,12 @@ impl Sample {
         let (mut natural, mut row) = (vec![0.0; d], vec![0.0; d]);
         data.row(place, &mut natural);
         codec.encode_row(&natural, &mut row);
-        Ok(Some(Given { row, known: mask::known(mask, codec.shape(), codec.channels(), 0)?, flips: self.flips, noise: self.noise }))
+        Ok(Some(Given {
+            row,
+            known: mask::known(mask, codec.shape(), codec.channels(), 0)?,
+            flips: self.flips,
+            noise: self.noise,
+        }))
     }
 }
 

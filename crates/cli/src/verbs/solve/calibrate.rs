@@ -95,7 +95,15 @@ impl Solve {
         let _ = writeln!(text, "{:>9}  {:>18}  {:>26}", "interval", "the truth is in it", "entries whose samples differ");
         for (level, (c, e), (v, ve)) in &curve {
             let _ = writeln!(table, "{level:.6},{c:.6},{e:.6},{v:.6},{ve:.6}");
-            let _ = writeln!(text, "{:>8.1}%  {:>9.1} +- {:.1} %  {:>17.1} +- {:.1} %", 100.0 * level, 100.0 * c, 100.0 * e, 100.0 * v, 100.0 * ve);
+            let _ = writeln!(
+                text,
+                "{:>8.1}%  {:>9.1} +- {:.1} %  {:>17.1} +- {:.1} %",
+                100.0 * level,
+                100.0 * c,
+                100.0 * e,
+                100.0 * v,
+                100.0 * ve
+            );
         }
         let summary = Summary::of(&reports);
         text.push_str(&summary.text());

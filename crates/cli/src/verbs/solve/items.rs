@@ -77,14 +77,7 @@ pub(super) fn simulated(setup: &Setup<'_>, problem: &Problem, natural: Vec<f32>,
     item(setup, read, None, problem.clone(), seed, true)
 }
 
-fn item(
-    setup: &Setup<'_>,
-    read: Read,
-    truth: Option<Vec<f32>>,
-    problem: Problem,
-    seed: u64,
-    simulate: bool,
-) -> Result<Item> {
+fn item(setup: &Setup<'_>, read: Read, truth: Option<Vec<f32>>, problem: Problem, seed: u64, simulate: bool) -> Result<Item> {
     let (name, kind, number) = (read.name.clone(), read.kind, read.number);
     if setup.edits() {
         let natural = as_state(setup, &read, &problem)?;
@@ -225,7 +218,10 @@ fn fitted(setup: &Setup<'_>, read: &Read, shape: Option<[usize; 3]>, expected: u
     let (Some(found), Some(shape)) = (read.shape, shape) else {
         if read.values.len() != expected {
             let found = read.values.len();
-            return Err(misuse(format!("{name}: {found} numbers, but {who} {expected} of an example of {}", setup.codec().shape())));
+            return Err(misuse(format!(
+                "{name}: {found} numbers, but {who} {expected} of an example of {}",
+                setup.codec().shape()
+            )));
         }
         return Ok(read.values.clone());
     };
@@ -242,9 +238,15 @@ fn fitted(setup: &Setup<'_>, read: &Read, shape: Option<[usize; 3]>, expected: u
     }
     let kind = read.kind.unwrap_or(PictureKind::Png { deep: false });
     let picture = PictureFile { channels: found[0], height: found[1], width: found[2], values: read.values.clone(), kind };
-    picture.with_channels(shape[0]).map(|p| p.values).ok_or_else(|| {
-        misuse(format!("{name}: a picture of {} channels that are not {} of the model's in other words", found[0], shape[0]))
-    })
+    let fits = picture.with_channels(shape[0]).ok_or_else(|| {
+        misuse(format!(
+            "{name}: a picture of {} channels, which cannot be {} without a loss of colour or transparency",
+            found[0], shape[0]
+        ))
+    })?;
+    // White is the highest value of the data, whatever that is.
+    let (low, high) = setup.codec().bounds().unwrap_or((0.0, 255.0));
+    Ok(fits.values.iter().map(|v| (low + f64::from(*v) / 255.0 * (high - low)) as f32).collect())
 }
 
 /// Two files of one name but their endings are told apart by a number.

@@ -122,7 +122,9 @@ impl Solve {
         let weights = if self.raw { Weights::Raw } else { Weights::Ema };
         let model = load(context, &self.model, weights)?;
         if model.states().is_some() {
-            return Err(misuse("solve: the data of the model are categories; what is known of them goes to sample --given DATA@I --mask MASK"));
+            return Err(misuse(
+                "solve: the data of the model are categories; what is known of them goes to sample --given DATA@I --mask MASK",
+            ));
         }
         let setup = Setup::new(self, &model)?;
         match &self.calibrate {
@@ -223,7 +225,9 @@ impl Solve {
         );
         text.push_str(&whole.text());
         if whole.noise.is_some_and(|noise| whole.consistency.is_some_and(|c| c > 2.0 * noise + 1.0)) {
-            warn("warning: samples measured again lie farther from the measurement than its noise: more steps, or another --rule, may help");
+            warn(
+                "warning: samples measured again lie farther from the measurement than its noise: more steps, or another --rule, may help",
+            );
         }
         context.result(&json, &text)?;
         Ok(Ended::Done)

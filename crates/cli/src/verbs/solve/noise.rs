@@ -20,9 +20,8 @@ pub(super) fn law(text: &str, bounds: Option<(f64, f64)>) -> Result<MeasurementN
         (None, "round", Some((low, high))) => MeasurementNoise::Quantise { levels: 256, low, high },
         (None, "round", None) => return Err(say("is for pictures; give the deviation".into())),
         (None, number, _) => {
-            let sigma: f64 = number
-                .parse()
-                .map_err(|_| say("expected a deviation in the data's units, poisson:PHOTONS or round".into()))?;
+            let sigma: f64 =
+                number.parse().map_err(|_| say("expected a deviation in the data's units, poisson:PHOTONS or round".into()))?;
             MeasurementNoise::Gaussian { sigma }
         }
         _ => return Err(say("expected a deviation in the data's units, poisson:PHOTONS or round".into())),

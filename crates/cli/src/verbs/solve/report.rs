@@ -59,9 +59,7 @@ impl Report {
             ..Self::default()
         };
         let Some(truth) = &item.truth else { return report };
-        let error = |x: &[f32]| {
-            (x.iter().zip(truth).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>() / d as f64).sqrt()
-        };
+        let error = |x: &[f32]| (x.iter().zip(truth).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>() / d as f64).sqrt();
         report.rmse = samples.chunks_exact(d).map(error).collect();
         if let (Some((low, high)), Some([c, h, w])) = (setup.codec().bounds(), shape_of(setup, problem)) {
             let peak = high - low;
@@ -85,7 +83,8 @@ impl Report {
     pub(super) fn lines(&self) -> String {
         let mut out = String::new();
         let at = |of: &[f64], i: usize| of.get(i).map_or(String::new(), |v| format!("{v:.6}"));
-        let name = if self.name.contains([',', '"']) { format!("\"{}\"", self.name.replace('"', "\"\"")) } else { self.name.clone() };
+        let name =
+            if self.name.contains([',', '"']) { format!("\"{}\"", self.name.replace('"', "\"\"")) } else { self.name.clone() };
         let count = [self.consistency.len(), self.rmse.len(), self.effective.len()].into_iter().max().unwrap_or_default();
         for i in 0..count {
             let columns = [&self.psnr, &self.ssim, &self.rmse, &self.consistency].map(|of| at(of, i));

@@ -6,6 +6,7 @@ use crate::failure::misuse;
 use crate::mask;
 use crate::verbs::sample::grid_named;
 use anyhow::Result;
+use scorefield::ClassChoice;
 use scorefield::control::operator::{Kernel, Matrix, MeasurementNoise};
 use scorefield::control::rule::RuleKind;
 use scorefield::control::{Parts, Seen, Task, Tasks};
@@ -14,7 +15,6 @@ use scorefield::model::Model;
 use scorefield::process::{Grid, GridKind};
 use scorefield::sample::{Solver, SolverKind};
 use scorefield::solve::{Problem, Solve};
-use scorefield::ClassChoice;
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -239,7 +239,9 @@ fn kind_of(text: &str) -> Result<Kind> {
     let strength = if value.is_empty() { Some(0.5) } else { value.strip_prefix("strength=").and_then(|v| v.parse().ok()) };
     match strength.filter(|s| *s > 0.0 && *s <= 1.0) {
         Some(strength) => Ok(Kind::Edit(strength)),
-        None => Err(misuse(format!("--task {text}: expected edit:strength=S, the share of the steps that are made, above 0 and at most 1"))),
+        None => Err(misuse(format!(
+            "--task {text}: expected edit:strength=S, the share of the steps that are made, above 0 and at most 1"
+        ))),
     }
 }
 

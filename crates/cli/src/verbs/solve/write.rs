@@ -43,7 +43,10 @@ pub(super) fn prepare(output: &Path, single: bool, settings: &Value) -> Result<b
     }
     let taken = output.is_file() || output.is_dir() && std::fs::read_dir(output)?.next().is_some();
     if taken {
-        return Err(misuse(format!("{}: is there already and holds other things; take another folder with -o", output.display())));
+        return Err(misuse(format!(
+            "{}: is there already and holds other things; take another folder with -o",
+            output.display()
+        )));
     }
     if single {
         // An empty folder is in the way of the whole one that takes its name.
@@ -142,7 +145,7 @@ fn pictures(
     let bytes = |values: &[f32]| -> Vec<f32> {
         values.iter().map(|v| ((f64::from(*v) - bounds.0) / (bounds.1 - bounds.0) * 255.0) as f32).collect()
     };
-    let savable = matches!(channels, 1 | 3 | 4);
+    let savable = (1..=4).contains(&channels);
     let save = |values: &[f32], [channels, height, width]: [usize; 3], path: &Path| -> Result<()> {
         let kind = if channels == 4 && kind == PictureKind::Jpeg { PictureKind::Png { deep: false } } else { kind };
         let picture = PictureFile { channels, height, width, values: bytes(values), kind };
@@ -168,7 +171,7 @@ fn pictures(
             save(quantile, shape, &inside.join(format!("quantile-{}", format!("{share}").replace('.', "_"))))?;
         }
     }
-    let seen = seen_shape(problem.seen()).filter(|s| !setup.edits() && matches!(s[0], 1 | 3 | 4));
+    let seen = seen_shape(problem.seen()).filter(|s| !setup.edits() && (1..=4).contains(&s[0]));
     let again = |x: &[f32]| -> Vec<f32> { shown(problem, &problem.measure(x)) };
     let measured = if setup.edits() { item.y.iter().map(|v| *v as f32).collect() } else { shown(problem, &item.y) };
     let look = |values: &[f32], shape: [usize; 3]| picture(&bytes(values), shape);
@@ -211,9 +214,13 @@ fn shown(problem: &Problem, y: &[f64]) -> Vec<f32> {
     out
 }
 
-/// Bytes of a picture; channels that are no colours by their mean.
+/// Bytes of a picture; grey and alpha as RGBA, channels that are no colours by their mean.
 fn picture(values: &[f32], [channels, height, width]: [usize; 3]) -> Picture {
     let plane = height * width;
+    if channels == 2 {
+        let grey = &values[..plane];
+        return picture(&[grey, grey, grey, &values[plane..]].concat(), [4, height, width]);
+    }
     let shown = if matches!(channels, 1 | 3 | 4) { channels } else { 1 };
     let byte = |v: f32| v.clamp(0.0, 255.0).round() as u8;
     let mean = |p: usize| (0..channels).map(|c| values[c * plane + p]).sum::<f32>() / channels as f32;

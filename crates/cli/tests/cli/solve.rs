@@ -1,0 +1,265 @@
+//! Inverse problems from the command line.
+
+use crate::common::{done, run, scorefield, small_model};
+use scorefield::data::{PictureFile, PictureKind};
+use serde_json::Value;
+use std::fs;
+use std::path::Path;
+use tempfile::tempdir;
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap()
+}
+
+fn bytes(path: &Path) -> Vec<u8> {
+    fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+/// A digit as a picture file.
+fn digit(path: &Path, kind: PictureKind) {
+    let value = |p: usize| if (2..6).contains(&(p % 8)) { 30.0 * (p / 8) as f32 + 0.5 } else { 0.0 };
+    let values = (0..64).map(value).collect();
+    PictureFile { channels: 1, height: 8, width: 8, values, kind }.save(path).unwrap();
+}
+
+/// What a call writes; a sample does not depend on its company; known pixels are those of the measurement; a second call does nothing, one
+/// under other settings is refused.
+#[test]
+fn answers_are_written_whole_and_once() {
+    let folder = tempdir().unwrap();
+    let path = folder.path();
+    small_model(path);
+    let ask = |n: &str, batch: &str, out: &str, seed: &str| {
+        let common =
+            ["solve", "run", "digits@2..4", "--simulate", "--task", "inpaint", "--mask", "left", "--steps", "8", "--json"];
+        let own = ["-n", n, "--batch", batch, "-o", out, "--seed", seed];
+        common.into_iter().chain(own).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let call = |a: &[String]| done(path, &a.iter().map(String::as_str).collect::<Vec<_>>());
+    let told = json(&call(&ask("5", "64", "a", "0")));
+    for key in ["psnr", "ssim", "psnr_of_mean", "rmse", "consistency", "evaluations", "pullbacks", "seconds"] {
+        assert!(told[key].is_number(), "{key}: {told}");
+    }
+    assert_eq!((told["measurements"].as_u64(), told["samples"].as_u64()), (Some(2), Some(5)));
+    assert!(told["evaluations"].as_f64().unwrap() >= 8.0 && told["consistency"].as_f64().unwrap() < 0.1);
+    let one = path.join("a/000003");
+    for name in ["mean.png", "spread.png", "quantile-0_05.png", "measurement.png", "sheet.png", "arrays.npz", "report.json"] {
+        assert!(one.join(name).is_file(), "{name}");
+    }
+    assert_eq!(fs::read_dir(one.join("samples")).unwrap().count(), 5);
+    assert_eq!(fs::read_dir(one.join("measured-again")).unwrap().count(), 5);
+    let scores = fs::read_to_string(path.join("a/scores.csv")).unwrap();
+    assert_eq!(scores.lines().count(), 1 + 2 * (5 + 2), "{scores}");
+    // Another number of samples, one by one.
+    call(&ask("2", "1", "b", "0"));
+    assert_eq!(bytes(&one.join("samples/0001.png")), bytes(&path.join("b/000003/samples/0001.png")));
+    assert_ne!(bytes(&one.join("samples/0001.png")), bytes(&one.join("samples/0000.png")));
+    let again = json(&call(&ask("5", "64", "a", "0")));
+    assert_eq!((again["evaluations"].as_f64(), &again["psnr"]), (Some(0.0), &told["psnr"]));
+    let other = ask("5", "64", "a", "1");
+    let (status, _, said) = run(path, &other.iter().map(String::as_str).collect::<Vec<_>>());
+    assert!(status == 2 && said.contains("seed") && said.contains("other settings"), "{said}");
+}
+
+/// The pictures of an answer are of the measurement's kind and depth, and one measurement has no folder within the folder.
+#[test]
+fn kind_and_depth_stay() {
+    let folder = tempdir().unwrap();
+    let path = folder.path();
+    small_model(path);
+    for (name, kind) in [("deep", PictureKind::Png { deep: true }), ("flat", PictureKind::Bmp)] {
+        let file = format!("{name}.{}", kind.ending());
+        digit(&path.join(&file), kind);
+        let out = format!("out-{name}");
+        done(path, &["solve", "run", &file, "--task", "denoise", "--noise", "1.5", "-n", "2", "--steps", "5", "-o", &out, "-q"]);
+        for what in ["samples/0000", "mean", "measured-again/0001", "measurement"] {
+            let back = PictureFile::read(&path.join(&out).join(format!("{what}.{}", kind.ending()))).unwrap();
+            assert_eq!((back.kind, back.width, back.height), (kind, 8, 8), "{what}");
+        }
+        let deep = PictureFile::read(&path.join(&out).join(format!("samples/0000.{}", kind.ending()))).unwrap();
+        assert_eq!(deep.values.iter().any(|v| v.fract() != 0.0), kind == PictureKind::Png { deep: true });
+    }
+    // A sketch is the start of an edit; half of the size is a measurement of the whole.
+    done(path, &["solve", "run", "deep.png", "--task", "edit:strength=0.6", "-n", "2", "--steps", "6", "-o", "edited", "-q"]);
+    assert!(path.join("edited/samples/0001.png").is_file() && path.join("edited/sheet.png").is_file());
+    let small = PictureFile { channels: 1, height: 4, width: 4, values: vec![90.0; 16], kind: PictureKind::Png { deep: false } };
+    small.save(&path.join("small.png")).unwrap();
+    let task = "super-resolution:factor=2";
+    done(path, &["solve", "run", "small.png", "--task", task, "-n", "1", "--steps", "5", "-o", "large", "-q", "--rule", "ddnm"]);
+    let back = PictureFile::read(&path.join("large/samples/0000.png")).unwrap();
+    let again = PictureFile::read(&path.join("large/measured-again/0000.png")).unwrap();
+    assert_eq!((back.width, again.width), (8, 4));
+    assert!(again.values.iter().all(|v| (v - 90.0).abs() <= 10.0), "{:?}", again.values);
+}
+
+/// Pictures larger than the model's are refused with what would fit, or covered with windows.
+#[test]
+fn larger_pictures_are_tiled_where_asked() {
+    let folder = tempdir().unwrap();
+    let path = folder.path();
+    small_model(path);
+    let values: Vec<f32> = (0..12 * 17).map(|p| (p % 17 * 15) as f32).collect();
+    let large = PictureFile { channels: 1, height: 12, width: 17, values, kind: PictureKind::Png { deep: false } };
+    fs::create_dir(path.join("in")).unwrap();
+    large.save(&path.join("in/a.png")).unwrap();
+    let ask = ["solve", "run", "in", "--task", "deblur:sigma=0.7", "--noise", "0.4", "-n", "2", "--steps", "6", "-o", "out"];
+    let (status, _, said) = run(path, &ask);
+    assert!(status == 2 && said.contains("17 x 12") && said.contains("8 x 8") && said.contains("--tile"), "{said}");
+    assert!(!path.join("out").exists());
+    done(path, &ask.into_iter().chain(["--tile", "--overlap", "3"]).collect::<Vec<_>>());
+    let back = PictureFile::read(&path.join("out/a/samples/0001.png")).unwrap();
+    assert_eq!((back.width, back.height), (17, 12));
+}
+
+/// Interrupted between two measurements and called again, the answers are those of one call.
+#[test]
+fn an_interrupted_folder_goes_on() {
+    let folder = tempdir().unwrap();
+    let path = folder.path();
+    small_model(path);
+    let ask = |out: &'static str| {
+        [
+            "solve",
+            "run",
+            "digits@0..6",
+            "--simulate",
+            "--task",
+            "super-resolution:factor=2",
+            "-n",
+            "4",
+            "--batch",
+            "4",
+            "--steps",
+            "40",
+            "-o",
+            out,
+        ]
+    };
+    done(path, &ask("whole"));
+    let mut child = scorefield(path, &ask("cut")).spawn().unwrap();
+    while !path.join("cut/000001/report.json").is_file() {
+        assert!(child.try_wait().unwrap().is_none(), "it was to be interrupted");
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    let pid = child.id().to_string();
+    std::process::Command::new("kill").args(["-INT", &pid]).status().unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert!(!path.join("cut/000005").exists() && !path.join("cut/scores.csv").exists());
+    done(path, &ask("cut"));
+    for i in 0..6 {
+        for name in ["samples/0003.png", "mean.png", "sheet.png", "scores.csv"] {
+            let of = |out: &str| bytes(&path.join(out).join(format!("{i:06}")).join(name));
+            assert!(of("cut") == of("whole"), "{i} {name}");
+        }
+    }
+    assert_eq!(bytes(&path.join("cut/scores.csv")), bytes(&path.join("whole/scores.csv")));
+    let left: Vec<_> = fs::read_dir(path.join("cut")).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert!(!left.iter().any(|n| n.to_string_lossy().contains(".tmp")), "{left:?}");
+}
+
+#[test]
+fn coverage_is_measured() {
+    let folder = tempdir().unwrap();
+    let path = folder.path();
+    small_model(path);
+    let ask = ["solve", "run", "--calibrate", "digits", "--task", "inpaint", "--mask", "top", "--examples", "6", "--steps", "6"];
+    let told = json(&done(path, &ask.into_iter().chain(["--json", "-o", "out"]).collect::<Vec<_>>()));
+    let levels: Vec<f64> = told["levels"].as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect();
+    assert!(levels.len() == 9 && (levels[8] - 0.9).abs() < 1e-12, "{levels:?}");
+    let ninety = told["coverage_90"].as_f64().unwrap();
+    assert!(ninety > 0.2 && ninety <= 1.0 && told["coverage"][0].as_f64().unwrap() < ninety, "{told}");
+    assert!(path.join("out/coverage.csv").is_file() && path.join("out/coverage.png").is_file());
+}
+
+/// Columns of a table are a mask too.
+#[test]
+fn columns_are_filled_in() {
+    let folder = tempdir().unwrap();
+    let path = folder.path();
+    let rows: String = (0..200)
+        .map(|i| {
+            let (x, e) = ((0.37 * i as f64).sin() * 2.0, (2.1 * i as f64).sin() * 0.05);
+            format!("{x},{},{}\n", 100.0 * x + 3.0 + e, -x + e)
+        })
+        .collect();
+    fs::write(path.join("t.csv"), format!("a,b,c\n{rows}")).unwrap();
+    done(path, &["train", "t.csv", "--steps", "30", "--out", "run", "-q"]);
+    let ask = ["solve", "run", "t.csv@5..8", "--task", "inpaint", "--mask", "columns:b", "-n", "3", "--steps", "10", "-o", "out"];
+    let told = json(&done(path, &ask.into_iter().chain(["--json"]).collect::<Vec<_>>()));
+    assert!(told["psnr"].is_null() && told["consistency"].as_f64().unwrap() < 1e-2, "{told}");
+    let text = fs::read_to_string(path.join("out/000005/samples.csv")).unwrap();
+    let known = 100.0 * (0.37_f64 * 5.0).sin() * 2.0 + 3.0 + (2.1_f64 * 5.0).sin() * 0.05;
+    for line in text.lines().skip(1) {
+        let b: f64 = line.split(',').nth(1).unwrap().parse().unwrap();
+        assert!((b - known).abs() < 0.05, "{line} {known}");
+    }
+}
+
+/// What cannot be asked is refused with both sides named, and nothing is written.
+#[test]
+fn what_cannot_be_asked_is_named() {
+    let folder = tempdir().unwrap();
+    let path = folder.path();
+    small_model(path);
+    digit(&path.join("d.png"), PictureKind::Png { deep: false });
+    let mask = PictureFile { channels: 1, height: 7, width: 9, values: vec![255.0; 63], kind: PictureKind::Png { deep: false } };
+    mask.save(&path.join("wide.png")).unwrap();
+    PictureFile { height: 8, width: 8, values: vec![0.0; 64], ..mask.clone() }.save(&path.join("none.png")).unwrap();
+    PictureFile { height: 8, width: 8, values: vec![128.0; 64], ..mask.clone() }.save(&path.join("half.png")).unwrap();
+    let npy =
+        |name: &str, values: &[f32], dims: &[usize]| scorefield::data::write::array(&path.join(name), values, dims).unwrap();
+    npy("short.npy", &[1.0; 5], &[1, 5]);
+    npy("nan.npy", &[f32::NAN; 64], &[1, 64]);
+    npy("bright.npy", &[4000.0; 64], &[1, 64]);
+    npy("matrix.npy", &[1.0; 20], &[2, 10]);
+    let refused = |arguments: &str, words: &[&str]| {
+        let all: Vec<&str> =
+            ["solve", "run"].into_iter().chain(arguments.split(' ')).chain(["-n", "1", "--steps", "3", "-o", "out"]).collect();
+        let (status, stdout, said) = run(path, &all);
+        assert_eq!((status, stdout.as_str()), (2, ""), "{arguments}: {said}");
+        for word in words {
+            assert!(said.contains(word), "{arguments}: {word:?} is not in {said}");
+        }
+        assert!(!path.join("out").exists(), "{arguments}");
+    };
+    refused("d.png --task inpaint", &["--mask"]);
+    refused("d.png --task inpaint --mask wide.png", &["9 x 7", "8 x 8"]);
+    refused("d.png --task inpaint --mask none.png", &["nothing"]);
+    refused("d.png --task inpaint --mask half.png", &["128"]);
+    refused("d.png --task inpaint --mask box:0,0,9,2", &["8 rows"]);
+    refused("d.png --task inpaint --mask random:1.5", &["share"]);
+    refused("d.png --task denoise --noise -1", &["-1", "not negative"]);
+    refused("d.png --task denoise --noise nan", &["NaN"]);
+    refused("d.png --task denoise --noise loud", &["poisson"]);
+    refused("d.png --task denoise --mask left", &["mask", "denoise"]);
+    refused("d.png --task super-resolution:factor=3 --simulate", &["3", "8"]);
+    refused("d.png --task super-resolution:factor=2", &["8 x 8", "4 x 4"]);
+    refused("d.png --task colourise", &["3 channels"]);
+    refused("d.png --task ct", &["a picture", "96 numbers", "--simulate"]);
+    refused("short.npy --task ct", &["5", "96"]);
+    refused("bright.npy --task denoise", &["4000", "16"]);
+    refused("d.png --task matrix --matrix matrix.npy --simulate", &["10", "64"]);
+    refused("d.png --task deblurr", &["deblur"]);
+    refused("d.png --task deblur --rule mpps", &["mmps"]);
+    refused("d.png --task gamma --rule mmps --simulate", &["linear", "dps"]);
+    refused("d.png --task deblur:motion=3 --rule ddrm", &["singular"]);
+    refused("d.png --task denoise --noise 0 --rule tds", &["0"]);
+    refused("d.png --task denoise --rule repaint:repeats=60 --solver heun", &["repeats"]);
+    refused("d.png --task edit:strength=2", &["strength"]);
+    refused("d.png --task edit --rule mmps", &["edit"]);
+    refused("d.png --task denoise --solver adaptive-sde", &["given steps"]);
+    refused("d.png --task denoise --quantiles 0.5,2", &["0.05"]);
+    refused("d.png --task denoise --class 77", &["77"]);
+    refused("digits@9999 --task denoise --simulate", &["1797"]);
+    refused("d.png --task denoise --truth digits", &["1797", "1"]);
+    let (status, _, said) = run(path, &["solve", "run", "nan.npy", "--task", "denoise", "-o", "out"]);
+    assert!(status != 0 && said.contains("nan.npy") && said.contains("NaN") && !path.join("out").exists(), "{said}");
+    let (status, _, said) = run(path, &["solve", "run", "nowhere.png", "--task", "denoise", "-o", "out"]);
+    assert!(status != 0 && said.contains("nowhere.png") && !path.join("out").exists(), "{said}");
+    fs::create_dir(path.join("full")).unwrap();
+    fs::write(path.join("full/x"), "x").unwrap();
+    let (status, _, said) = run(path, &["solve", "run", "d.png", "--task", "denoise", "-o", "full"]);
+    assert!(status == 2 && said.contains("other things"), "{said}");
+    let _ = done(path, &["info", "--tasks"]);
+    let _ = done(path, &["info", "--rules"]);
+}
