@@ -26,7 +26,7 @@ pub(crate) struct Arguments {
 enum Verb {
     Demo(verbs::demo::Demo),
     Train(verbs::train::Train),
-    Sample(verbs::sample::Sample),
+    Sample(Box<verbs::sample::Sample>),
     Nll(verbs::nll::Nll),
     Solve(verbs::solve::Solve),
     Encode(verbs::latent::Encode),

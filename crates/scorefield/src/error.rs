@@ -119,4 +119,49 @@ pub enum GenerateError {
         /// Why not.
         why: &'static str,
     },
+    /// Something that changes guidance, and no guidance.
+    #[error("{what} of guidance was asked for, but no weight of it; give a --guidance other than 1, or leave the rest out")]
+    Unweighted {
+        /// What was asked for.
+        what: &'static str,
+    },
+    /// An interval of noise levels that is none, or that the model never meets.
+    #[error("guidance interval {low},{high}: {why}")]
+    Interval {
+        /// Its lower end.
+        low: String,
+        /// Its upper end.
+        high: String,
+        /// What is wrong, and what was expected.
+        why: String,
+    },
+    /// A share that is none.
+    #[error("guidance rescale {found}: {why}")]
+    Rescale {
+        /// What was asked for.
+        found: String,
+        /// What is wrong, and what was expected.
+        why: &'static str,
+    },
+    /// A guide of other data or another process.
+    #[error(
+        "the guide's {what} is {guide}, the model's is {model}; expected a weaker model of the same data under the same process: a smaller \
+         one, or one of an earlier step"
+    )]
+    Guide {
+        /// What differs.
+        what: &'static str,
+        /// The guide's.
+        guide: String,
+        /// The model's.
+        model: String,
+    },
+    /// Conditions that cannot be joined.
+    #[error("conditions {found}: {what}; expected CLASS=WEIGHT,..., for example 3=2,5=1.5,7=-1")]
+    Conditions {
+        /// What was asked for.
+        found: String,
+        /// What is wrong.
+        what: String,
+    },
 }

@@ -8,10 +8,10 @@ use crate::{GenerateError, Given};
 use scorefield_data::Codec;
 use scorefield_model::Model;
 use scorefield_process::{Clip, Denoiser, Grid, Process, Rescheduled, Thresholded};
-use scorefield_sample::{Finish, Guided, Job, Path, Solver, sample_driven};
+use scorefield_sample::{Finish, Job, Path, Solver, sample_driven};
 use scorefield_tensor::noise::Stream;
 use scorefield_tensor::{Batch, DType, Device, Noise, Purpose, Streams, batch, rows};
-use std::ops::{ControlFlow, Range};
+use std::ops::{ControlFlow, Range, RangeInclusive};
 
 /// Which class each sample has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -101,8 +101,17 @@ pub struct Generate<'a> {
     pub path: Option<Path>,
     /// Classes.
     pub class: ClassChoice,
-    /// Classifier-free guidance `D_u + w (D_c - D_u)` (Ho and Salimans 2022); none or 1 is the conditional model itself.
+    /// Guidance `G + w (D - G)` with `G` the model without its class (Ho and Salimans 2022) or [`Generate::guide`]; none or 1 is the model
+    /// itself.
     pub guidance: Option<f64>,
+    /// The noise levels `sigma / alpha` at which there is guidance (Kynkaanniemi et al. 2024); `None` is all.
+    pub guidance_interval: Option<RangeInclusive<f64>>,
+    /// The share of the way by which the deviation of guided clean data is pulled to that of the model's own (Lin et al. 2024); 0 is none.
+    pub guidance_rescale: f64,
+    /// A weaker model of the same data to be guided away from, under the same class (autoguidance, Karras et al. 2024a).
+    pub guide: Option<&'a Model>,
+    /// Classes joined (weights above 0) and negated (below), in place of a class and a weight of guidance ([`Composed`](scorefield_sample::Composed)).
+    pub conditions: Vec<(u32, f64)>,
     /// What is known of the samples, if anything is: the model is multiplied by it ([`scorefield_sample::Evidence`]).
     pub given: Option<Given>,
     /// The seed.
@@ -161,6 +170,10 @@ impl<'a> Generate<'a> {
             path: None,
             class: ClassChoice::default(),
             guidance: None,
+            guidance_interval: None,
+            guidance_rescale: 0.0,
+            guide: None,
+            conditions: Vec::new(),
             given: None,
             seed: 0,
             samples: 0..n,
@@ -172,7 +185,6 @@ impl<'a> Generate<'a> {
 
     /// Refuses what the model cannot give; the weight of guidance, if it changes anything.
     fn checked(&self) -> Result<Option<f64>, GenerateError> {
-        let classes = self.model.network().classes();
         let prediction = &self.model.meta().prediction;
         if self.model.states().is_some() {
             return Err(GenerateError::Categories { what: format!("solver {}", self.solver.name()) });
@@ -197,23 +209,7 @@ impl<'a> Generate<'a> {
         if self.solver.needs_variance() && !self.learned_variance() {
             return Err(GenerateError::NoVariance { solver: self.solver.name() });
         }
-        if let Some(w) = self.guidance.filter(|w| !w.is_finite()) {
-            return Err(GenerateError::Weight { weight: w.to_string() });
-        }
-        let weight = self.guidance.filter(|w| *w != 1.0);
-        if let Some(w) = weight {
-            let no = |why| Err(GenerateError::NoGuidance { weight: w.to_string(), why });
-            if classes == 0 {
-                return no("was trained without classes");
-            }
-            if self.class == ClassChoice::None {
-                return no("was asked for no class");
-            }
-            if self.model.meta().training.label_dropout == 0.0 {
-                return no("never saw examples without their label (label_dropout 0)");
-            }
-        }
-        Ok(weight)
+        self.checked_guidance()
     }
 
     /// Whether the model has learned the variance of its steps: asked of itself, with one row.
@@ -227,14 +223,7 @@ impl<'a> Generate<'a> {
     /// The model as it was asked for: classes, guidance, schedule, bounds, and what is known. Bounds are on what the solver sees of the
     /// model; what is known is known.
     fn denoiser<'t>(&'t self, range: &Range<u64>, weight: Option<f64>, tally: &'t Tally) -> Box<dyn Denoiser + 't> {
-        let main = tally.of(self.model.denoiser(self.class.of(self.model, self.seed, range)));
-        let guided: Box<dyn Denoiser> = match weight {
-            None => Box::new(main),
-            Some(w) => {
-                let none = vec![None; (range.end - range.start) as usize];
-                Box::new(Guided::new(main, tally.of(self.model.denoiser(Some(none))), w))
-            }
-        };
+        let guided = self.guided(range, weight, tally);
         let scheduled = match self.process {
             None => guided,
             Some(process) => Box::new(Rescheduled::new(guided, process)),

@@ -1,6 +1,7 @@
 //! `sample`: new data from a model.
 
 mod given;
+mod guidance;
 mod states;
 
 use crate::context::{Context, warn};
@@ -57,9 +58,8 @@ pub(crate) struct Sample {
     /// A class by name or number, each (in turn), random or none; each if left out
     #[arg(long, value_name = "C")]
     class: Option<String>,
-    /// Weight of classifier-free guidance; 1 is none
-    #[arg(long, value_name = "W")]
-    guidance: Option<f64>,
+    #[command(flatten)]
+    guidance: guidance::Flags,
     /// The seed
     #[arg(long, value_name = "S", default_value_t = 0)]
     seed: u64,
@@ -158,8 +158,10 @@ impl Sample {
         let classes = model.network().classes();
         let class = match &self.class {
             Some(text) => ClassChoice::parse(text, codec, classes)?,
+            None if self.guidance.conditions.is_some() => ClassChoice::None,
             None => ClassChoice::InTurn,
         };
+        let guide = self.guidance.guide(context, weights)?;
 
         let built = self.repeated(&solver)?;
         let generate = Generate {
@@ -169,7 +171,11 @@ impl Sample {
             temperature: self.temperature,
             path,
             class,
-            guidance: self.guidance,
+            guidance: self.guidance.weight,
+            guidance_interval: self.guidance.interval()?,
+            guidance_rescale: self.guidance.rescale.unwrap_or(0.0),
+            guide: guide.as_ref(),
+            conditions: self.guidance.conditions(&model)?,
             seed: self.seed,
             samples: self.first..end,
             batch,
@@ -211,7 +217,7 @@ impl Sample {
             "grid": grid_kind.to_string(), "steps": steps, "evaluations": drawn.evaluations,
             "evaluations_per_sample": drawn.evaluations_per_sample, "temperature": self.temperature, "classes": drawn.classes,
             "given": self.given, "mask": self.mask, "noise": self.noise, "repeats": self.repeats,
-            "seconds": seconds, "first_sample_seconds": first_at,
+            "guidance": self.guidance.json(), "seconds": seconds, "first_sample_seconds": first_at,
         });
         let per_sample = (100.0 * drawn.evaluations_per_sample).round() / 100.0;
         let text = format!(

@@ -1,6 +1,7 @@
 //! The command line from outside: what it writes, what it says, how it ends.
 
 mod common;
+mod conditions;
 mod density;
 mod errors;
 mod export;

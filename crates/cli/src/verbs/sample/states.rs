@@ -90,11 +90,10 @@ impl Sample {
             ("--clip", self.clip.is_some()),
             ("--threshold", self.threshold.is_some()),
             ("--path", self.path.is_some()),
-            ("--guidance", self.guidance.is_some()),
             ("--temperature", self.temperature != 1.0),
             ("--repeats (ancestral:repeats=R is what categories have)", self.repeats.is_some()),
         ];
-        match given.iter().find(|(_, given)| *given) {
+        match self.guidance.given().into_iter().chain(given).find(|(_, given)| *given) {
             None => Ok(()),
             Some((flag, _)) => {
                 Err(misuse(format!("{flag}: is for models of numbers, and the data of this one have categories; leave it out")))

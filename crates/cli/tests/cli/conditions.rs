@@ -1,0 +1,117 @@
+//! Steering: guidance with its interval, rescaling and guides; classes joined and negated.
+
+use crate::common::{done, run, small_model};
+use serde_json::Value;
+use std::path::Path;
+use tempfile::tempdir;
+
+/// Samples of a model as the bytes of an array.
+#[track_caller]
+fn draw(folder: &Path, model: &str, extra: &[&str]) -> Vec<u8> {
+    done(folder, &[&["sample", model, "-q", "-n", "3", "--steps", "3", "-o", "a.npy"], extra].concat());
+    std::fs::read(folder.join("a.npy")).unwrap()
+}
+
+/// Refused as misuse, both sides named, and nothing written.
+#[track_caller]
+fn refused(folder: &Path, arguments: &[&str], hints: &[&str]) {
+    let (status, stdout, error) = run(folder, &[arguments, &["-o", "never.npy"]].concat());
+    assert!(status == 2 && stdout.is_empty(), "{arguments:?}: {status}: {error}");
+    assert!(!folder.join("never.npy").exists() && !error.contains("panicked"), "{arguments:?}: {error}");
+    for hint in hints {
+        assert!(error.contains(hint), "{arguments:?}: no {hint:?} in {error}");
+    }
+}
+
+#[test]
+fn guidance_reaches_the_network() {
+    let folder = tempdir().unwrap();
+    let path = folder.path();
+    small_model(path);
+    let of = |extra: &[&str]| draw(path, "run", &[&["--class", "3"], extra].concat());
+    let (plain, guided) = (of(&[]), of(&["--guidance", "3"]));
+    assert_ne!(plain, guided);
+
+    // An interval of all levels is none; one that the grid's three times miss leaves the model alone; a part is neither.
+    assert_eq!(guided, of(&["--guidance", "3", "--guidance-interval", "0,1e9"]));
+    assert_eq!(plain, of(&["--guidance", "3", "--guidance-interval", "0.0021,0.0022"]));
+    let part = of(&["--guidance", "3", "--guidance-interval", "0.1,3"]);
+    assert!(part != plain && part != guided);
+
+    assert_eq!(guided, of(&["--guidance", "3", "--guidance-rescale", "0"]));
+    assert_ne!(guided, of(&["--guidance", "3", "--guidance-rescale", "0.7"]));
+    assert_eq!(plain, of(&["--guidance", "1", "--guidance-rescale", "0.7"]));
+
+    // A model guided by itself is itself but for rounding, which whole grey levels do not show; by another it is not.
+    let arguments = ["train", "digits", "--recipe", "digits", "--set", "network.model_channels=8", "--steps", "5", "-q"];
+    done(path, &[&arguments[..], &["--out", "weak"]].concat());
+    let by_itself = of(&["--guidance", "3", "--guide", "run"]);
+    let far = by_itself.iter().zip(&plain).filter(|(a, b)| a.abs_diff(**b) > 1).count();
+    assert_eq!(far, 0);
+    let by_weak = of(&["--guidance", "3", "--guide", "weak"]);
+    assert!(by_weak != plain && by_weak != guided);
+    assert_eq!(of(&["--guidance", "1", "--guide", "weak"]), plain);
+
+    // One condition of weight w is guidance of weight w; weights that cancel are no class at all.
+    let joined = |text: &str| draw(path, "run", &["--conditions", text]);
+    assert!(joined("3=3").iter().zip(&guided).all(|(a, b)| a.abs_diff(*b) <= 1));
+    assert_ne!(joined("3=3,5=2"), joined("3=3,5=-2"));
+    let none = draw(path, "run", &["--class", "none"]);
+    assert_eq!(joined("3=0,5=0"), none);
+
+    let told = ["sample", "run", "-n", "2", "--steps", "2", "-q", "--json", "-o", "b.npy", "--conditions", "3=2,7=-1"];
+    let told: Value = serde_json::from_str(&done(path, &told)).unwrap();
+    assert_eq!(told["guidance"]["conditions"], "3=2,7=-1");
+    // Two calls a Heun step but the last, each of the unconditional model and of both conditions.
+    assert_eq!(told["evaluations"], 9);
+}
+
+#[test]
+fn guidance_that_cannot_be() {
+    let folder = tempdir().unwrap();
+    let path = folder.path();
+    small_model(path);
+    let quick = ["--recipe", "digits", "--set", "network.model_channels=8", "--steps", "1", "-q"];
+    done(path, &[&["train", "digits", "--set", "process.sigma_max=7", "--out", "low"], &quick[..]].concat());
+    done(path, &[&["train", "digits", "--set", "label_dropout=0", "--out", "sure"], &quick[..]].concat());
+    done(
+        path,
+        &[
+            &["train", "digits", "--set", "examples.codec.range=zero-one", "--set", "process.sigma_max=9.63", "--out", "other"],
+            &quick[..],
+        ]
+        .concat(),
+    );
+    done(path, &["train", "toy:moons", "--steps", "2", "--out", "flat", "-q"]);
+    let sample = |model: &'static str, extra: &[&'static str]| [&["sample", model][..], extra].concat();
+    let three = |extra: &[&'static str]| sample("run", &[&["--class", "3", "--guidance", "2"], extra].concat());
+
+    refused(path, &sample("run", &["--guidance-interval", "0.3,5"]), &["--guidance"]);
+    refused(path, &sample("run", &["--guidance-rescale", "0.5"]), &["--guidance"]);
+    refused(path, &sample("run", &["--guide", "low"]), &["--guidance"]);
+    refused(path, &three(&["--guidance-interval", "5"]), &["--guidance-interval 5", "LOW,HIGH"]);
+    refused(path, &three(&["--guidance-interval", "5,0.3"]), &["5,0.3", "the lower first"]);
+    refused(path, &three(&["--guidance-interval", "-1,2"]), &["-1,2", "the lower first"]);
+    refused(path, &three(&["--guidance-interval", "nan,2"]), &["NaN,2", "the lower first"]);
+    refused(path, &three(&["--guidance-interval", "1e6,1e7"]), &["1000000", "run from 2.000e-3"]);
+    refused(path, &three(&["--guidance-rescale", "1.5"]), &["1.5", "from 0"]);
+    refused(path, &three(&["--guidance-rescale", "-0.1"]), &["-0.1", "from 0"]);
+    refused(path, &three(&["--guide", "nowhere"]), &["nowhere", "expected a model"]);
+    refused(path, &three(&["--guide", "flat"]), &["shape", "vectors of 2", "8x8 with 1 channels"]);
+    refused(path, &three(&["--guide", "low"]), &["process", "sigma_max=7", "the model's is"]);
+    refused(path, &three(&["--guide", "other"]), &["encoding", "-1 and"]);
+
+    let joined = |text: &'static str| sample("run", &["--conditions", text]);
+    refused(path, &joined("3"), &["\"3\" has no weight", "CLASS=WEIGHT"]);
+    refused(path, &joined("3=two"), &["\"two\"", "CLASS=WEIGHT"]);
+    refused(path, &joined("3=inf"), &["class 3", "finite"]);
+    refused(path, &joined("3=1,5=2,3=1"), &["class 3 stands there twice"]);
+    refused(path, &joined("12=1"), &["no class \"12\"", "0, 1, 2"]);
+    refused(path, &joined("each=1"), &["\"each\" is no single class"]);
+    refused(path, &sample("run", &["--conditions", "3=1", "--guidance", "2"]), &["cannot be used with"]);
+    refused(path, &sample("run", &["--conditions", "3=1", "--class", "2"]), &["cannot be used with"]);
+    refused(path, &sample("sure", &["--conditions", "3=1"]), &["label_dropout 0"]);
+    refused(path, &sample("flat", &["--conditions", "3=1"]), &["without classes"]);
+    // Guidance by another model needs no label dropout.
+    done(path, &["sample", "sure", "-n", "1", "--steps", "2", "--guidance", "2", "--guide", "run", "-o", "s.npy", "-q"]);
+}

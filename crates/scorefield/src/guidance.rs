@@ -1,0 +1,191 @@
+//! How samples are steered: what a request for guidance needs, and the denoiser it makes.
+
+use crate::tally::Tally;
+use crate::{ClassChoice, Generate, GenerateError, require_posterior_mean};
+use scorefield_data::Codec;
+use scorefield_model::Model;
+use scorefield_process::{Denoiser, ProcessExt};
+use scorefield_sample::{Composed, Guided};
+use std::ops::Range;
+
+/// Classes joined and negated, each with its weight: a text `CLASS=WEIGHT,...`, classes by name or number.
+///
+/// # Errors
+/// When the model has no such class, a weight is no finite number, or a class stands there twice.
+pub fn conditions(text: &str, codec: &Codec, classes: usize) -> Result<Vec<(u32, f64)>, GenerateError> {
+    let wrong = |what: String| GenerateError::Conditions { found: text.to_owned(), what };
+    let mut all: Vec<(u32, f64)> = Vec::new();
+    for part in text.split(',') {
+        let Some((name, weight)) = part.rsplit_once('=') else {
+            return Err(wrong(format!("{part:?} has no weight")));
+        };
+        let ClassChoice::One(class) = ClassChoice::parse(name.trim(), codec, classes)? else {
+            return Err(wrong(format!("{:?} is no single class", name.trim())));
+        };
+        let weight = weight.trim();
+        let number: f64 = weight.parse().map_err(|_| wrong(format!("the weight {weight:?} is no number")))?;
+        all.push((class, number));
+    }
+    Ok(all)
+}
+
+impl Generate<'_> {
+    /// Refuses guidance that the model cannot give; the weight, if it changes anything.
+    pub(crate) fn checked_guidance(&self) -> Result<Option<f64>, GenerateError> {
+        let (model, classes) = (self.model, self.model.network().classes());
+        if !self.conditions.is_empty() {
+            self.check_conditions()?;
+            return Ok(None);
+        }
+        let Some(w) = self.guidance else { return self.refuse_without_weight() };
+        if !w.is_finite() {
+            return Err(GenerateError::Weight { weight: w.to_string() });
+        }
+        self.check_interval()?;
+        let phi = self.guidance_rescale;
+        if !(0.0..=1.0).contains(&phi) {
+            return Err(GenerateError::Rescale {
+                found: phi.to_string(),
+                why: "expected a share from 0 (none) to 1 (all of it)",
+            });
+        }
+        if phi > 0.0 && model.dim() < 2 {
+            return Err(GenerateError::Rescale { found: phi.to_string(), why: "an example of one number has no deviation" });
+        }
+        if let Some(guide) = self.guide {
+            check_guide(model, guide)?;
+            return Ok(Some(w).filter(|w| *w != 1.0));
+        }
+        let weight = Some(w).filter(|w| *w != 1.0);
+        if weight.is_some() {
+            let no = |why| Err(GenerateError::NoGuidance { weight: w.to_string(), why });
+            if classes == 0 {
+                return no("was trained without classes");
+            }
+            if self.class == ClassChoice::None {
+                return no("was asked for no class");
+            }
+            if model.meta().training.label_dropout == 0.0 {
+                return no("never saw examples without their label (label_dropout 0)");
+            }
+        }
+        Ok(weight)
+    }
+
+    /// What only changes guidance is nothing without it.
+    fn refuse_without_weight(&self) -> Result<Option<f64>, GenerateError> {
+        let alone = [
+            ("an interval", self.guidance_interval.is_some()),
+            ("a rescaling", self.guidance_rescale != 0.0),
+            ("a guide", self.guide.is_some()),
+        ];
+        match alone.into_iter().find(|(_, given)| *given) {
+            None => Ok(None),
+            Some((what, _)) => Err(GenerateError::Unweighted { what }),
+        }
+    }
+
+    fn check_interval(&self) -> Result<(), GenerateError> {
+        let Some(interval) = &self.guidance_interval else { return Ok(()) };
+        let (low, high) = (*interval.start(), *interval.end());
+        let wrong = |why: String| Err(GenerateError::Interval { low: low.to_string(), high: high.to_string(), why });
+        if !(low >= 0.0 && low <= high) {
+            return wrong("expected two noise levels sigma/alpha, the lower first".into());
+        }
+        let (process, span) = (self.model.process(), self.model.process().span());
+        let [first, last] = [span.start, span.end].map(|t| process.at(t).ratio());
+        if high < first || low > last {
+            return wrong(format!(
+                "the model's noise levels sigma/alpha run from {first:.3e} to {last:.3e}: guidance would never act"
+            ));
+        }
+        Ok(())
+    }
+
+    fn check_conditions(&self) -> Result<(), GenerateError> {
+        let said = || self.conditions.iter().map(|(c, w)| format!("{c}={w}")).collect::<Vec<_>>().join(",");
+        let wrong = |what: String| Err(GenerateError::Conditions { found: said(), what });
+        if self.guidance.is_some() || self.class != ClassChoice::None {
+            return wrong("weights are given with every class: leave the guidance and the class out".into());
+        }
+        self.refuse_without_weight()?;
+        let classes = self.model.network().classes();
+        if self.model.meta().training.label_dropout == 0.0 {
+            return wrong("the model never saw examples without their label (label_dropout 0)".into());
+        }
+        for (i, (class, weight)) in self.conditions.iter().enumerate() {
+            if *class as usize >= classes {
+                return wrong(format!("class {class} of a model with {classes} classes"));
+            }
+            if !weight.is_finite() {
+                return wrong(format!("class {class} has the weight {weight}: expected a finite number, negative to negate"));
+            }
+            if self.conditions[..i].iter().any(|(c, _)| c == class) {
+                return wrong(format!("class {class} stands there twice: give it the sum of its weights"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The model under its class, guided as asked; `weight` is what [`Generate::checked_guidance`] returned.
+    pub(crate) fn guided<'t>(&'t self, range: &Range<u64>, weight: Option<f64>, tally: &'t Tally) -> Box<dyn Denoiser + 't> {
+        let n = (range.end - range.start) as usize;
+        let all = |class: Option<u32>| tally.of(self.model.denoiser(Some(vec![class; n])));
+        if !self.conditions.is_empty() {
+            let conditions = self.conditions.iter().map(|&(class, w)| (w, all(Some(class)))).collect();
+            return Box::new(Composed { base: all(None), conditions });
+        }
+        let of = |model| self.class.of(model, self.seed, range);
+        let main = tally.of(self.model.denoiser(of(self.model)));
+        let Some(w) = weight else { return Box::new(main) };
+        let guide = match self.guide {
+            Some(guide) => tally.of(guide.denoiser(of(guide))),
+            None => all(None),
+        };
+        Box::new(Guided {
+            interval: self.guidance_interval.clone(),
+            ..Guided::new(main, guide, w).rescaled(self.guidance_rescale)
+        })
+    }
+}
+
+/// Refuses a guide that speaks of other states or other times than the model.
+fn check_guide(model: &Model, guide: &Model) -> Result<(), GenerateError> {
+    require_posterior_mean(model, "guidance by another model")?;
+    require_posterior_mean(guide, "a guide")?;
+    let (of_model, of_guide) = (model.meta(), guide.meta());
+    let differs = |what, guide: String, model: String| Err(GenerateError::Guide { what, guide, model });
+    let (shape, other) = (of_model.codec.shape(), of_guide.codec.shape());
+    if shape != other {
+        return differs("shape", other.to_string(), shape.to_string());
+    }
+    if of_model.process != of_guide.process {
+        return differs("process", of_guide.process.to_string(), of_model.process.to_string());
+    }
+    if let Some((guide, model)) = other_units(&of_guide.codec, &of_model.codec) {
+        return differs("encoding of the natural numbers 0 and 1", guide, model);
+    }
+    match (model.network().classes(), guide.network().classes()) {
+        // A guide without classes is an unconditional one.
+        (_, 0) => Ok(()),
+        (classes, others) if classes == others => Ok(()),
+        (classes, others) => differs("number of classes", others.to_string(), classes.to_string()),
+    }
+}
+
+/// What two codecs of one shape make of 0 and 1 in the first channel where they differ.
+pub(crate) fn other_units(first: &Codec, second: &Codec) -> Option<(String, String)> {
+    let d = first.shape().len();
+    let units = |codec: &Codec| {
+        [0.0, 1.0].map(|v| {
+            let mut state = vec![0.0; d];
+            codec.encode_row(&vec![v; d], &mut state);
+            state
+        })
+    };
+    let (a, b) = (units(first), units(second));
+    let same = |i: usize| (0..2).all(|k| (a[k][i] - b[k][i]).abs() <= 1e-5 * a[k][i].abs().max(1.0));
+    let i = (0..d).find(|&i| !same(i))?;
+    let said = |of: &[Vec<f32>; 2]| format!("{} and {}", of[0][i], of[1][i]);
+    Some((said(&a), said(&b)))
+}
