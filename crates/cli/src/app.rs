@@ -71,7 +71,10 @@ pub(crate) fn run(arguments: Arguments) -> Result<Ended> {
         return Err(unknown(words));
     }
     let context = Context::new(&arguments.global)?;
-    if !matches!(arguments.verb, Verb::Sample(_) | Verb::Predict(_) | Verb::Bench(_) | Verb::Train(_) | Verb::Info(_)) {
+    if !matches!(
+        arguments.verb,
+        Verb::Sample(_) | Verb::Solve(_) | Verb::Predict(_) | Verb::Bench(_) | Verb::Train(_) | Verb::Info(_)
+    ) {
         context.in_single_precision("this verb")?;
     }
     // On a thread of the pool: from outside, each of the hundreds of operations of a step would wake the pool and wait to be woken.

@@ -20,7 +20,7 @@ pub(crate) struct Global {
     /// Threads to use; as many as there are cores if left out
     #[arg(long, global = true, help_heading = "Everywhere", value_name = "N")]
     threads: Option<usize>,
-    /// Numbers that a network's products are made of; bf16 for sample, predict, bench and train
+    /// Numbers that a network's products are made of; bf16 for sample, solve, predict, bench and train
     #[arg(long, global = true, help_heading = "Everywhere", value_enum, default_value = "f32")]
     precision: Choice,
     /// Print one JSON object and nothing else on stdout
@@ -84,9 +84,9 @@ impl Context {
     pub(crate) fn in_single_precision(&self, what: &str) -> Result<()> {
         match self.precision {
             Precision::Single => Ok(()),
-            Precision::Bf16 => {
-                Err(misuse(format!("--precision bf16: {what} runs in f32 only; sample, predict, bench and train take bf16")))
-            }
+            Precision::Bf16 => Err(misuse(format!(
+                "--precision bf16: {what} runs in f32 only; sample, solve, predict, bench and train take bf16"
+            ))),
         }
     }
 

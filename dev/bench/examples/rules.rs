@@ -1,6 +1,6 @@
 //! Every rule on five measurements of laws whose posterior is a closed formula: the table of docs/inverse-problems.md.
 //!
-//! `cargo run --release -p scorefield-bench --example rules [SAMPLES]`
+//! `cargo run --release -p scorefield-bench --example rules [SAMPLES [RULE ...]]`, and `rules particles` for the error by number of particles.
 //!
 //! Errors of the mean are in units of the prior's deviation, of the covariance a share of the prior's trace (Frobenius norm), `W2` of a normal
 //! is that of the normals of the samples' mean and covariance, `SW2` of a mixture the sliced distance of as many exact samples, beside that
@@ -185,8 +185,39 @@ fn draw(law: &Law, kind: &RuleKind, measured: &Measurement, n: u64) -> Option<(V
     Some((rows_f64(x), counted.calls() as f64))
 }
 
+/// The share of one of two normals given a measurement that nearly fits both, by numbers of particles: the error of the law of one draw.
+#[expect(clippy::print_stdout, reason = "the table is the output")]
+fn particles() {
+    let process = ProcessConfig::VpCosine { offset: 0.008 }.build().expect("a process");
+    let means = [vec![-1.0, 0.8], vec![1.0, -0.8]];
+    let law = Mixture::isotropic(process, &[1.0, 1.0], &means, &[0.05_f64.sqrt(), 0.05_f64.sqrt()]);
+    let a = Dense::new(scorefield::control::operator::Matrix::new(1, 2, vec![1.0, 1.0]).expect("a row")).expect("a matrix");
+    let measured = Measurement::new(Arc::new(a), vec![0.25], 0.3).expect("it fits");
+    let variance = 0.1 + 0.3 * 0.3;
+    let weight = |m: f64| (-0.5 * (0.25 - m).powi(2) / variance).exp();
+    let exact = weight(0.2) / (weight(0.2) + weight(-0.2));
+    let grid = GridKind::LogSnr.grid(law.process(), 100).expect("a grid");
+    println!("| particles | share - exact ({exact:.4}) | its Monte Carlo error | smallest effective number |");
+    println!("|---|---|---|---|");
+    for count in [1, 2, 4, 8, 16, 32, 64] {
+        let n = 6000;
+        let run = scorefield::control::Twisted { particles: count, variance: 1.7 };
+        let numbers: Vec<u64> = (0..n).collect();
+        let on = (DType::F64, &Device::default());
+        let drawn =
+            run.sample(&law, &measured, &grid, (5, &numbers), on, |_| ControlFlow::Continue(())).expect("nobody broke off");
+        let share = rows_f64(drawn.x).chunks_exact(2).filter(|r| r[0] > 0.0).count() as f64 / n as f64;
+        let error = (exact * (1.0 - exact) / n as f64).sqrt();
+        let effective = drawn.effective.iter().sum::<f64>() / n as f64;
+        println!("| {count} | {:+.4} | {error:.4} | {effective:.1} |", share - exact);
+    }
+}
+
 #[expect(clippy::print_stdout, reason = "the table is the output")]
 fn main() {
+    if std::env::args().nth(1).as_deref() == Some("particles") {
+        return particles();
+    }
     let n: usize = std::env::args().nth(1).and_then(|v| v.parse().ok()).unwrap_or(4000);
     let kinds: Vec<RuleKind> = std::env::args().skip(2).map(|text| text.parse().expect("a rule")).collect();
     let kinds = if kinds.is_empty() { RuleKind::all() } else { kinds };

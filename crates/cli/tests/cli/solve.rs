@@ -247,7 +247,7 @@ fn what_cannot_be_asked_is_named() {
     refused("d.png --task denoise --rule repaint:repeats=60 --solver heun", &["repeats"]);
     refused("d.png --task edit:strength=2", &["strength"]);
     refused("d.png --task edit --rule mmps", &["edit"]);
-    refused("d.png --task denoise --solver adaptive-sde", &["given steps"]);
+    refused("d.png --task denoise --solver dpm-adaptive", &["given steps"]);
     refused("d.png --task denoise --quantiles 0.5,2", &["0.05"]);
     refused("d.png --task denoise --class 77", &["77"]);
     refused("digits@9999 --task denoise --simulate", &["1797"]);

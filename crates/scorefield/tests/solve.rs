@@ -1,0 +1,66 @@
+//! Measurements in natural units and on the model's states are the same.
+
+use scorefield::control::operator::Matrix;
+use scorefield::control::{Parts, Task, Tasks};
+use scorefield::data::{Codec, CodecOptions, Dataset, Shape};
+use scorefield::solve::{Problem, SolveError};
+
+fn parts(d: usize, task: &Task) -> Parts {
+    let matrix = || Matrix::new(3, d, (0..3 * d).map(|i| (i as f64).sin()).collect()).unwrap();
+    Parts {
+        mask: (*task == Task::Inpaint).then(|| (0..d).map(|i| i % 3 != 0).collect()),
+        kernel: None,
+        matrix: (*task == Task::Matrix).then(matrix),
+    }
+}
+
+/// `A(state of x)` is what a question makes of `A(x)`, and its noise is in the same units: a change of the measurement by one deviation is one
+/// deviation.
+fn agrees(codec: &Codec, task: &Task, natural: &[f32]) {
+    let problem = Problem::new(codec, None, &Tasks(vec![task.clone()]), &parts(natural.len(), task)).unwrap();
+    let y = problem.measure(natural);
+    let question = problem.question(0, &y, 2.5).unwrap();
+    let state = problem.state(natural);
+    let mut seen = vec![0.0; y.len()];
+    problem.operator().apply(&state, &mut seen);
+    let size = seen.iter().fold(1.0_f64, |a, v| a.max(v.abs()));
+    let largest = seen.iter().zip(&question.y).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+    assert!(largest < 1e-6 * size, "{task}: {largest}");
+    let moved: Vec<f64> = y.iter().map(|v| v + 2.5).collect();
+    let moved = problem.question(0, &moved, 2.5).unwrap();
+    for (a, b) in moved.y.iter().zip(&question.y) {
+        assert!((a - b - question.sigma).abs() < 1e-9, "{task}: {} {}", a - b, question.sigma);
+    }
+    let back = problem.natural(&state.iter().map(|v| *v as f32).collect::<Vec<_>>());
+    assert!(back.iter().zip(natural).all(|(a, b)| (a - b).abs() < 1e-3 * b.abs().max(1.0)), "{task}");
+}
+
+#[test]
+fn measurements_have_one_meaning_in_both_units() {
+    let pictures = Codec::pictures([3, 8, 8], [-1.0, 1.0], Vec::new());
+    let x: Vec<f32> = (0..192).map(|i| (i * 37 % 256) as f32).collect();
+    for task in Task::all() {
+        agrees(&pictures, &task, &x);
+    }
+    // A table of columns of very different scales.
+    let of = |i: usize| [1.0, 100.0, 0.01, 5.0, 1e4, 2.0][i % 6] * (i as f32 * 0.7).sin() + (i % 6) as f32;
+    let rows: Vec<f32> = (0..600).map(of).collect();
+    let data = Dataset::from_rows("table", Shape::Vector { dim: 6 }, rows.clone(), None);
+    let table = Codec::fit(&data, &CodecOptions::default()).unwrap();
+    for task in [Task::Inpaint, Task::Denoise, Task::Matrix, Task::CompressedSensing { share: 0.5, seed: 3 }] {
+        agrees(&table, &task, &rows[12..18]);
+    }
+}
+
+#[test]
+fn impossible_measurements_are_named() {
+    let codec = Codec::pictures([1, 4, 4], [-1.0, 1.0], Vec::new());
+    let problem = Problem::new(&codec, None, &Tasks(vec![Task::Denoise]), &Parts::default()).unwrap();
+    assert!(matches!(problem.question(0, &[0.0; 15], 1.0), Err(SolveError::Measurement(_))));
+    assert!(problem.question(0, &[0.0; 16], -1.0).is_err() && problem.question(0, &[f64::NAN; 16], 1.0).is_err());
+    let mut y = vec![100.0; 16];
+    y[5] = 1e4;
+    let said = problem.within("a.png", &y, 1.0).unwrap_err().to_string();
+    assert!(said.contains("a.png") && said.contains("number 5") && said.contains("10000") && said.contains("255"), "{said}");
+    assert!(problem.within("a.png", &[260.0; 16], 1.0).is_ok());
+}
