@@ -105,7 +105,7 @@ impl Model {
 
     /// The network's output under the given weights, which may be part of a derivative graph.
     #[track_caller]
-    fn forward(&self, weights: &Params, input: Batch, times: &[f64], classes: Option<&[Option<u32>]>) -> Batch {
+    pub(crate) fn forward(&self, weights: &Params, input: Batch, times: &[f64], classes: Option<&[Option<u32>]>) -> Batch {
         let n = input.dims()[0];
         assert_eq!(times.len(), n, "{} times for {n} rows", times.len());
         if let Some(classes) = classes {

@@ -85,6 +85,27 @@ pub enum ModelError {
         /// The folder.
         path: PathBuf,
     },
+    /// A classifier where a model of data is needed.
+    #[error(
+        "{}: a noise-conditional classifier of {classes} classes; expected a model of data: give the classifier as --classifier beside one",
+        path.display()
+    )]
+    IsClassifier {
+        /// The file.
+        path: PathBuf,
+        /// How many classes it tells apart.
+        classes: usize,
+    },
+    /// A model of data where a classifier is needed.
+    #[error(
+        "{}: a model of {shape}; expected a noise-conditional classifier of them: train one by train DATA --classifier", path.display()
+    )]
+    NoClassifier {
+        /// The file.
+        path: PathBuf,
+        /// What it is a model of.
+        shape: String,
+    },
     /// The model has no raw weights.
     #[error("{}: the file keeps the averaged weights only; expected raw weights too: leave out --raw or --weights raw", path.display())]
     NoRaw {

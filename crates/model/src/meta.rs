@@ -1,10 +1,12 @@
 //! What a model file says of itself: the JSON under the metadata key `scorefield`.
 
+mod check;
+
 use crate::StatesAdapter;
-use scorefield_data::{Codec, Shape};
-use scorefield_nn::{NetworkConfig, RmsTimeFeatures};
+use scorefield_data::Codec;
+use scorefield_nn::NetworkConfig;
 use scorefield_process::states::{StatesConfig, StatesError};
-use scorefield_process::{Coeffs, Marginal, Prediction, ProcessConfig, ProcessExt, StepVariance, TimeInput};
+use scorefield_process::{Coeffs, Marginal, Prediction, ProcessConfig, StepVariance, TimeInput};
 use scorefield_tensor::{Batch, Coefficient};
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +36,9 @@ pub struct ModelMeta {
     /// What it sees of the state, where that is not `c_in x`.
     #[serde(default, skip_serializing_if = "NetworkInput::is_usual")]
     pub input: NetworkInput,
+    /// That it is no model of data but a classifier of noised data, and what it is worth. Models of data have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub classifier: Option<ClassifierSummary>,
     /// How data become states and back; shape, channel names and classes are in it.
     pub codec: Codec,
     /// Root mean square of the centred, encoded data.
@@ -44,6 +49,24 @@ pub struct ModelMeta {
     pub data: DataSummary,
     /// How it is sampled unless the caller says otherwise.
     pub sampling: SamplingDefaults,
+}
+
+/// What a noise-conditional classifier was found to be worth.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ClassifierSummary {
+    /// Its accuracy at some noise levels, the lowest first; empty before the end of training.
+    pub accuracy: Vec<LevelAccuracy>,
+}
+
+/// The share of noised training examples whose class a classifier finds.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LevelAccuracy {
+    /// The noise level `sigma / alpha`.
+    pub level: f64,
+    /// From 0 to 1.
+    pub accuracy: f64,
 }
 
 /// What a network sees of a state `x`. Ours see `c_in x`, the state scaled to unit variance; some of other projects do not.
@@ -162,11 +185,6 @@ impl Default for SamplingDefaults {
     }
 }
 
-/// No network of ours has wider layers, and no example more numbers: larger ones in a file are damage, and are refused before
-/// anything is allocated or multiplied.
-const WIDEST: f64 = (1u64 << 17) as f64;
-const LARGEST_EXAMPLE: usize = 1 << 30;
-
 impl ModelMeta {
     /// The coefficients of `D = c_skip x + c_out F(c_in x, c_noise)` at a marginal.
     pub fn coeffs<S: Coefficient>(&self, at: &Marginal<S>) -> Coeffs<S> {
@@ -194,140 +212,9 @@ impl ModelMeta {
         Ok(self.adapter()?.map_or_else(|| self.codec.shape().dims().to_vec(), |a| a.shape().to_vec()))
     }
 
-    /// Checks what was read from a file with `tensors` tensors: whatever passes can be built and called without a panic.
-    pub(crate) fn check(&self, tensors: usize) -> Result<(), String> {
-        let say = |sound: bool, what: &dyn Fn() -> String| if sound { Ok(()) } else { Err(what()) };
-        let (shape, codec) = (self.codec.shape(), &self.codec);
-        let dims = shape.dims();
-        let numbers = dims.iter().try_fold(1usize, |n, &d| n.checked_mul(d));
-        say(numbers.is_some_and(|n| (1..=LARGEST_EXAMPLE).contains(&n)), &|| format!("examples of shape {dims:?}"))?;
-        codec.validate().map_err(|e| e.to_string())?;
-        let names = codec.channels().len();
-        say(names == shape.channels(), &|| format!("{names} names for {} channels", shape.channels()))?;
-        let (told, named) = (self.network.classes(), codec.classes().len());
-        say(told == 0 || named == 0 || told == named, &|| format!("{named} names for the network's {told} classes"))?;
-        say(self.sigma_data.is_finite() && self.sigma_data > 0.0, &|| format!("sigma_data is {}", self.sigma_data))?;
-        let (doubled, said) = (self.network.learned_variance(), self.variance.is_some());
-        say(doubled == said, &|| format!("network.learned_variance is {doubled} and variance is {:?}", self.variance))?;
-        self.check_size(tensors)?;
-
-        let categories = codec.levels().iter().any(Option::is_some);
-        say(categories == self.states.is_some(), &|| {
-            format!("categories in the data: {categories}, a process on them: {}", self.states.is_some())
-        })?;
-        if self.states.is_some() {
-            self.check_states()?;
-            if codec.levels().iter().all(Option::is_some) {
-                return Ok(());
-            }
-        }
-
-        // Every coefficient that sampling multiplies by, at both ends of the span and between.
-        let process = self.process.build().map_err(|e| e.to_string())?;
-        for u in [0.0, 0.5, 1.0] {
-            let t = process.span().at(u);
-            let c = self.coeffs(&process.at(t));
-            // Beside categories the network is told the time of the whole.
-            let told = if self.states.is_some() { u } else { self.time_input.at(&*process, t) };
-            let sound = [c.c_skip, c.c_out, c.c_in, told].iter().all(|v| v.is_finite())
-                && c.c_in != 0.0
-                && (c.c_out != 0.0 || !self.prediction.is_posterior_mean());
-            say(sound, &|| format!("prediction {:?} with {:?} at time {t} is {c:?}, {told}", self.prediction, self.time_input))?;
-            say(self.network.takes_time(told), &|| {
-                format!("time_input {:?} is {told} at time {t}, which is no noise level of {:?}", self.time_input, self.network)
-            })?;
-        }
-        Ok(())
-    }
-
-    /// Categories that make no state, and times that the network cannot be told.
-    fn check_states(&self) -> Result<(), String> {
-        let levels: usize = self.codec.levels().into_iter().map(|l| l.unwrap_or(1)).fold(0, usize::saturating_add);
-        let numbers = levels.saturating_mul(self.codec.shape().plane());
-        if numbers > LARGEST_EXAMPLE {
-            return Err(format!("states of {numbers} levels"));
-        }
-        let shape = self.network_shape().map_err(|e| e.to_string())?;
-        if shape[0] as f64 > WIDEST {
-            return Err(format!("a network told of {} levels a place, at most {WIDEST} are possible", shape[0]));
-        }
-        if self.variance.is_some() {
-            return Err("a learned variance beside categories".into());
-        }
-        let told = [0.0, 0.5, 1.0].map(|t| self.told(t));
-        let told = told.into_iter().collect::<Option<Vec<f64>>>().ok_or_else(|| {
-            format!("time_input {:?} beside categories; expected a multiple of the time, or none", self.time_input)
-        })?;
-        match told.into_iter().find(|t| !t.is_finite() || !self.network.takes_time(*t)) {
-            None => Ok(()),
-            Some(told) => Err(format!("time_input {:?} is {told} for {:?}", self.time_input, self.network)),
-        }
-    }
-
     /// What the network of a model of states is told at a time in [0, 1]; none where its input is no function of that time alone.
     pub fn told(&self, t: f64) -> Option<f64> {
         told(&self.time_input, t)
-    }
-
-    /// A network that is larger than the file it came in is refused before it is laid out.
-    fn check_size(&self, tensors: usize) -> Result<(), String> {
-        let (layers, widths) = match &self.network {
-            NetworkConfig::Mlp(c) => (c.depth, vec![c.hidden as f64, c.time_width as f64, c.classes as f64]),
-            NetworkConfig::UNet(c) => {
-                let base = c.model_channels as f64;
-                let levels = c.channel_mult.iter().map(|m| base * m);
-                let others = [base, base * c.embedding_mult as f64, c.classes as f64, c.stem_channels.unwrap_or(1) as f64];
-                (c.blocks.saturating_mul(c.levels()), levels.chain(others).collect())
-            }
-            NetworkConfig::Hourglass(c) => {
-                let others = [c.mapping_width, c.mapping_hidden.unwrap_or(1), c.classes].map(|w| w as f64);
-                let patch = c.patch.iter().map(|&side| side as f64).product();
-                let levels = c.levels.iter().flat_map(|l| [l.width, l.hidden.unwrap_or(1), l.head_channels]).map(|w| w as f64);
-                let layers = c.levels.iter().fold(c.mapping_depth, |n, l| n.saturating_add(l.depth));
-                (layers, levels.chain(others).chain([patch]).collect())
-            }
-            NetworkConfig::RmsUNet(c) => {
-                let (base, memory) = (c.model_channels as f64, c.heads as f64 * c.head_channels as f64);
-                let levels = c.channel_mult.iter().map(|&m| base * m as f64);
-                let features = match c.time {
-                    RmsTimeFeatures::Sinusoidal { .. } => base,
-                    RmsTimeFeatures::Learned { width } | RmsTimeFeatures::Random { width } => width as f64,
-                };
-                let others = [4.0 * base, c.stem_channels.unwrap_or(1) as f64, memory, features];
-                (2 * c.levels(), levels.chain(others).collect())
-            }
-            NetworkConfig::AdaGnUNet(c) => {
-                let blocks = c.depths.iter().fold(0usize, |n, &d| n.saturating_add(d));
-                let others = [c.mapping_width as f64, c.patch_size as f64];
-                (blocks, c.channels.iter().map(|&c| c as f64).chain(others).collect())
-            }
-            NetworkConfig::RefineNet(c) => {
-                let widths = c.channel_mult.iter().map(|&m| c.model_channels as f64 * m as f64);
-                (c.stages(), widths.chain([c.model_channels as f64, c.noise_levels as f64]).collect())
-            }
-            NetworkConfig::ConvStack(c) => {
-                let others = [c.frequencies as f64, c.time_width as f64];
-                (c.channels.len().saturating_add(c.time_depth), c.channels.iter().map(|&c| c as f64).chain(others).collect())
-            }
-            NetworkConfig::LayerNormUNet(c) => {
-                let others = [c.mid_channels, c.times, c.time_width].map(|w| w as f64);
-                (c.levels(), c.channels.iter().map(|&c| c as f64).chain(others).collect())
-            }
-            NetworkConfig::Rbf(c) => (1, vec![c.units as f64]),
-            NetworkConfig::Perceptron(c) => (c.depth, vec![c.hidden as f64]),
-            NetworkConfig::MultiScale(c) => {
-                let layers = [c.dense_layers, c.pixel_layers].into_iter().fold(c.layers, usize::saturating_add);
-                (layers, [c.channels, c.dense_width, c.pixel_width].map(|w| w as f64).to_vec())
-            }
-        };
-        if let Some(wide) = widths.into_iter().find(|w| w.is_nan() || *w > WIDEST) {
-            return Err(format!("a layer of the network has {wide} units, at most {WIDEST} are possible"));
-        }
-        let channels = if let Shape::Image { channels, .. } = self.codec.shape() { channels } else { 1 };
-        if channels as f64 > WIDEST {
-            return Err(format!("pictures of {channels} channels, at most {WIDEST} are possible"));
-        }
-        if layers > tensors { Err(format!("{layers} blocks in a file of {tensors} tensors")) } else { Ok(()) }
     }
 }
 

@@ -108,14 +108,36 @@ impl Model {
     /// Reads a model file, the model of a run folder, or another project's checkpoint ([`crate::import`]).
     ///
     /// # Errors
-    /// When it is not there, not a model of this format, cut short, or its tensors are not those of its network; of other projects'
-    /// files, as [`Checkpoint::open`].
+    /// When it is not there, not a model of this format, cut short, or its tensors are not those of its network; when it is a classifier,
+    /// which [`crate::Classifier::load`] reads; of other projects' files, as [`Checkpoint::open`].
     pub fn load(path: impl AsRef<Path>, which: Weights, device: &Device) -> Result<Self, ModelError> {
-        let (path, mut reader) = match find(path.as_ref())? {
-            Found::Ours(path, reader) => (path, reader),
-            Found::Foreign => return Checkpoint::open(path.as_ref(), Given::default())?.model(which, device),
-        };
-        let meta = reader.meta()?;
+        match find(path.as_ref())? {
+            Found::Ours(path, reader) => {
+                let meta = reader.meta()?;
+                if meta.classifier.is_some() {
+                    return Err(ModelError::IsClassifier { path, classes: meta.codec.classes().len() });
+                }
+                Self::read(path, reader, meta, which, device)
+            }
+            Found::Foreign => Checkpoint::open(path.as_ref(), Given::default())?.model(which, device),
+        }
+    }
+
+    /// The network of a classifier's file, to be wrapped.
+    pub(crate) fn load_classifier(path: &Path, which: Weights, device: &Device) -> Result<Self, ModelError> {
+        match find(path)? {
+            Found::Ours(path, reader) => {
+                let meta = reader.meta()?;
+                if meta.classifier.is_none() {
+                    return Err(ModelError::NoClassifier { path, shape: meta.codec.shape().to_string() });
+                }
+                Self::read(path, reader, meta, which, device)
+            }
+            Found::Foreign => Err(ModelError::NoClassifier { path: path.to_owned(), shape: "another project".into() }),
+        }
+    }
+
+    fn read(path: PathBuf, mut reader: TensorFile, meta: ModelMeta, which: Weights, device: &Device) -> Result<Self, ModelError> {
         let wrong = |found: String| ModelError::Description { path: path.clone(), found, expected: crate::FORMAT };
         let shape = meta.network_shape().map_err(|e| wrong(e.to_string()))?;
         let network = meta.network.build(&shape).map_err(|e| wrong(e.to_string()))?;
@@ -209,9 +231,10 @@ impl Model {
     /// The model as a denoiser; `classes` holds one class (or none) a row of the batches it will see.
     ///
     /// # Panics
-    /// For a model of states with categories, whose denoiser is [`Model::states_denoiser`].
+    /// For a model of states with categories, whose denoiser is [`Model::states_denoiser`], and for a classifier, which has none.
     #[track_caller]
     pub fn denoiser(&self, classes: Option<Vec<Option<u32>>>) -> ModelDenoiser<'_> {
+        assert!(self.meta.classifier.is_none(), "a classifier is no denoiser: see Classifier");
         assert!(self.states.is_none(), "a model of states with categories is no denoiser of numbers: see states_denoiser");
         ModelDenoiser::new(self, classes)
     }

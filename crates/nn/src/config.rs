@@ -2,14 +2,14 @@
 
 use crate::{
     AdaGnUNet, AdaGnUNetConfig, ConvStack, ConvStackConfig, Hourglass, HourglassConfig, LayerNormUNet, LayerNormUNetConfig, Mlp,
-    MlpConfig, MultiScale, MultiScaleConfig, Network, Perceptron, PerceptronConfig, Rbf, RbfConfig, RefineNet, RefineNetConfig,
-    RmsUNet, RmsUNetConfig, UNet, UNetConfig,
+    MlpConfig, MultiScale, MultiScaleConfig, Network, Perceptron, PerceptronConfig, PooledConfig, Rbf, RbfConfig, RefineNet,
+    RefineNetConfig, RmsUNet, RmsUNetConfig, UNet, UNetConfig,
 };
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// The configuration of a network. In TOML the key `kind` is `mlp`, `unet`, `hourglass`, `rms-unet`, `adagn-unet`, `refinenet`,
-/// `conv-stack`, `layer-norm-unet`, `rbf`, `perceptron` or `multi-scale`; missing keys take their defaults and unknown keys are refused.
+/// `conv-stack`, `layer-norm-unet`, `rbf`, `perceptron`, `multi-scale` or `pooled`; missing keys take their defaults and unknown keys are refused.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum NetworkConfig {
@@ -40,6 +40,8 @@ pub enum NetworkConfig {
     /// For pictures: the one of Sohl-Dickstein et al. 2015.
     #[serde(rename = "multi-scale")]
     MultiScale(MultiScaleConfig),
+    /// From pictures or vectors to a few numbers.
+    Pooled(PooledConfig),
 }
 
 impl NetworkConfig {
@@ -60,6 +62,7 @@ impl NetworkConfig {
             Self::Rbf(config) => Box::new(Rbf::new(config, shape)?),
             Self::Perceptron(config) => Box::new(Perceptron::new(config, shape)?),
             Self::MultiScale(config) => Box::new(MultiScale::new(config, shape)?),
+            Self::Pooled(config) => config.build(shape)?,
         })
     }
 
@@ -80,6 +83,7 @@ impl NetworkConfig {
             Self::RmsUNet(_) | Self::AdaGnUNet(_) => 0,
             Self::RefineNet(_) | Self::ConvStack(_) | Self::LayerNormUNet(_) => 0,
             Self::Rbf(_) | Self::Perceptron(_) | Self::MultiScale(_) => 0,
+            Self::Pooled(config) => config.classes(),
         }
     }
 
@@ -102,7 +106,7 @@ impl NetworkConfig {
             Self::Rbf(config) => config.learned_variance,
             Self::Perceptron(config) => config.learned_variance,
             Self::MultiScale(config) => config.learned_variance,
-            Self::RefineNet(_) | Self::ConvStack(_) | Self::LayerNormUNet(_) => false,
+            Self::RefineNet(_) | Self::ConvStack(_) | Self::LayerNormUNet(_) | Self::Pooled(_) => false,
             // Its variance is one number a picture, which its output leaves out.
             Self::AdaGnUNet(_) => false,
         }
@@ -117,6 +121,7 @@ impl NetworkConfig {
             Self::Hourglass(config) => config.classes = classes,
             Self::RmsUNet(_) | Self::AdaGnUNet(_) | Self::RefineNet(_) | Self::ConvStack(_) | Self::LayerNormUNet(_) => {}
             Self::Rbf(_) | Self::Perceptron(_) | Self::MultiScale(_) => {}
+            Self::Pooled(config) => config.set_classes(classes),
         }
         self
     }
@@ -134,7 +139,7 @@ macro_rules! from {
 from!(
     MlpConfig => Mlp, UNetConfig => UNet, HourglassConfig => Hourglass, RmsUNetConfig => RmsUNet, AdaGnUNetConfig => AdaGnUNet,
     RefineNetConfig => RefineNet, ConvStackConfig => ConvStack, LayerNormUNetConfig => LayerNormUNet, RbfConfig => Rbf,
-    PerceptronConfig => Perceptron, MultiScaleConfig => MultiScale
+    PerceptronConfig => Perceptron, MultiScaleConfig => MultiScale, PooledConfig => Pooled
 );
 
 /// Why a configuration makes no network.

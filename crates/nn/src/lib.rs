@@ -42,6 +42,7 @@ mod packing;
 mod params;
 mod perceptron;
 mod picture;
+mod pooled;
 mod preset;
 mod rbf;
 mod refinenet;
@@ -65,11 +66,12 @@ pub use network::{Description, Network, Stage, difference_jvp};
 pub use packing::QkvPacking;
 pub use params::{Call, Calls, Init, ParamSpec, Params, ParamsError};
 pub use perceptron::{Perceptron, PerceptronConfig};
+pub use pooled::{PooledConfig, TrunkConfig};
 pub use preset::{Preset, preset, presets};
 pub use rbf::{Rbf, RbfConfig};
 pub use refinenet::{RefineNet, RefineNetConfig};
 pub use rms_unet::{RmsTimeFeatures, RmsUNet, RmsUNetConfig};
 pub use scorefield_kernels::{Padding, Precision};
 pub use unet::{
-    AttentionPlacement, DownPadding, ProgressiveInput, ProgressiveOutput, ResampleFilter, Resampling, UNet, UNetConfig,
+    AttentionPlacement, DownPadding, HalfUNet, ProgressiveInput, ProgressiveOutput, ResampleFilter, Resampling, UNet, UNetConfig,
 };

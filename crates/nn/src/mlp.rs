@@ -83,6 +83,22 @@ impl Mlp {
     /// When the shape is not that of a vector or a number of the configuration is out of range.
     pub fn new(config: &MlpConfig, shape: &[usize]) -> Result<Self, NetworkError> {
         let d = NetworkError::vector("mlp", shape)?;
+        Self::of(config, d, if config.learned_variance { 2 * d } else { d })
+    }
+
+    /// The network from vectors of length `shape[0]` to `outputs` numbers.
+    ///
+    /// # Errors
+    /// As [`Mlp::new`], and when the network is an energy or learns a variance.
+    pub fn pooled(config: &MlpConfig, outputs: usize, shape: &[usize]) -> Result<Self, NetworkError> {
+        let other = [("trunk.energy", config.energy), ("trunk.learned_variance", config.learned_variance)];
+        if let Some((key, _)) = other.into_iter().find(|(_, set)| *set) {
+            return Err(NetworkError::value(key, true, "false: the output is a few numbers"));
+        }
+        Self::of(config, NetworkError::vector("mlp", shape)?, outputs)
+    }
+
+    fn of(config: &MlpConfig, d: usize, output: usize) -> Result<Self, NetworkError> {
         NetworkError::zero(&[("hidden", config.hidden), ("depth", config.depth)])?;
         check_time(&config.time, "time_width", config.time_width)?;
         check_dropout(config.dropout)?;
@@ -113,7 +129,6 @@ impl Mlp {
             })
         };
         let blocks: Vec<Block> = (0..config.depth).map(block).collect();
-        let output = if config.learned_variance { 2 * d } else { d };
         // The bias of an energy has no gradient and would never be trained.
         let last = match config.energy {
             true => l.linear("last", width, 1, false, Place::Last),
@@ -133,7 +148,7 @@ impl Mlp {
             false => format!("silu, linear {width} -> {output}"),
         };
         stages.push(stage("last".into(), &what, output));
-        let description = Description::new(l.specs, stages, shape, output, config.classes);
+        let description = Description::new(l.specs, stages, &[d], output, config.classes);
         Ok(Self { config: config.clone(), description, embedding, first, blocks, last })
     }
 }

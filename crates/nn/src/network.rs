@@ -19,7 +19,8 @@ pub trait Network: Debug + Send + Sync {
         &self.description().shape
     }
 
-    /// The shape of one row of the output; it differs from [`Network::shape`] where a variance is learned as well.
+    /// The shape of one row of the output; it differs from [`Network::shape`] where a variance is learned as well, or the output is a few
+    /// numbers.
     fn output_shape(&self) -> &[usize] {
         &self.description().output_shape
     }
@@ -130,9 +131,20 @@ impl Description {
     /// # Panics
     /// When the shape is empty.
     #[track_caller]
-    pub fn new(params: Vec<ParamSpec>, mut outline: Vec<Stage>, shape: &[usize], outputs: usize, classes: usize) -> Self {
+    pub fn new(params: Vec<ParamSpec>, outline: Vec<Stage>, shape: &[usize], outputs: usize, classes: usize) -> Self {
         let mut output_shape = shape.to_vec();
         output_shape[0] = outputs;
+        Self::of(params, outline, shape, output_shape, classes)
+    }
+
+    /// [`Description::new`] with rows of the output of a shape of their own.
+    pub(crate) fn of(
+        params: Vec<ParamSpec>,
+        mut outline: Vec<Stage>,
+        shape: &[usize],
+        output_shape: Vec<usize>,
+        classes: usize,
+    ) -> Self {
         for spec in params.iter().filter(|s| s.trainable) {
             let owns = |s: &&mut Stage| spec.name.strip_prefix(&s.name).is_some_and(|rest| rest.starts_with('.'));
             if let Some(stage) = outline.iter_mut().filter(owns).max_by_key(|s| s.name.len()) {

@@ -1,8 +1,10 @@
 //! Guidance: a model pushed away from a weaker one.
 
+mod classifier;
 mod composed;
 mod rescale;
 
+pub use classifier::{Classified, NoisyClassifier};
 pub use composed::Composed;
 
 use rescale::Rescale;

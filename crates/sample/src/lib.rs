@@ -19,7 +19,7 @@ pub mod tableau;
 mod trajectory;
 
 pub use evidence::{Evidence, Repeated};
-pub use guidance::{Composed, Guided};
+pub use guidance::{Classified, Composed, Guided, NoisyClassifier};
 pub use named::NamedError;
 pub use path::{Path, PathError};
 pub use run::{Job, prior, sample, sample_driven, sample_with};

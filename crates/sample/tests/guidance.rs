@@ -2,8 +2,8 @@
 
 use scorefield_process::oracle::{Gaussian, Mixture};
 use scorefield_process::{Denoiser, DenoiserExt, Differentiable, Process, ProcessConfig, ProcessExt, StepVariance};
-use scorefield_sample::{Composed, Counted, Guided};
-use scorefield_tensor::{Batch, Device, batch_f64, rows_f64};
+use scorefield_sample::{Classified, Composed, Counted, Guided, NoisyClassifier};
+use scorefield_tensor::{Batch, Device, Tensor, TensorData, batch_f64, rows_f64};
 use scorefield_testkit::largest_difference;
 
 #[test]
@@ -220,6 +220,69 @@ fn composed_normals_are_a_normal() {
             };
             let slope = (moved(h) - moved(-h)) / (2.0 * h);
             assert!((slope - score[i]).abs() < 1e-5 * slope.abs().max(1.0), "{config:?}: {slope} {}", score[i]);
+        }
+    }
+}
+
+/// The exact classifier of a mixture: `ln p(c | x) = ln w_c + ln p_t(x | c) - ln p_t(x)`, with the gradient that the two scores make.
+struct Exact<'a, P> {
+    weights: Vec<f64>,
+    components: Vec<Mixture<P>>,
+    whole: &'a Mixture<P>,
+    classes: Vec<usize>,
+}
+
+impl<P: Process> NoisyClassifier for Exact<'_, P> {
+    fn log_probability(&self, x: &Batch, times: &[f64]) -> (Vec<f64>, Batch) {
+        let [n, d] = x.dims();
+        let (mut values, mut gradients) = (Vec::new(), Vec::new());
+        for (i, row) in rows_f64(x.clone()).chunks(d).enumerate() {
+            let (c, t) = (self.classes[i], times[i]);
+            let ln = |x: &[f64]| self.weights[c].ln() + self.components[c].ln_density(x, t) - self.whole.ln_density(x, t);
+            values.push(ln(row));
+            // By differences: the test's gradient shares nothing with the formula that it tests.
+            gradients.extend((0..d).map(|j| {
+                let h = 1e-4 * self.whole.process().at(t).sigma;
+                let moved = |k: f64| {
+                    let mut x = row.to_vec();
+                    x[j] += k * h;
+                    ln(&x)
+                };
+                (8.0 * (moved(1.0) - moved(-1.0)) - (moved(2.0) - moved(-2.0))) / (12.0 * h)
+            }));
+        }
+        (values, Tensor::from_data(TensorData::new(gradients, [n, d]), (&x.device(), x.dtype())))
+    }
+}
+
+/// The exact classifier at scale 1 makes of a mixture each of its components, at every time, of every process.
+#[test]
+fn the_exact_classifier_is_bayes_rule() {
+    for config in ProcessConfig::all() {
+        let process = || config.build().expect("usual constants");
+        let (weights, means, deviations) = (vec![0.3, 0.7], [vec![-1.0, 0.5], vec![1.0, 0.0]], [0.5, 0.8]);
+        let whole = Mixture::isotropic(process(), &weights, &means, &deviations);
+        let component = |k: usize| Mixture::isotropic(process(), &[1.0], &means[k..=k], &deviations[k..=k]);
+        let x = batch_f64(vec![0.3, -0.4, 0.8, 0.2, -0.9, 0.6], 3, &Device::default());
+        let classes = vec![0, 1, 0];
+        let classifier = Exact { weights, components: vec![component(0), component(1)], whole: &whole, classes: classes.clone() };
+        for u in [0.2, 0.5, 0.8] {
+            let t = whole.process().span().at(u);
+            let guided = Classified { inner: &whole, classifier: &classifier, scale: 1.0 };
+            let found = rows_f64(guided.denoise(&x, t));
+            let expected: Vec<f64> = classes
+                .iter()
+                .enumerate()
+                .flat_map(|(i, &k)| rows_f64(component(k).denoise(&x.clone().narrow(0, i, 1), t)))
+                .collect();
+            assert!(largest_difference(&found, &expected) < 1e-6, "{config:?} at {u}: {found:?} {expected:?}");
+            assert!(largest_difference(&rows_f64(guided.denoise_each(&x, &[t; 3])), &expected) < 1e-6);
+
+            // Affine in the scale, which at zero leaves the model.
+            let at = |scale: f64| rows_f64(Classified { inner: &whole, classifier: &classifier, scale }.denoise(&x, t));
+            assert_eq!(at(0.0), rows_f64(whole.denoise(&x, t)));
+            let middle: Vec<f64> = at(0.0).iter().zip(at(3.0)).map(|(a, b)| a + (b - a) / 3.0).collect();
+            assert!(largest_difference(&middle, &found) < 1e-6);
         }
     }
 }

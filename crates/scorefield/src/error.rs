@@ -164,4 +164,29 @@ pub enum GenerateError {
         /// What is wrong.
         what: String,
     },
+    /// A classifier of other data or another process.
+    #[error(
+        "the classifier's {what}: {classifier}; the model's: {model}; expected a classifier of the model's own data and process: train it by \
+         train DATA --classifier with the model's recipe"
+    )]
+    Classifier {
+        /// What differs.
+        what: &'static str,
+        /// The classifier's.
+        classifier: String,
+        /// The model's.
+        model: String,
+    },
+    /// A scale that is none.
+    #[error("classifier scale {found}: expected a finite number; 1 is Bayes' rule, 0 the model alone")]
+    ClassifierScale {
+        /// What was asked for.
+        found: String,
+    },
+    /// A classifier that could not be heard.
+    #[error("guidance by a classifier was asked for, but {why}")]
+    NoClassifierGuidance {
+        /// Why not.
+        why: &'static str,
+    },
 }

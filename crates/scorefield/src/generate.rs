@@ -6,7 +6,7 @@
 use crate::tally::Tally;
 use crate::{GenerateError, Given};
 use scorefield_data::Codec;
-use scorefield_model::Model;
+use scorefield_model::{Classifier, Model};
 use scorefield_process::{Clip, Denoiser, Grid, Process, Rescheduled, Thresholded};
 use scorefield_sample::{Finish, Job, Path, Solver, sample_driven};
 use scorefield_tensor::noise::Stream;
@@ -56,7 +56,12 @@ impl ClassChoice {
 
     /// The classes of a range of samples; none for a model without classes.
     pub fn of(&self, model: &Model, seed: u64, samples: &Range<u64>) -> Classes {
-        let classes = model.network().classes() as u64;
+        self.among(model.network().classes(), seed, samples)
+    }
+
+    /// The classes of a range of samples among a number of them; none among none.
+    pub fn among(&self, classes: usize, seed: u64, samples: &Range<u64>) -> Classes {
+        let classes = classes as u64;
         let draw = |i: u64| match self {
             Self::None => None,
             Self::One(class) => Some(*class),
@@ -112,6 +117,9 @@ pub struct Generate<'a> {
     pub guide: Option<&'a Model>,
     /// Classes joined (weights above 0) and negated (below), in place of a class and a weight of guidance ([`Composed`](scorefield_sample::Composed)).
     pub conditions: Vec<(u32, f64)>,
+    /// A classifier of noised data and the scale of its gradient: the class is then its business, and the model is told of none unless there
+    /// is a weight of guidance, of which 1 is the model under the class ([`Classified`](scorefield_sample::Classified)).
+    pub classifier: Option<(&'a Classifier, f64)>,
     /// What is known of the samples, if anything is: the model is multiplied by it ([`scorefield_sample::Evidence`]).
     pub given: Option<Given>,
     /// The seed.
@@ -174,6 +182,7 @@ impl<'a> Generate<'a> {
             guidance_rescale: 0.0,
             guide: None,
             conditions: Vec::new(),
+            classifier: None,
             given: None,
             seed: 0,
             samples: 0..n,
@@ -279,7 +288,7 @@ impl<'a> Generate<'a> {
             flow
         });
         let Some(x) = drawn.filter(|_| !broke) else { return Ok(None) };
-        let classes = self.class.of(self.model, self.seed, &self.samples);
+        let classes = self.class.among(self.classes(), self.seed, &self.samples);
         Sampled::checked(rows(x), &self.samples, classes, evaluations.max(tally.take_calls()), tally.rows()).map(Some)
     }
 }

@@ -3,10 +3,24 @@
 use crate::tally::Tally;
 use crate::{ClassChoice, Generate, GenerateError, require_posterior_mean};
 use scorefield_data::Codec;
-use scorefield_model::Model;
+use scorefield_model::{Classifier, Model, ModelMeta};
 use scorefield_process::{Denoiser, ProcessExt};
-use scorefield_sample::{Composed, Guided};
+use scorefield_sample::{Classified, Composed, Guided, NoisyClassifier};
+use scorefield_tensor::Batch;
 use std::ops::Range;
+
+/// A classifier that is asked for one class a row.
+struct OfClasses<'a> {
+    classifier: &'a Classifier,
+    classes: Vec<u32>,
+}
+
+impl NoisyClassifier for OfClasses<'_> {
+    #[track_caller]
+    fn log_probability(&self, x: &Batch, times: &[f64]) -> (Vec<f64>, Batch) {
+        self.classifier.gradient(x, times, &self.classes)
+    }
+}
 
 /// Classes joined and negated, each with its weight: a text `CLASS=WEIGHT,...`, classes by name or number.
 ///
@@ -33,6 +47,9 @@ impl Generate<'_> {
     /// Refuses guidance that the model cannot give; the weight, if it changes anything.
     pub(crate) fn checked_guidance(&self) -> Result<Option<f64>, GenerateError> {
         let (model, classes) = (self.model, self.model.network().classes());
+        if let Some((classifier, scale)) = self.classifier {
+            self.check_classifier(classifier, scale)?;
+        }
         if !self.conditions.is_empty() {
             self.check_conditions()?;
             return Ok(None);
@@ -70,6 +87,46 @@ impl Generate<'_> {
             }
         }
         Ok(weight)
+    }
+
+    /// How many classes samples can be asked for: the classifier's, if there is one.
+    pub(crate) fn classes(&self) -> usize {
+        self.classifier.map_or_else(|| self.model.network().classes(), |(classifier, _)| classifier.classes())
+    }
+
+    fn check_classifier(&self, classifier: &Classifier, scale: f64) -> Result<(), GenerateError> {
+        if !scale.is_finite() {
+            return Err(GenerateError::ClassifierScale { found: scale.to_string() });
+        }
+        require_posterior_mean(self.model, "guidance by a classifier")?;
+        let (of_model, of_classifier) = (self.model.meta(), classifier.meta());
+        if let Some((what, found, expected)) = other_states(of_classifier, of_model) {
+            return Err(GenerateError::Classifier { what, classifier: found, model: expected });
+        }
+        let names = |meta: &ModelMeta, n: usize| match meta.codec.classes() {
+            [] => (0..n).map(|i| i.to_string()).collect::<Vec<_>>(),
+            names => names.to_vec(),
+        };
+        let classes = self.model.network().classes();
+        let (found, expected) = (names(of_classifier, classifier.classes()), names(of_model, classes));
+        if classes > 0 && found != expected {
+            let (classifier, model) = (found.join(", "), expected.join(", "));
+            return Err(GenerateError::Classifier { what: "classes", classifier, model });
+        }
+        let no = |why| Err(GenerateError::NoClassifierGuidance { why });
+        if !self.conditions.is_empty() {
+            return no("conditions are joined without one");
+        }
+        if self.class == ClassChoice::None {
+            return no("no class was asked for; name one, or ask for each or random");
+        }
+        if self.guidance.is_none() && classes > 0 && of_model.training.label_dropout == 0.0 {
+            return no(
+                "the model never saw examples without their label (label_dropout 0), and knows no law that the classifier could narrow; \
+                 give --guidance 1 to narrow that of the class itself",
+            );
+        }
+        Ok(())
     }
 
     /// What only changes guidance is nothing without it.
@@ -135,12 +192,28 @@ impl Generate<'_> {
             let conditions = self.conditions.iter().map(|&(class, w)| (w, all(Some(class)))).collect();
             return Box::new(Composed { base: all(None), conditions });
         }
+        if let Some((classifier, scale)) = self.classifier {
+            let asked = self.class.among(classifier.classes(), self.seed, range);
+            let classes = asked.into_iter().flatten().flatten().collect();
+            let inner: Box<dyn Denoiser> = match self.guidance {
+                // All of the class is the classifier's.
+                None => Box::new(tally.of(self.model.denoiser((self.model.network().classes() > 0).then(|| vec![None; n])))),
+                Some(_) => self.by_weight(range, weight, tally),
+            };
+            return Box::new(Classified { inner, classifier: tally.of(OfClasses { classifier, classes }), scale });
+        }
+        self.by_weight(range, weight, tally)
+    }
+
+    /// The model under its class, and guidance away from another.
+    fn by_weight<'t>(&'t self, range: &Range<u64>, weight: Option<f64>, tally: &'t Tally) -> Box<dyn Denoiser + 't> {
+        let n = (range.end - range.start) as usize;
         let of = |model| self.class.of(model, self.seed, range);
         let main = tally.of(self.model.denoiser(of(self.model)));
         let Some(w) = weight else { return Box::new(main) };
         let guide = match self.guide {
             Some(guide) => tally.of(guide.denoiser(of(guide))),
-            None => all(None),
+            None => tally.of(self.model.denoiser(Some(vec![None; n]))),
         };
         Box::new(Guided {
             interval: self.guidance_interval.clone(),
@@ -153,17 +226,9 @@ impl Generate<'_> {
 fn check_guide(model: &Model, guide: &Model) -> Result<(), GenerateError> {
     require_posterior_mean(model, "guidance by another model")?;
     require_posterior_mean(guide, "a guide")?;
-    let (of_model, of_guide) = (model.meta(), guide.meta());
     let differs = |what, guide: String, model: String| Err(GenerateError::Guide { what, guide, model });
-    let (shape, other) = (of_model.codec.shape(), of_guide.codec.shape());
-    if shape != other {
-        return differs("shape", other.to_string(), shape.to_string());
-    }
-    if of_model.process != of_guide.process {
-        return differs("process", of_guide.process.to_string(), of_model.process.to_string());
-    }
-    if let Some((guide, model)) = other_units(&of_guide.codec, &of_model.codec) {
-        return differs("encoding of the natural numbers 0 and 1", guide, model);
+    if let Some((what, found, expected)) = other_states(guide.meta(), model.meta()) {
+        return differs(what, found, expected);
     }
     match (model.network().classes(), guide.network().classes()) {
         // A guide without classes is an unconditional one.
@@ -173,8 +238,20 @@ fn check_guide(model: &Model, guide: &Model) -> Result<(), GenerateError> {
     }
 }
 
+/// What of the states and times of two models differs, and how each has it.
+fn other_states(first: &ModelMeta, second: &ModelMeta) -> Option<(&'static str, String, String)> {
+    let (shape, other) = (first.codec.shape(), second.codec.shape());
+    if shape != other {
+        return Some(("shape", shape.to_string(), other.to_string()));
+    }
+    if first.process != second.process {
+        return Some(("process", first.process.to_string(), second.process.to_string()));
+    }
+    other_units(&first.codec, &second.codec).map(|(a, b)| ("encoding of the natural numbers 0 and 1", a, b))
+}
+
 /// What two codecs of one shape make of 0 and 1 in the first channel where they differ.
-pub(crate) fn other_units(first: &Codec, second: &Codec) -> Option<(String, String)> {
+fn other_units(first: &Codec, second: &Codec) -> Option<(String, String)> {
     let d = first.shape().len();
     let units = |codec: &Codec| {
         [0.0, 1.0].map(|v| {

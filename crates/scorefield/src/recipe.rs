@@ -3,6 +3,7 @@
 //! Three layers are laid over each other, the later winning: settings measured on the data, a recipe (named, or a TOML file), and single
 //! keys (`optim.lr=1e-3`). The result is written into the run folder in full: run again, it repeats the run on any machine.
 
+mod classifier;
 mod named;
 mod survival;
 
@@ -70,6 +71,8 @@ pub struct Choices {
     pub seed: Option<u64>,
     /// The data, unless the recipe names them.
     pub source: Option<String>,
+    /// Whether a classifier of noised data is trained, on half of the recipe's network, and not a model of them.
+    pub classifier: bool,
 }
 
 /// A recipe before the data have been seen.
@@ -81,6 +84,8 @@ pub struct Draft {
     pub source: Option<String>,
     /// How they are read.
     pub data: OpenOptions,
+    /// As in [`Choices`].
+    classifier: bool,
 }
 
 /// Tables that say one thing as a whole: they replace what stood there and are not merged with it.
@@ -124,7 +129,7 @@ impl Draft {
             Some(other) => return Err(found(&place, format!("data.source is {other}, expected a text"))),
         };
         let data = data.try_into().map_err(|e| wrong(&format!("{place}, table data"), &e))?;
-        Ok(Self { place, table, source: choices.source.clone().or(named), data })
+        Ok(Self { place, table, source: choices.source.clone().or(named), data, classifier: choices.classifier })
     }
 
     /// Fills in from the data whatever has not been said.
@@ -148,7 +153,10 @@ impl Draft {
         if survival {
             survival::measure(&self.place, &mut table, data, &codec)?;
         }
-        let train: TrainConfig = table.try_into().map_err(|e| wrong(&self.place, &e))?;
+        let mut train: TrainConfig = table.try_into().map_err(|e| wrong(&self.place, &e))?;
+        if self.classifier {
+            train = classifier::of(&self.place, train, data.classes().len())?;
+        }
         let source = self.source.clone().unwrap_or_else(|| data.name().to_owned());
         // Files by their whole name: a run is resumed from any folder.
         let source = std::fs::canonicalize(&source).map_or(source, |path| path.display().to_string());

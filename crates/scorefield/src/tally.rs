@@ -5,6 +5,7 @@
 
 use scorefield_process::states::{StatesDenoiser, StatesProcess};
 use scorefield_process::{Denoiser, Differentiable, Process, StepVariance};
+use scorefield_sample::NoisyClassifier;
 use scorefield_tensor::Batch;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -89,6 +90,14 @@ impl<D: Denoiser> Denoiser for Tallied<'_, D> {
     fn denoise_with_variance(&self, x: &Batch, t: f64) -> (Batch, Option<StepVariance>) {
         self.tally.add(x);
         self.inner.denoise_with_variance(x, t)
+    }
+}
+
+impl<C: NoisyClassifier> NoisyClassifier for Tallied<'_, C> {
+    #[track_caller]
+    fn log_probability(&self, x: &Batch, times: &[f64]) -> (Vec<f64>, Batch) {
+        self.tally.add(x);
+        self.inner.log_probability(x, times)
     }
 }
 

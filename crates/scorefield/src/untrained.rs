@@ -63,6 +63,7 @@ pub fn model(network: &NetworkConfig, codec: Codec, device: &Device) -> Result<M
         variance: network.learned_variance().then_some(LearnedVariance::Blend),
         time_input: TimeInput::QuarterLogRatio,
         states: None,
+        classifier: None,
         input: NetworkInput::default(),
         codec,
         sigma_data: 0.5,

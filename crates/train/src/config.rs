@@ -251,6 +251,10 @@ impl TrainConfig {
             Some((key, found, _, expected)) => Err(ConfigError { key, found: found.to_string(), expected }),
             None => {
                 self.objective.validate()?;
+                if matches!(self.network, NetworkConfig::Pooled(_)) {
+                    crate::classifier::validate(self)?;
+                    return self.validate_prediction();
+                }
                 if self.states.is_some() {
                     return StatesTraining::validate(self);
                 }

@@ -81,6 +81,25 @@ pub enum TrainError {
         /// Of the data.
         data: usize,
     },
+    /// A classifier of data that have no classes to tell apart.
+    #[error(
+        "{name}: data with {found} classes; a classifier tells at least two apart: expected labels, for example a folder with a sub-folder \
+         for each class"
+    )]
+    Unlabelled {
+        /// The data.
+        name: String,
+        /// How many classes they have.
+        found: usize,
+    },
+    /// A classifier of another number of classes than the data have.
+    #[error("the network tells {network} classes apart, the data have {data}; set network.outputs to {data}")]
+    Outputs {
+        /// Of the network.
+        network: usize,
+        /// Of the data.
+        data: usize,
+    },
     /// The teacher of a distillation is not one for this run.
     #[error("{}: the {what} of this teacher is {found}; expected {expected}: name another teacher, or change the recipe to match", path.display())]
     Teacher {

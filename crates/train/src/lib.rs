@@ -2,6 +2,7 @@
 
 mod assignment;
 mod average;
+mod classifier;
 pub mod config;
 mod consistency;
 mod coupling;
@@ -37,6 +38,7 @@ pub use history::History;
 pub use objective::{Directions, Drawn, Loss, Objective, Uncertainty};
 pub use rates::RatesConfig;
 pub use run::{Position, RunFolder};
+pub use scorefield_model::ClassifierSummary;
 pub use states::{StatesLoss, StatesTraining, frequencies};
 pub use step::Step;
 pub use tensorboard::EventFile;

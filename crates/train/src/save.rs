@@ -25,6 +25,7 @@ impl Trainer<'_> {
             variance: self.config.network.learned_variance().then_some(self.config.objective.variance),
             time_input: self.config.time_input,
             states: self.config.states.as_ref().map(|s| s.process.clone()),
+            classifier: self.classifier.as_ref().map(|run| run.summary.clone()),
             input: NetworkInput::default(),
             codec: self.codec.clone(),
             sigma_data: self.sigma_data,

@@ -1,6 +1,7 @@
 //! One step of a training run: the loss of one batch, and what the optimiser makes of its gradient.
 
 use crate::average::{Rates, accumulate, global_norm};
+use crate::classifier::cross_entropy;
 use crate::memory::Memory;
 use crate::objective::trivial_error;
 use crate::score_matching::{Field, Probes};
@@ -118,6 +119,9 @@ impl<'a> Trainer<'a> {
             (error.clone() * error).mean_dim(1)
         };
         let forward = || self.network.forward(leaves, input.clone(), &q.told, mode);
+        if let Some(labels) = &q.labels {
+            return cross_entropy(forward(), labels);
+        }
         let clean = |output: &Batch| q.coeffs.assemble(&q.x_t.clone().autodiff(), output);
         let learned = |output: Batch| self.config.objective.variance.of(output);
         match (&self.config.objective.loss, &q.bound) {
@@ -191,16 +195,21 @@ impl<'a> Trainer<'a> {
         let told = Input {
             time: times.iter().map(|&t| self.config.time_input.at(process, t)).collect(),
             classes: self.classes(examples),
-            augment: examples.augment.clone(),
+            // What a classifier is not told of an augmentation it learns to look past.
+            augment: examples.augment.clone().filter(|_| self.classifier.is_none()),
         };
+        let labels = self.classifier.as_ref().map(|_| examples.labels.iter().flatten().copied().collect());
         let on_output = objective.weights(process, prediction, times);
         let bound = objective.discrete().map(|levels| Bound::new(process, &drawn.levels, levels, &self.codec));
         let trivial = self.trivial(&drawn, bound.as_ref());
-        Question { x_t, x0, told, marginal, coeffs, on_output, bound, trivial, drawn }
+        Question { x_t, x0, told, marginal, coeffs, on_output, bound, trivial, drawn, labels }
     }
 
     /// The loss of a predictor that knows only the mean and the spread of the data.
     fn trivial(&self, drawn: &Drawn, bound: Option<&Bound>) -> f64 {
+        if let Some(classifier) = &self.classifier {
+            return classifier.entropy;
+        }
         let (objective, process) = (&self.config.objective, &*self.process);
         let of =
             |(&t, weight): (&f64, &f64)| weight * objective.trivial_loss(process, &self.config.prediction, t, self.sigma_data);
@@ -249,6 +258,8 @@ struct Question {
     /// For losses of a discrete chain.
     bound: Option<Bound>,
     trivial: f64,
+    /// What a classifier should find.
+    labels: Option<Vec<u32>>,
 }
 
 /// What the batches of one step leave.

@@ -5,6 +5,7 @@
 
 use crate::ConsistencyConfig;
 use crate::average::OptimState;
+use crate::classifier::ClassifierRun;
 use crate::doctor::Doctor;
 use crate::event::{Event, Observer, StepReport};
 use crate::log::Log;
@@ -61,6 +62,8 @@ pub struct Trainer<'a> {
     pub(super) process: Box<dyn Process>,
     /// For data with categories.
     pub(super) states: Option<States>,
+    /// For a classifier of noised data.
+    pub(super) classifier: Option<ClassifierRun>,
     /// Whose flow is distilled, if anyone's.
     pub(super) teacher: Option<Model>,
     pub(super) device: Device,
@@ -128,6 +131,7 @@ impl<'a> Trainer<'a> {
     ) -> Result<Self, TrainError> {
         Self::categories_fit(&config, dataset)?;
         config.validate()?;
+        let classifier = ClassifierRun::of(&config, dataset)?;
         let codec = Codec::fit(dataset, &config.examples.codec)?;
         let states = Self::states_of(&config, dataset, &codec)?;
         let shape = states.as_ref().map_or_else(|| codec.shape().dims().to_vec(), |s| s.adapter.shape().to_vec());
@@ -190,6 +194,7 @@ impl<'a> Trainer<'a> {
             network,
             process,
             states,
+            classifier,
             teacher,
             device,
             params,
@@ -253,6 +258,9 @@ impl<'a> Trainer<'a> {
         let flushed = log.flush();
         let ended = ended?;
         flushed?;
+        if ended != Ended::Interrupted {
+            self.measure_classifier(observer)?;
+        }
         if !self.save(observer, &mut log)? {
             return Err(self.diverged(0));
         }

@@ -153,7 +153,7 @@ fn of_model(path: &Path) -> Result<(Value, String)> {
         "file": found.path, "format": meta.format, "layout": found.layout, "parameters": network.parameters(),
         "shape": codec.shape().dims(), "process": meta.process, "prediction": meta.prediction, "time_input": meta.time_input,
         "input": meta.input, "network": meta.network, "codec": codec, "sigma_data": meta.sigma_data, "training": meta.training, "data": meta.data, "variance": meta.variance,
-        "sampling": meta.sampling, "states": meta.states, "raw": raw, "tensors": tensors, "notes": found.notes,
+        "sampling": meta.sampling, "states": meta.states, "classifier": meta.classifier, "raw": raw, "tensors": tensors, "notes": found.notes,
     });
     let t = &meta.training;
     let mut text = String::new();
@@ -171,7 +171,12 @@ fn of_model(path: &Path) -> Result<(Value, String)> {
         row("survival", shortened(serde_json::to_string(&states.survival)?));
         row("chain", format!("{} steps", states.steps));
     }
-    if codec.levels().iter().any(Option::is_none) {
+    if let Some(classifier) = &meta.classifier {
+        let accuracy: Vec<String> = classifier.accuracy.iter().map(|a| format!("{:.3} at {:.2e}", a.accuracy, a.level)).collect();
+        row("classifier", "of noised data: no model to sample, but for --classifier beside one".into());
+        row("accuracy", if accuracy.is_empty() { "not yet measured".into() } else { accuracy.join(", ") });
+        row("process", shortened(meta.process.to_string()));
+    } else if codec.levels().iter().any(Option::is_none) {
         row("process", shortened(meta.process.to_string()));
         row("prediction", serde_json::to_string(&meta.prediction)?);
     }
@@ -181,7 +186,7 @@ fn of_model(path: &Path) -> Result<(Value, String)> {
     row(
         "classes",
         match (network.classes(), codec.classes()) {
-            (0, _) => "none".into(),
+            (0, names) if meta.classifier.is_none() || names.is_empty() => "none".into(),
             (n, []) => format!("{n}, 0 to {}", n - 1),
             (_, names) => names.join(", "),
         },
@@ -214,6 +219,9 @@ fn of_model(path: &Path) -> Result<(Value, String)> {
     );
     row("average", format!("half-life {:.0} steps", t.ema_half_life));
     row("data", format!("{}: {} examples, sigma_data {:.4}", meta.data.name, meta.data.examples, meta.sigma_data));
+    if meta.classifier.is_some() {
+        return Ok((json, text));
+    }
     row("sampling", format!("{} in {} steps on the {} grid", meta.sampling.solver, meta.sampling.steps, meta.sampling.grid));
     Ok((json, text))
 }

@@ -155,9 +155,14 @@ impl Sample {
             }
             None => None,
         };
-        let classes = model.network().classes();
+        let classifier = self.guidance.classifier(context, weights)?;
+        // The classifier's classes are those of its own data; the model may have none.
+        let (of_classes, classes) = match &classifier {
+            Some(classifier) => (&classifier.meta().codec, classifier.classes()),
+            None => (codec, model.network().classes()),
+        };
         let class = match &self.class {
-            Some(text) => ClassChoice::parse(text, codec, classes)?,
+            Some(text) => ClassChoice::parse(text, of_classes, classes)?,
             None if self.guidance.conditions.is_some() => ClassChoice::None,
             None => ClassChoice::InTurn,
         };
@@ -176,6 +181,7 @@ impl Sample {
             guidance_rescale: self.guidance.rescale.unwrap_or(0.0),
             guide: guide.as_ref(),
             conditions: self.guidance.conditions(&model)?,
+            classifier: classifier.as_ref().map(|classifier| (classifier, self.guidance.scale())),
             seed: self.seed,
             samples: self.first..end,
             batch,

@@ -6,6 +6,7 @@ use crate::progress::{Progress, clock};
 use anyhow::Result;
 use clap::Args;
 use scorefield::data::{self, Dataset, Shape};
+use scorefield::model::ClassifierSummary;
 use scorefield::nn::Precision;
 use scorefield::train::{Ended as RunEnded, Event, Outcome, Trainer};
 use scorefield::{Choices, Draft};
@@ -28,8 +29,11 @@ pub(crate) struct Train {
     #[arg(long, value_name = "RUN")]
     out: Option<PathBuf>,
     /// Go on with the run in the run folder
-    #[arg(long, conflicts_with_all = ["recipe", "set", "steps", "minutes", "seed"])]
+    #[arg(long, conflicts_with_all = ["recipe", "set", "steps", "minutes", "seed", "classifier"])]
     resume: bool,
+    /// Train a classifier of noised data, for sample --classifier, on half of the recipe's network; the data need classes
+    #[arg(long)]
+    classifier: bool,
     /// Steps of the optimiser
     #[arg(long, value_name = "N", conflicts_with = "minutes")]
     steps: Option<u64>,
@@ -46,7 +50,7 @@ impl Train {
         context.listen()?;
         let out = match (&self.out, &self.data) {
             (Some(out), _) => out.clone(),
-            (None, Some(data)) => default_run(data),
+            (None, Some(data)) => default_run(data, self.classifier),
             (None, None) => return Err(misuse("train needs DATA, or --out RUN --resume to go on with a run")),
         };
         let recipe = if self.resume { Some(out.join("recipe.toml").display().to_string()) } else { self.recipe.clone() };
@@ -57,8 +61,8 @@ impl Train {
         if context.precision == Precision::Bf16 && !self.resume {
             set.push("precision=bf16".into());
         }
-        let choices =
-            Choices { recipe, set, steps: self.steps, minutes: self.minutes, seed: self.seed, source: self.data.clone() };
+        let (steps, minutes, seed, classifier) = (self.steps, self.minutes, self.seed, self.classifier);
+        let choices = Choices { recipe, set, steps, minutes, seed, source: self.data.clone(), classifier };
         let draft = Draft::new(&choices)?;
         let Some(source) = draft.source.clone() else {
             return Err(misuse("train needs DATA: a folder of pictures, an IDX file, toy:NAME or digits"));
@@ -78,7 +82,7 @@ impl Train {
             Trainer::create(&out, recipe.train, &text, &dataset, &context.device)?
         };
         let outcome = watch(context, &mut trainer)?;
-        report(context, &out, &outcome, matches!(dataset.shape(), Shape::Image { .. }))
+        report(context, &out, &outcome, trainer.classifier(), matches!(dataset.shape(), Shape::Image { .. }))
     }
 }
 
@@ -134,7 +138,13 @@ pub(crate) fn watch(context: &Context, trainer: &mut Trainer<'_>) -> Result<Outc
     Ok(outcome?)
 }
 
-fn report(context: &Context, out: &Path, outcome: &Outcome, pictures: bool) -> Result<Ended> {
+fn report(
+    context: &Context,
+    out: &Path,
+    outcome: &Outcome,
+    classifier: Option<&ClassifierSummary>,
+    pictures: bool,
+) -> Result<Ended> {
     let p = &outcome.position;
     let model = out.join("model.safetensors");
     let ended = match outcome.ended {
@@ -146,9 +156,12 @@ fn report(context: &Context, out: &Path, outcome: &Outcome, pictures: bool) -> R
     let loss = (p.updates > 0).then_some(p.loss);
     let json = json!({
         "run": out, "model": model, "ended": ended, "steps": p.step, "examples": p.examples, "loss": loss, "seconds": p.seconds,
+        "accuracy": classifier.map(|c| &c.accuracy),
     });
     let next = if outcome.ended == RunEnded::Interrupted {
         format!("go on with it: scorefield train --out {} --resume", out.display())
+    } else if classifier.is_some() {
+        format!("guide a model of the same data by it: scorefield sample MODEL --classifier {} --class C", out.display())
     } else {
         let ending = if pictures { "png" } else { "csv" };
         format!("sample it: scorefield sample {} -n 64 -o samples.{ending}", out.display())
@@ -164,8 +177,9 @@ fn report(context: &Context, out: &Path, outcome: &Outcome, pictures: bool) -> R
     Ok(if outcome.ended == RunEnded::Interrupted { Ended::Interrupted } else { Ended::Done })
 }
 
-/// `runs/NAME` after the last part of the data's name.
-fn default_run(data: &str) -> PathBuf {
+/// `runs/NAME` after the last part of the data's name; `runs/NAME-classifier` for a classifier.
+fn default_run(data: &str, classifier: bool) -> PathBuf {
     let name = data.trim_end_matches('/').rsplit(['/', ':']).next().unwrap_or("run");
-    Path::new("runs").join(name.split('.').next().filter(|n| !n.is_empty()).unwrap_or("run"))
+    let name = name.split('.').next().filter(|n| !n.is_empty()).unwrap_or("run");
+    Path::new("runs").join(if classifier { format!("{name}-classifier") } else { name.to_owned() })
 }

@@ -1,6 +1,7 @@
 //! Steering: guidance with its interval, rescaling and guides; classes joined and negated.
 
 use crate::common::{done, run, small_model};
+use crate::errors::picture;
 use serde_json::Value;
 use std::path::Path;
 use tempfile::tempdir;
@@ -114,4 +115,87 @@ fn guidance_that_cannot_be() {
     refused(path, &sample("flat", &["--conditions", "3=1"]), &["without classes"]);
     // Guidance by another model needs no label dropout.
     done(path, &["sample", "sure", "-n", "1", "--steps", "2", "--guidance", "2", "--guide", "run", "-o", "s.npy", "-q"]);
+}
+
+/// A classifier is trained from a model's recipe, told by `info`, refused as a model, and steers samples.
+#[test]
+fn a_classifier_steers() {
+    let folder = tempdir().unwrap();
+    let path = folder.path();
+    small_model(path);
+    let small = ["--recipe", "digits", "--set", "network.model_channels=8", "-q"];
+    let train = |name: &str, steps: &str, more: &[&str]| {
+        done(path, &[&["train", "digits", "--classifier", "--steps", steps, "--out", name], &small[..], more].concat())
+    };
+    let told: Value = serde_json::from_str(&train("judge", "150", &["--json"])).unwrap();
+    let accuracy = told["accuracy"].as_array().unwrap();
+    let share = |k: usize| accuracy[k]["accuracy"].as_f64().unwrap();
+    assert!(accuracy.len() == 8 && share(0) > 0.5 && share(7) < 0.3, "{accuracy:?}");
+    let recipe = std::fs::read_to_string(path.join("judge/recipe.toml")).unwrap();
+    assert!(recipe.contains("kind = \"pooled\"") && recipe.contains("outputs = 10"), "{recipe}");
+    // Its recipe makes it again, and its run goes on.
+    done(path, &["train", "digits", "--recipe", "judge/recipe.toml", "--steps", "2", "--out", "again", "-q"]);
+    let told = done(path, &["train", "--out", "again", "--resume"]);
+    assert!(told.contains("--classifier again"), "{told}");
+
+    let info = done(path, &["info", "judge"]);
+    assert!(info.contains("no model to sample") && info.contains("accuracy") && !info.contains("prediction"), "{info}");
+    for verb in [
+        &["sample", "judge"][..],
+        &["nll", "judge", "digits"],
+        &["eval", "judge", "digits"],
+        &["encode", "judge", "digits", "-o", "z.npy"],
+        &["predict", "judge", "x.npy", "--time", "1", "-o", "y.npy"],
+        &["export", "judge", "--as", "diffusers", "-o", "e"],
+        &["sample", "run", "--class", "3", "--guidance", "2", "--guide", "judge"],
+    ] {
+        let (status, stdout, error) = run(path, verb);
+        assert!(status != 0 && stdout.is_empty() && !error.contains("panicked"), "{verb:?}: {error}");
+        assert!(error.contains("classifier of 10 classes; expected a model"), "{verb:?}: {error}");
+    }
+
+    // Scale 0 is the model of no class; the scale and the class count; the model is told the class with --guidance.
+    let of = |extra: &[&str]| draw(path, "run", extra);
+    let none = of(&["--class", "none"]);
+    let scaled = |scale: &str, class: &str| of(&["--classifier", "judge", "--classifier-scale", scale, "--class", class]);
+    assert_eq!(scaled("0", "3"), none);
+    assert!(scaled("1", "3") != none && scaled("1", "3") != scaled("4", "3") && scaled("1", "3") != scaled("1", "5"));
+    assert_eq!(scaled("1", "3"), of(&["--classifier", "judge", "--class", "3"]));
+    let both = |weight: &str| of(&["--classifier", "judge", "--classifier-scale", "0", "--class", "3", "--guidance", weight]);
+    assert_eq!(both("1"), of(&["--class", "3"]));
+    assert_eq!(both("3"), of(&["--class", "3", "--guidance", "3"]));
+    let batched = |b: &str| draw(path, "run", &["--classifier", "judge", "--class", "each", "--batch", b]);
+    assert_eq!(batched("1"), batched("3"));
+
+    // A model without classes takes its classes from the classifier.
+    done(path, &[&["train", "digits", "--set", "network.classes=0", "--steps", "5", "--out", "bare"], &small[..]].concat());
+    assert_ne!(draw(path, "bare", &["--classifier", "judge", "--class", "3"]), draw(path, "bare", &[]));
+    let told = ["sample", "bare", "-n", "2", "--steps", "2", "-q", "--json", "-o", "b.npy", "--classifier", "judge"];
+    let told: Value = serde_json::from_str(&done(path, &told)).unwrap();
+    assert_eq!(told["classes"], serde_json::json!([0, 1]));
+
+    let quick = |name: &str, more: &[&str]| {
+        done(path, &[&["train", "digits", "--steps", "1", "--out", name], &small[..], more].concat());
+    };
+    quick("low", &["--classifier", "--set", "process.sigma_max=7"]);
+    quick("sure", &["--set", "label_dropout=0"]);
+    for (i, class) in ["a", "a", "b", "b"].into_iter().enumerate() {
+        std::fs::create_dir_all(path.join("large").join(class)).unwrap();
+        picture(&path.join(format!("large/{class}/{i}.png")), 16, i);
+    }
+    done(path, &["train", "large", "--classifier", "--set", "network.model_channels=8", "--steps", "1", "--out", "wide", "-q"]);
+    let sample = |model: &'static str, extra: &[&'static str]| [&["sample", model][..], extra].concat();
+    refused(path, &sample("run", &["--classifier", "low"]), &["process", "sigma_max=7", "the model's: edm"]);
+    refused(path, &sample("run", &["--classifier", "wide"]), &["shape", "16x16 with 1", "8x8 with 1"]);
+    refused(path, &sample("run", &["--classifier", "nowhere"]), &["--classifier nowhere", "train --classifier"]);
+    refused(path, &sample("run", &["--classifier", "judge", "--class", "none"]), &["no class was asked for"]);
+    refused(path, &sample("run", &["--classifier", "judge", "--class", "12"]), &["no class \"12\""]);
+    refused(path, &sample("run", &["--classifier", "judge", "--classifier-scale", "inf"]), &["scale inf", "finite"]);
+    refused(path, &sample("run", &["--classifier-scale", "2"]), &["--classifier"]);
+    refused(path, &sample("sure", &["--classifier", "judge"]), &["label_dropout 0", "--guidance 1"]);
+    done(path, &["sample", "sure", "--classifier", "judge", "--guidance", "1", "-n", "1", "--steps", "2", "-q", "-o", "c.npy"]);
+    let (status, _, error) = run(path, &["sample", "run", "--classifier", "run", "-o", "never.npy"]);
+    assert!(status == 1 && error.contains("a model of pictures") && error.contains("train DATA --classifier"), "{error}");
+    let (status, _, error) = run(path, &["train", "toy:moons", "--classifier", "--out", "r"]);
+    assert!(status != 0 && error.contains("toy:moons") && error.contains("0 classes") && !path.join("r").exists(), "{error}");
 }

@@ -19,7 +19,7 @@ pub(crate) fn refused(folder: &Path, status: i32, arguments: &[&str], words: &[&
 }
 
 /// A grey PNG of one size.
-fn picture(path: &Path, side: usize, seed: usize) {
+pub(crate) fn picture(path: &Path, side: usize, seed: usize) {
     let mut canvas = scorefield::data::write::Picture::filled(side, side, &[0]);
     canvas.bytes.iter_mut().enumerate().for_each(|(i, b)| *b = (i * 37 + seed * 91) as u8);
     canvas.save_png(path).unwrap();

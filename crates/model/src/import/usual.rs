@@ -39,6 +39,7 @@ impl Pictures {
             prediction: self.prediction,
             time_input: self.time_input,
             states: None,
+            classifier: None,
             input: self.input,
             codec: Codec::pictures(self.shape, self.range, Vec::new()),
             sigma_data,

@@ -1,8 +1,8 @@
 //! Putting a U-Net together: the one place where widths are followed from layer to layer.
 
 use super::{
-    AttentionPlacement, DownLevel, DownPadding, Head, Leave, Middle, ProgressiveInput, ProgressiveOutput, ResampleFilter,
-    Resampling, UNet, UNetConfig, Unit, UpLevel,
+    AttentionPlacement, DownLevel, DownPadding, Encoder, HalfUNet, Head, Leave, Middle, ProgressiveInput, ProgressiveOutput,
+    ResampleFilter, Resampling, UNet, UNetConfig, Unit, UpLevel,
 };
 use crate::block::{Attention, BlockStyle, ResBlock};
 use crate::embedding::{Embedding, EmbeddingShape};
@@ -18,6 +18,41 @@ impl UNet {
     /// When the configuration contradicts itself, the shape is not that of a picture, or the picture is smaller than one pixel of the
     /// deepest level.
     pub fn new(config: &UNetConfig, shape: &[usize]) -> Result<Self, NetworkError> {
+        let (builder, shape, padding) = Builder::for_pictures(config, shape)?;
+        builder.finish(shape, padding)
+    }
+}
+
+impl HalfUNet {
+    /// The network from pictures of shape `[channels, height, width]` to `outputs` numbers.
+    ///
+    /// # Errors
+    /// As [`UNet::new`], and when the configuration writes pictures from several levels or learns a variance.
+    pub fn new(config: &UNetConfig, outputs: usize, shape: &[usize]) -> Result<Self, NetworkError> {
+        if config.learned_variance {
+            return Err(NetworkError::value("trunk.learned_variance", true, "false: the output is a few numbers"));
+        }
+        let (builder, shape, padding) = Builder::for_pictures(config, shape)?;
+        builder.finish_half(shape, padding, outputs)
+    }
+}
+
+/// What is added on each side of a picture, rows and columns.
+type Margins = [(usize, usize); 2];
+
+struct Builder<'a> {
+    config: &'a UNetConfig,
+    style: BlockStyle,
+    layout: Layout,
+    stages: Vec<Stage>,
+    /// Padded height and width of level 0.
+    sizes: [usize; 2],
+    refused: Option<NetworkError>,
+}
+
+impl<'a> Builder<'a> {
+    /// For pictures of a shape: that shape and what is added to its sides.
+    fn for_pictures(config: &'a UNetConfig, shape: &[usize]) -> Result<(Self, [usize; 3], Margins), NetworkError> {
         config.check()?;
         let [channels, height, width] = NetworkError::picture("unet", shape)?;
         let levels = config.levels();
@@ -31,21 +66,9 @@ impl UNet {
             (more / 2, more - more / 2)
         });
         let sizes = [height, width].map(|side| side.next_multiple_of(least));
-        Builder::new(config, sizes).finish([channels, height, width], padding)
+        Ok((Self::new(config, sizes), [channels, height, width], padding))
     }
-}
 
-struct Builder<'a> {
-    config: &'a UNetConfig,
-    style: BlockStyle,
-    layout: Layout,
-    stages: Vec<Stage>,
-    /// Padded height and width of level 0.
-    sizes: [usize; 2],
-    refused: Option<NetworkError>,
-}
-
-impl<'a> Builder<'a> {
     fn new(config: &'a UNetConfig, sizes: [usize; 2]) -> Self {
         let style = BlockStyle {
             embedding: config.embedding_mult * config.model_channels,
@@ -61,12 +84,39 @@ impl<'a> Builder<'a> {
         Self { config, style, layout: Layout::new(config.init), stages: Vec::new(), sizes, refused: None }
     }
 
-    fn finish(mut self, shape: [usize; 3], padding: [(usize, usize); 2]) -> Result<UNet, NetworkError> {
-        let config = self.config;
-        let channels = shape[0];
+    fn finish(mut self, shape: [usize; 3], padding: Margins) -> Result<UNet, NetworkError> {
+        let (config, channels) = (self.config, shape[0]);
         let outputs = if config.learned_variance { 2 * channels } else { channels };
-        let stem_width = config.stem_channels.unwrap_or(config.model_channels);
+        let (encoder, mut skips) = self.encoder(channels, padding);
+        let up = self.up(outputs, &mut skips);
+        let head = (config.progressive_output == ProgressiveOutput::None).then(|| self.head("out", config.width(0), outputs, 0));
+        if let Some(refused) = self.refused {
+            return Err(refused);
+        }
+        let description = Description::new(self.layout.specs, self.stages, &shape, outputs, config.classes);
+        Ok(UNet { encoder, description, up, head })
+    }
 
+    fn finish_half(mut self, shape: [usize; 3], padding: Margins, outputs: usize) -> Result<HalfUNet, NetworkError> {
+        let (encoder, _) = self.encoder(shape[0], padding);
+        let c = self.config.width(self.config.levels() - 1);
+        self.check_groups(c, self.style.groups(c));
+        let what = format!("norm, silu, mean over pixels, linear {c} -> {outputs}");
+        self.stages.push(Stage { name: "pooled".into(), what, output: vec![outputs], parameters: 0 });
+        let style = self.style;
+        let (norm, linear) =
+            self.layout.within("pooled", |l| (style.norm(l, "norm", c), l.linear("linear", c, outputs, true, Place::Last)));
+        if let Some(refused) = self.refused {
+            return Err(refused);
+        }
+        let description = Description::of(self.layout.specs, self.stages, &shape, vec![outputs], self.config.classes);
+        Ok(HalfUNet { encoder, description, norm, linear })
+    }
+
+    /// Everything before the way up, and the widths of what is kept for it.
+    fn encoder(&mut self, channels: usize, padding: Margins) -> (Encoder, Vec<usize>) {
+        let config = self.config;
+        let stem_width = config.stem_channels.unwrap_or(config.model_channels);
         let embedding = Embedding::new(
             &mut self.layout,
             EmbeddingShape {
@@ -92,14 +142,7 @@ impl<'a> Builder<'a> {
         let down = self.down(channels, &mut skips);
         let deepest = config.levels() - 1;
         let mid = self.middle(config.width(deepest), deepest);
-        let up = self.up(outputs, &mut skips);
-        let head = (config.progressive_output == ProgressiveOutput::None).then(|| self.head("out", config.width(0), outputs, 0));
-
-        if let Some(refused) = self.refused {
-            return Err(refused);
-        }
-        let description = Description::new(self.layout.specs, self.stages, &shape, outputs, config.classes);
-        Ok(UNet { config: config.clone(), padding, description, gain: self.style.gain, embedding, stem, down, mid, up, head })
+        (Encoder { config: config.clone(), padding, gain: self.style.gain, embedding, stem, down, mid }, skips)
     }
 
     /// Blocks of each level from the top, each output pushed on the skips.

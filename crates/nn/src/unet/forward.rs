@@ -1,7 +1,7 @@
 //! The forward pass of the U-Net.
 
 use super::build::resample;
-use super::{Head, Leave, ProgressiveInput, ResampleFilter, UNet, Unit};
+use super::{Encoder, Head, Leave, ProgressiveInput, ResampleFilter, UNet, Unit};
 use crate::layer::Pass;
 use crate::ops::{self, Act};
 use crate::{Description, Input, Mode, Network, Params};
@@ -14,63 +14,34 @@ impl Network for UNet {
 
     #[track_caller]
     fn forward(&self, p: &Params, x: Batch, input: &Input, mode: &Mode) -> Batch {
-        let [n, channels, height, width] = self.description.pictures(&x, input, self.config.augment);
+        let [n, channels, height, width] = self.description.pictures(&x, input, self.encoder.config.augment);
         let pass = Pass::new(p, self.params(), mode);
-        let e = self.embedding.forward(&pass, input);
-
-        let x = x.reshape([n, channels, height, width]);
-        let [rows, columns] = self.padding;
-        let padded = rows != (0, 0) || columns != (0, 0);
-        let x = if padded { x.pad([(0, 0), (0, 0), rows, columns], 0.0) } else { x };
-
-        let y = self.levels(&pass, x, &e);
-        let y = if padded { y.narrow(2, rows.0, height).narrow(3, columns.0, width) } else { y };
+        let y = self.levels(&pass, x.reshape([n, channels, height, width]), input);
+        let [rows, columns] = self.encoder.padding;
+        let y = if self.encoder.padded() { y.narrow(2, rows.0, height).narrow(3, columns.0, width) } else { y };
         y.reshape([n, self.description.outputs()])
     }
 }
 
 impl UNet {
-    fn levels(&self, pass: &Pass<'_>, x: Tensor<4>, e: &Tensor<2>) -> Tensor<4> {
-        // Down: every output is kept for the way up.
-        let mut h = self.stem.forward(pass, x.clone());
-        let mut skips = vec![h.clone()];
-        let mut picture = x;
-        for level in &self.down {
-            for unit in &level.units {
-                h = unit.forward(pass, h, e);
-                skips.push(h.clone());
-            }
-            let Some(leave) = &level.leave else { continue };
-            h = leave.down(pass, h, e);
-            if let Some(conv) = &level.input {
-                (h, picture) = self.add_picture(pass, conv, h, picture);
-            }
-            skips.push(h.clone());
-        }
-
-        // Middle.
-        h = self.mid.first.forward(pass, h, e);
-        if let Some(attention) = &self.mid.attention {
-            h = attention.forward(pass, h);
-        }
-        h = self.mid.second.forward(pass, h, e);
-
+    fn levels(&self, pass: &Pass<'_>, x: Tensor<4>, input: &Input) -> Tensor<4> {
+        let Encoded { mut h, mut skips, e } = self.encoder.forward(pass, x, input);
         // Up: each block sees what it has and one kept output, in this order.
         let mut output: Option<Tensor<4>> = None;
         for level in &self.up {
             for unit in &level.units {
                 let skip = skips.pop().expect("one skip for every block on the way up");
-                h = unit.forward(pass, ops::concat(h, skip), e);
+                h = unit.forward(pass, ops::concat(h, skip), &e);
             }
             if let Some(head) = &level.output {
                 let y = head.forward(pass, h.clone());
                 output = Some(match output {
-                    Some(below) => ops::add(ops::resample(below, resample(self.config.filter, true)), y, 1.0),
+                    Some(below) => ops::add(ops::resample(below, resample(self.encoder.config.filter, true)), y, 1.0),
                     None => y,
                 });
             }
             if let Some(leave) = &level.leave {
-                h = leave.up(pass, h, e);
+                h = leave.up(pass, h, &e);
             }
         }
         match (&self.head, output) {
@@ -78,6 +49,51 @@ impl UNet {
             (None, Some(output)) => output,
             (None, None) => unreachable!("a network without a head writes from every level"),
         }
+    }
+}
+
+/// What stands after the middle.
+pub(super) struct Encoded {
+    /// The deepest pixels.
+    pub(super) h: Tensor<4>,
+    /// Every output on the way down.
+    skips: Vec<Tensor<4>>,
+    /// The embedding of what the network is told.
+    e: Tensor<2>,
+}
+
+impl Encoder {
+    fn padded(&self) -> bool {
+        self.padding != [(0, 0); 2]
+    }
+
+    /// The way down, every output kept for the way up, and the middle.
+    pub(super) fn forward(&self, pass: &Pass<'_>, x: Tensor<4>, input: &Input) -> Encoded {
+        let e = self.embedding.forward(pass, input);
+        let [rows, columns] = self.padding;
+        let x = if self.padded() { x.pad([(0, 0), (0, 0), rows, columns], 0.0) } else { x };
+        let mut h = self.stem.forward(pass, x.clone());
+        let mut skips = vec![h.clone()];
+        let mut picture = x;
+        for level in &self.down {
+            for unit in &level.units {
+                h = unit.forward(pass, h, &e);
+                skips.push(h.clone());
+            }
+            let Some(leave) = &level.leave else { continue };
+            h = leave.down(pass, h, &e);
+            if let Some(conv) = &level.input {
+                (h, picture) = self.add_picture(pass, conv, h, picture);
+            }
+            skips.push(h.clone());
+        }
+
+        h = self.mid.first.forward(pass, h, &e);
+        if let Some(attention) = &self.mid.attention {
+            h = attention.forward(pass, h);
+        }
+        h = self.mid.second.forward(pass, h, &e);
+        Encoded { h, skips, e }
     }
 
     /// The halved picture joins the level below; returns the level's input and the picture for the next.

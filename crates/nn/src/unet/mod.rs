@@ -7,6 +7,9 @@
 mod build;
 mod config;
 mod forward;
+mod half;
+
+pub use half::HalfUNet;
 
 pub use config::{AttentionPlacement, DownPadding, ProgressiveInput, ProgressiveOutput, ResampleFilter, Resampling, UNetConfig};
 
@@ -18,19 +21,25 @@ use crate::layer::{Conv, Norm};
 /// The network of a [`UNetConfig`] for pictures of one shape.
 #[derive(Clone, Debug)]
 pub struct UNet {
+    encoder: Encoder,
+    description: Description,
+    /// Deepest level first.
+    up: Vec<UpLevel>,
+    /// None where the levels write to the output themselves.
+    head: Option<Head>,
+}
+
+/// The way down and the middle, with all that both halves need.
+#[derive(Clone, Debug)]
+struct Encoder {
     config: UNetConfig,
     /// Rows added at the top and bottom, columns at the left and right, to reach a multiple of the deepest level's pixel.
     padding: [(usize, usize); 2],
-    description: Description,
     gain: f64,
     embedding: Embedding,
     stem: Conv,
     down: Vec<DownLevel>,
     mid: Middle,
-    /// Deepest level first.
-    up: Vec<UpLevel>,
-    /// None where the levels write to the output themselves.
-    head: Option<Head>,
 }
 
 /// A residual block and the attention after it.

@@ -13,7 +13,7 @@ mod zoo;
 
 use scorefield_nn::{
     AdaGnUNetConfig, ConvStackConfig, Init, InitScheme, Input, LayerNormUNetConfig, Mlp, MlpConfig, Mode, Network, NetworkConfig,
-    ParamSpec, Params, ParamsError, RmsTimeFeatures, RmsUNetConfig, UNetConfig, preset,
+    ParamSpec, Params, ParamsError, PooledConfig, RmsTimeFeatures, RmsUNetConfig, TrunkConfig, UNetConfig, preset,
 };
 use scorefield_tensor::{Batch, DType, Device, Purpose, Streams, Tensor, TensorData, batch, batch_f64, rows, rows_f64};
 use zoo::{input, numbers, params, probe, takes_augmentation, zoo};
@@ -105,6 +105,13 @@ fn rows_do_not_see_each_other() {
             NetworkConfig::AdaGnUNet(c) => NetworkConfig::AdaGnUNet(AdaGnUNetConfig { dropout: 0.4, ..c }),
             without @ (NetworkConfig::RefineNet(_) | NetworkConfig::ConvStack(_) | NetworkConfig::LayerNormUNet(_)) => without,
             without @ (NetworkConfig::Rbf(_) | NetworkConfig::Perceptron(_) | NetworkConfig::MultiScale(_)) => without,
+            NetworkConfig::Pooled(PooledConfig { outputs, trunk }) => {
+                let trunk = match trunk {
+                    TrunkConfig::UNet(c) => TrunkConfig::UNet(UNetConfig { dropout: 0.4, ..c }),
+                    TrunkConfig::Mlp(c) => TrunkConfig::Mlp(MlpConfig { dropout: 0.4, ..c }),
+                };
+                NetworkConfig::Pooled(PooledConfig { outputs, trunk })
+            }
         };
         let network = config.build(&shape).unwrap();
         let p = params(network.as_ref());

@@ -2,8 +2,8 @@
 
 use crate::{foreign, hourglass, refinenet, temporal};
 use scorefield_nn::{
-    DownPadding, Init, Input, MlpConfig, Network, NetworkConfig, ParamSpec, Params, ProgressiveInput, ProgressiveOutput,
-    ResampleFilter, Resampling, TimeFeatures, UNetConfig,
+    DownPadding, Init, Input, MlpConfig, Network, NetworkConfig, ParamSpec, Params, PooledConfig, ProgressiveInput,
+    ProgressiveOutput, ResampleFilter, Resampling, TimeFeatures, TrunkConfig, UNetConfig,
 };
 use scorefield_tensor::noise::Stream;
 use scorefield_tensor::{Batch, Device, Purpose, batch};
@@ -18,6 +18,7 @@ pub(crate) fn zoo() -> Vec<(&'static str, NetworkConfig, Vec<usize>)> {
         classes: 3,
         ..UNetConfig::default()
     };
+    let half = UNetConfig { progressive_input: ProgressiveInput::Residual, augment: true, ..small.clone() };
     let unet = |name, shape: [usize; 3], config| (name, NetworkConfig::UNet(config), shape.to_vec());
     let mlp = MlpConfig { hidden: 16, depth: 2, time_width: 4, classes: 3, ..MlpConfig::default() };
     let mut zoo = vec![
@@ -65,6 +66,10 @@ pub(crate) fn zoo() -> Vec<(&'static str, NetworkConfig, Vec<usize>)> {
             },
         ),
     ];
+    let pooled = |trunk| NetworkConfig::Pooled(PooledConfig { outputs: 4, trunk });
+    let told = MlpConfig { hidden: 16, depth: 2, time_width: 4, classes: 3, ..MlpConfig::default() };
+    zoo.push(("vectors to four numbers", pooled(TrunkConfig::Mlp(told)), vec![5]));
+    zoo.push(("pictures to four numbers", pooled(TrunkConfig::UNet(half)), vec![2, 7, 5]));
     zoo.extend(hourglass::zoo());
     zoo.extend(foreign::zoo());
     zoo.extend(temporal::zoo());
@@ -115,6 +120,8 @@ pub(crate) fn takes_augmentation(config: &NetworkConfig) -> bool {
         NetworkConfig::ConvStack(_) | NetworkConfig::LayerNormUNet(_) => false,
         NetworkConfig::Rbf(_) | NetworkConfig::Perceptron(_) | NetworkConfig::MultiScale(_) => false,
         NetworkConfig::UNet(c) => c.augment,
+        NetworkConfig::Pooled(PooledConfig { trunk: TrunkConfig::UNet(c), .. }) => c.augment,
+        NetworkConfig::Pooled(_) => false,
         NetworkConfig::Hourglass(_) => true,
         NetworkConfig::RmsUNet(_) => false,
         NetworkConfig::AdaGnUNet(c) => c.augment,

@@ -5,7 +5,7 @@ use crate::context::Context;
 use crate::failure::misuse;
 use anyhow::Result;
 use clap::Args;
-use scorefield::model::{Model, Weights};
+use scorefield::model::{Classifier, Model, Weights};
 use serde_json::{Value, json};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -32,12 +32,35 @@ pub(super) struct Flags {
         conflicts_with_all = ["class", "weight", "interval", "rescale", "guide"]
     )]
     pub(super) conditions: Option<String>,
+    /// Steer to the class by a noise-conditional classifier (train --classifier); the model is told the class only with --guidance
+    #[arg(long, value_name = "FILE", conflicts_with = "conditions")]
+    classifier: Option<PathBuf>,
+    /// The factor on the classifier's gradient; 1 is Bayes' rule
+    #[arg(long = "classifier-scale", value_name = "S", requires = "classifier", allow_negative_numbers = true)]
+    classifier_scale: Option<f64>,
 }
 
 impl Flags {
     /// The model that samples are guided away from.
     pub(super) fn guide(&self, context: &Context, weights: Weights) -> Result<Option<Model>> {
         self.guide.as_ref().map(|path| load(context, path, weights)).transpose()
+    }
+
+    /// The classifier.
+    pub(super) fn classifier(&self, context: &Context, weights: Weights) -> Result<Option<Classifier>> {
+        let Some(path) = &self.classifier else { return Ok(None) };
+        if !path.exists() {
+            return Err(misuse(format!(
+                "--classifier {}: no such file or folder; expected what train --classifier wrote",
+                path.display()
+            )));
+        }
+        Ok(Some(Classifier::load(path, weights, &context.device)?.in_precision(context.precision)))
+    }
+
+    /// The factor on its gradient.
+    pub(super) fn scale(&self) -> f64 {
+        self.classifier_scale.unwrap_or(1.0)
     }
 
     /// The noise levels with guidance.
@@ -56,13 +79,14 @@ impl Flags {
     }
 
     /// Each flag, and whether it was given.
-    pub(super) fn given(&self) -> [(&'static str, bool); 5] {
+    pub(super) fn given(&self) -> [(&'static str, bool); 6] {
         [
             ("--guidance", self.weight.is_some()),
             ("--guidance-interval", self.interval.is_some()),
             ("--guidance-rescale", self.rescale.is_some()),
             ("--guide", self.guide.is_some()),
             ("--conditions", self.conditions.is_some()),
+            ("--classifier", self.classifier.is_some()),
         ]
     }
 
@@ -70,7 +94,7 @@ impl Flags {
     pub(super) fn json(&self) -> Value {
         json!({
             "weight": self.weight, "interval": self.interval, "rescale": self.rescale, "guide": self.guide,
-            "conditions": self.conditions,
+            "conditions": self.conditions, "classifier": self.classifier, "classifier_scale": self.classifier.as_ref().map(|_| self.scale()),
         })
     }
 }
