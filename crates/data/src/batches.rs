@@ -17,6 +17,8 @@ pub struct HostBatch {
     pub labels: Vec<Option<u32>>,
     /// What was done to each, as nine numbers, when pictures are augmented.
     pub augment: Option<Vec<[f32; 9]>>,
+    /// What each is given with, encoded, one after the other; where examples are given with something.
+    pub condition: Option<Vec<f32>>,
     /// The number of each training example in the run: `step * batch + i`.
     pub samples: Vec<u64>,
 }
@@ -32,6 +34,8 @@ pub struct Batches<'a> {
     batch: usize,
     flip: bool,
     augment: Option<AugmentOptions>,
+    /// How what examples are given with is encoded.
+    condition: Option<Codec>,
 }
 
 impl<'a> Batches<'a> {
@@ -43,7 +47,7 @@ impl<'a> Batches<'a> {
     pub fn new(data: &'a Dataset, codec: &Codec, seed: u64, batch: usize) -> Self {
         assert!(batch > 0, "a batch of nothing");
         let categories = codec.levels().iter().map(Option::is_some).collect();
-        Self { data, codec: codec.clone(), categories, seed, batch, flip: false, augment: None }
+        Self { data, codec: codec.clone(), categories, seed, batch, flip: false, augment: None, condition: None }
     }
 
     /// Whether pictures are mirrored left to right, each with probability one half.
@@ -58,6 +62,12 @@ impl<'a> Batches<'a> {
         Self { augment, ..self }
     }
 
+    /// How what examples are given with is encoded.
+    #[must_use]
+    pub fn condition(self, condition: Option<Codec>) -> Self {
+        Self { condition, ..self }
+    }
+
     /// The batch of a step.
     pub fn at(&self, step: u64) -> HostBatch {
         let (n, d) = (self.data.len() as u64, self.data.shape().len());
@@ -66,11 +76,15 @@ impl<'a> Batches<'a> {
         let mut natural = vec![0.0; d];
         let mut labels = Vec::with_capacity(self.batch);
         let mut told = self.augment.as_ref().map(|_| Vec::with_capacity(self.batch));
+        let mut given = self.condition.as_ref().map(|codec| Given::new(codec, self.batch));
         for (&sample, state) in samples.iter().zip(x.chunks_mut(d)) {
             let place = permute(sample % n, n, self.seed, sample / n) as usize;
             self.data.row(place, &mut natural);
             self.codec.encode_row(&natural, state);
             labels.push(self.data.label(place));
+            if let Some(given) = &mut given {
+                given.push(self.data, place);
+            }
             let Shape::Image { height, width, .. } = self.data.shape() else {
                 if let Some(told) = &mut told {
                     told.push([0.0; 9]);
@@ -80,12 +94,42 @@ impl<'a> Batches<'a> {
             let stream = Stream::new(self.seed, sample, Purpose::Augment, 0, 0);
             if self.flip && stream.word(0) & 1 == 1 {
                 state.chunks_mut(width).for_each(<[f32]>::reverse);
+                given.iter_mut().for_each(Given::mirror_last);
             }
             if let (Some(told), Some(options)) = (&mut told, &self.augment) {
                 told.push(augment(state, (height, width), &self.categories, options, &stream));
             }
         }
-        HostBatch { x, labels, augment: told, samples }
+        HostBatch { x, labels, augment: told, condition: given.map(|g| g.rows), samples }
+    }
+}
+
+/// What the examples of a batch are given with, as it fills.
+struct Given<'a> {
+    codec: &'a Codec,
+    natural: Vec<f32>,
+    rows: Vec<f32>,
+}
+
+impl<'a> Given<'a> {
+    fn new(codec: &'a Codec, batch: usize) -> Self {
+        let d = codec.shape().len();
+        Self { codec, natural: vec![0.0; d], rows: Vec::with_capacity(batch * d) }
+    }
+
+    fn push(&mut self, data: &Dataset, place: usize) {
+        data.condition_row(place, &mut self.natural);
+        let first = self.rows.len();
+        self.rows.resize(first + self.natural.len(), 0.0);
+        self.codec.encode_row(&self.natural, &mut self.rows[first..]);
+    }
+
+    /// Mirrors a picture as its example was; a vector has no left.
+    fn mirror_last(&mut self) {
+        if let Shape::Image { width, .. } = self.codec.shape() {
+            let first = self.rows.len() - self.natural.len();
+            self.rows[first..].chunks_mut(width).for_each(<[f32]>::reverse);
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! A data set: rows in natural units, in memory or mapped from a cache file.
 
+use crate::condition::{ConditionSource, Derived};
 use crate::reading::Reading;
 use crate::{Shape, Value};
 use memmap2::Mmap;
@@ -25,7 +26,12 @@ pub struct LoadReport {
 pub(crate) enum Storage {
     Bytes(Arc<Vec<u8>>),
     Floats(Arc<Vec<f32>>),
-    Mapped { map: Arc<Mmap>, start: usize },
+    Mapped {
+        map: Arc<Mmap>,
+        start: usize,
+    },
+    /// Rows made of another set's, one of each.
+    Derived(Arc<Dataset>, Derived),
 }
 
 /// Examples of one shape, with or without labels.
@@ -47,6 +53,8 @@ pub struct Dataset {
     /// Which rows of the storage are in the set; all in order if none.
     pub(crate) chosen: Option<Arc<Vec<u32>>>,
     pub(crate) rows: usize,
+    /// What each row of the storage is given with, and what that was made of.
+    pub(crate) condition: Option<(ConditionSource, Arc<Dataset>)>,
 }
 
 impl Dataset {
@@ -93,6 +101,7 @@ impl Dataset {
             report: LoadReport { found: rows, used: rows, ..LoadReport::default() },
             chosen: None,
             rows,
+            condition: None,
         }
     }
 
@@ -160,9 +169,33 @@ impl Dataset {
             Storage::Bytes(bytes) => widen(out, &bytes[at..at + d]),
             Storage::Mapped { map, start } => widen(out, &map[start + at..start + at + d]),
             Storage::Floats(values) => out.copy_from_slice(&values[at..at + d]),
+            Storage::Derived(base, how) => {
+                let mut row = vec![0.0; base.shape.len()];
+                base.row(self.index(i), &mut row);
+                how.apply(base.shape, &row, out);
+            }
         }
         let plane = self.shape.plane();
         self.readings.iter().zip(out.chunks_mut(plane)).for_each(|(reading, numbers)| reading.apply(numbers));
+    }
+
+    /// What examples are given with, one row for each row that this set was made of; none for most sets.
+    pub fn condition(&self) -> Option<&Self> {
+        self.condition.as_ref().map(|(_, rows)| &**rows)
+    }
+
+    /// What that was made of.
+    pub fn condition_source(&self) -> Option<&ConditionSource> {
+        self.condition.as_ref().map(|(source, _)| source)
+    }
+
+    /// What example `i` is given with, in natural units.
+    ///
+    /// # Panics
+    /// When there is no such example, it is given with nothing, or `out` is not as long as that.
+    #[track_caller]
+    pub fn condition_row(&self, i: usize, out: &mut [f32]) {
+        self.condition().expect("examples that are given with something").row(self.index(i), out);
     }
 
     /// The class of example `i`.
@@ -205,6 +238,16 @@ impl Dataset {
             }
             state[3] ^= i as u32;
             state = philox(state, [hash as u32, (hash >> 32) as u32]);
+        }
+        if let Some(condition) = self.condition() {
+            let mut row = vec![0.0f32; condition.shape.len()];
+            for i in 0..self.len() {
+                self.condition_row(i, &mut row);
+                let hash = row.iter().fold(0xCBF2_9CE4_8422_2325u64, |h, v| {
+                    (h ^ u64::from(v.to_bits())).wrapping_mul(0x0000_0100_0000_01B3).rotate_left(29)
+                });
+                state = philox(state, [hash as u32, (hash >> 32) as u32]);
+            }
         }
         state.iter().map(|w| format!("{w:08x}")).collect()
     }

@@ -2,8 +2,8 @@
 
 use crate::dataset::Storage;
 use crate::{
-    Categorical, ChannelPolicy, DataError, Dataset, Fit, LabelSource, Shape, Value, categories, cifar, idx, npy, npz, pictures,
-    synthetic, table,
+    Categorical, ChannelPolicy, ConditionSource, DataError, Dataset, Fit, LabelSource, Shape, Value, categories, cifar, idx, npy,
+    npz, pictures, synthetic, table,
 };
 use serde::{Deserialize, Serialize};
 use std::fs::File;
@@ -37,6 +37,9 @@ pub struct OpenOptions {
     /// Where pictures and arrays are cut into the bits 0 and 1, as a fraction of their range (0 to 255 of bytes, of other numbers from the
     /// smallest to the largest in the set): what is there or above is 1.
     pub binarise: Option<f64>,
+    /// What each example is given with, in training and whenever the model is used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub condition: Option<ConditionSource>,
 }
 
 impl Default for OpenOptions {
@@ -52,6 +55,7 @@ impl Default for OpenOptions {
             memory_limit: 4 << 30,
             categorical: Categorical::None,
             binarise: None,
+            condition: None,
         }
     }
 }
@@ -76,6 +80,15 @@ pub fn open(spec: &str, options: &OpenOptions) -> Result<Dataset, DataError> {
 /// # Errors
 /// As [`open`].
 pub fn open_with(spec: &str, options: &OpenOptions, progress: Progress<'_>) -> Result<Dataset, DataError> {
+    let data = examples(spec, options, progress)?;
+    match &options.condition {
+        None => Ok(data),
+        Some(source) => source.attach(data),
+    }
+}
+
+/// The examples by themselves.
+fn examples(spec: &str, options: &OpenOptions, progress: Progress<'_>) -> Result<Dataset, DataError> {
     if spec == "digits" {
         return counted(spec, digits()?, options);
     }

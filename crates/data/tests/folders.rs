@@ -277,6 +277,7 @@ fn options_are_written_and_read() {
         memory_limit: 7,
         categorical: Categorical::Names(vec!["grey".into()]),
         binarise: Some(0.25),
+        condition: Some("columns:a,b".parse().unwrap()),
     };
     for options in [options, OpenOptions::default()] {
         let text = serde_json::to_string(&options).unwrap();

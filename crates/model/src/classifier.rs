@@ -1,5 +1,6 @@
 //! A classifier of noised data: `p(c | x_t)` at every noise level.
 
+use crate::denoiser::Told;
 use crate::{Model, ModelError, ModelMeta, Weights};
 use scorefield_nn::Precision;
 use scorefield_process::{Process, ProcessExt};
@@ -70,7 +71,7 @@ impl Classifier {
         let c_in = self.meta().coeffs(&self.process().at_each(times)).c_in;
         let weights = self.0.weights().constants(&x.device());
         let input = c_in.scale(x.clone()).inner().autodiff().require_grad();
-        let chosen = of_classes(log_softmax(self.0.forward(&weights, input.clone(), times, None)), classes);
+        let chosen = of_classes(log_softmax(self.0.forward(&weights, input.clone(), times, &Told::default())), classes);
         let values = rows(chosen.clone().inner()).into_iter().map(f64::from).collect();
         // Rows do not see each other: the gradient of the sum is that of each row.
         let gradients = chosen.sum().backward();

@@ -9,12 +9,27 @@ use scorefield_tensor::{Batch, Coefficient};
 #[derive(Debug)]
 pub struct ModelDenoiser<'a> {
     model: &'a Model,
-    classes: Option<Vec<Option<u32>>>,
+    told: Told,
+}
+
+/// What a network is told of the rows of a batch besides their times.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Told {
+    /// A class for each, or none.
+    pub(crate) classes: Option<Vec<Option<u32>>>,
+    /// The encoded condition of each, one after the other.
+    pub(crate) condition: Option<Vec<f32>>,
 }
 
 impl<'a> ModelDenoiser<'a> {
-    pub(crate) fn new(model: &'a Model, classes: Option<Vec<Option<u32>>>) -> Self {
-        Self { model, classes }
+    pub(crate) fn new(model: &'a Model, told: Told) -> Self {
+        Self { model, told }
+    }
+
+    /// The network's output, its input already scaled.
+    #[track_caller]
+    fn output(&self, input: Batch, times: &[f64]) -> Batch {
+        self.model.forward(self.model.weights(), input, times, &self.told)
     }
 }
 
@@ -31,7 +46,7 @@ impl Denoiser for ModelDenoiser<'_> {
     #[track_caller]
     fn denoise_each(&self, x: &Batch, times: &[f64]) -> Batch {
         let coeffs = self.model.meta().coeffs(&self.model.process().at_each(times));
-        let output = self.model.output_each(coeffs.c_in.scale(x.clone()), times, self.classes.as_deref());
+        let output = self.output(coeffs.c_in.scale(x.clone()), times);
         coeffs.assemble(x, &output.narrow(1, 0, x.dims()[1]))
     }
 
@@ -39,7 +54,7 @@ impl Denoiser for ModelDenoiser<'_> {
     fn denoise_with_variance(&self, x: &Batch, t: f64) -> (Batch, Option<StepVariance>) {
         let (meta, d) = (self.model.meta(), x.dims()[1]);
         let coeffs = meta.coeffs(&self.model.process().at(t));
-        let output = self.model.output(coeffs.c_in.scale(x.clone()), t, self.classes.as_deref());
+        let output = self.output(coeffs.c_in.scale(x.clone()), &vec![t; x.dims()[0]]);
         let variance = meta.variance.map(|v| v.of(output.clone().narrow(1, d, d)));
         (coeffs.assemble(x, &output.narrow(1, 0, d)), variance)
     }
@@ -57,7 +72,7 @@ impl ModelDenoiser<'_> {
     ) -> (Batch, Batch) {
         let weights = self.model.weights().constants(&x.device());
         let input = coeffs.c_in.scale(x.clone()).inner().autodiff().require_grad();
-        let output = self.model.forward(&weights, input.clone(), times, self.classes.as_deref()).narrow(1, 0, x.dims()[1]);
+        let output = self.model.forward(&weights, input.clone(), times, &self.told).narrow(1, 0, x.dims()[1]);
         let clean = coeffs.assemble(x, &output.clone().inner());
         let v = cotangent(&clean);
         let through = coeffs.c_out.scale(v.clone());
@@ -100,20 +115,20 @@ impl Model {
     /// When times or classes are given for another number of rows.
     #[track_caller]
     pub fn output_each(&self, input: Batch, times: &[f64], classes: Option<&[Option<u32>]>) -> Batch {
-        self.forward(self.weights(), input, times, classes)
+        self.forward(self.weights(), input, times, &Told { classes: classes.map(<[_]>::to_vec), condition: None })
     }
 
     /// The network's output under the given weights, which may be part of a derivative graph.
     #[track_caller]
-    pub(crate) fn forward(&self, weights: &Params, input: Batch, times: &[f64], classes: Option<&[Option<u32>]>) -> Batch {
+    pub(crate) fn forward(&self, weights: &Params, input: Batch, times: &[f64], told: &Told) -> Batch {
         let n = input.dims()[0];
         assert_eq!(times.len(), n, "{} times for {n} rows", times.len());
-        if let Some(classes) = classes {
+        if let Some(classes) = &told.classes {
             assert_eq!(classes.len(), n, "{} classes for {n} rows", classes.len());
         }
         let time = times.iter().map(|&t| self.meta().time_input.at(self.process(), t)).collect();
         let input = if self.meta().input.centred { input * 2.0 - 1.0 } else { input };
-        let input_of = Input { time, classes: classes.map(<[_]>::to_vec), augment: None };
+        let input_of = Input { time, classes: told.classes.clone(), augment: None, condition: told.condition.clone() };
         self.network().forward(weights, input, &input_of, &Mode::Eval)
     }
 }

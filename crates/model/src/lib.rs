@@ -18,8 +18,8 @@ pub use denoiser::ModelDenoiser;
 pub use error::ModelError;
 pub use file::{Inspection, TensorEntry, TensorFile, write_tensors};
 pub use meta::{
-    ClassifierSummary, DataSummary, FORMAT, LearnedVariance, LevelAccuracy, ModelMeta, NetworkInput, SamplingDefaults,
-    TrainingSummary, told,
+    ClassifierSummary, ConditionMeta, DataSummary, FORMAT, LearnedVariance, LevelAccuracy, ModelMeta, NetworkInput,
+    SamplingDefaults, TrainingSummary, told,
 };
 pub use model::{Model, Weights, model_path};
 pub use states::{StatesAdapter, StatesModel, kinds};

@@ -3,7 +3,7 @@
 mod check;
 
 use crate::StatesAdapter;
-use scorefield_data::Codec;
+use scorefield_data::{Codec, ConditionSource};
 use scorefield_nn::NetworkConfig;
 use scorefield_process::states::{StatesConfig, StatesError};
 use scorefield_process::{Coeffs, Marginal, Prediction, ProcessConfig, StepVariance, TimeInput};
@@ -39,6 +39,9 @@ pub struct ModelMeta {
     /// That it is no model of data but a classifier of noised data, and what it is worth. Models of data have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub classifier: Option<ClassifierSummary>,
+    /// What every example is given with, if anything is. Files older than the field have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub condition: Option<ConditionMeta>,
     /// How data become states and back; shape, channel names and classes are in it.
     pub codec: Codec,
     /// Root mean square of the centred, encoded data.
@@ -49,6 +52,16 @@ pub struct ModelMeta {
     pub data: DataSummary,
     /// How it is sampled unless the caller says otherwise.
     pub sampling: SamplingDefaults,
+}
+
+/// What a model is given with every example.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConditionMeta {
+    /// What it was made of in training.
+    pub source: ConditionSource,
+    /// How it is encoded; its shape is in it.
+    pub codec: Codec,
 }
 
 /// What a noise-conditional classifier was found to be worth.

@@ -1,5 +1,6 @@
 //! Weights, network, process, prediction and codec in one value.
 
+use crate::denoiser::Told;
 use crate::file::{TensorFile, write_tensors};
 use crate::import::{Checkpoint, Given};
 use crate::{Inspection, ModelDenoiser, ModelError, ModelMeta, StatesAdapter, StatesModel};
@@ -231,11 +232,24 @@ impl Model {
     /// The model as a denoiser; `classes` holds one class (or none) a row of the batches it will see.
     ///
     /// # Panics
-    /// For a model of states with categories, whose denoiser is [`Model::states_denoiser`], and for a classifier, which has none.
+    /// For a model of states with categories, whose denoiser is [`Model::states_denoiser`], for a classifier, which has none, and for a model that was
+    /// trained with a condition, whose denoiser is [`Model::denoiser_given`].
     #[track_caller]
     pub fn denoiser(&self, classes: Option<Vec<Option<u32>>>) -> ModelDenoiser<'_> {
+        self.denoiser_given(classes, None)
+    }
+
+    /// [`Model::denoiser`] of a model that was trained with a condition: the encoded condition of each row of the batches it will see, one
+    /// after the other.
+    ///
+    /// # Panics
+    /// As [`Model::denoiser`], and when a condition is given to a model without, or not given to one with.
+    #[track_caller]
+    pub fn denoiser_given(&self, classes: Option<Vec<Option<u32>>>, condition: Option<Vec<f32>>) -> ModelDenoiser<'_> {
         assert!(self.meta.classifier.is_none(), "a classifier is no denoiser: see Classifier");
         assert!(self.states.is_none(), "a model of states with categories is no denoiser of numbers: see states_denoiser");
-        ModelDenoiser::new(self, classes)
+        let (given, needed) = (condition.is_some(), self.meta.condition.is_some());
+        assert_eq!(given, needed, "whether a condition is given, and whether the model was trained with one");
+        ModelDenoiser::new(self, Told { classes, condition })
     }
 }

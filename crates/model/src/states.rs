@@ -173,7 +173,8 @@ impl<'a> StatesModel<'a> {
         // The network works in single precision whatever the states are in.
         let seen = self.adapter.input(x, at).cast(DType::F32);
         let told = |&t: &f64| self.model.meta().told(t).expect("checked when the model was made");
-        let input = Input { time: times.iter().map(told).collect(), classes: self.classes.clone(), augment: None };
+        let input =
+            Input { time: times.iter().map(told).collect(), classes: self.classes.clone(), augment: None, condition: None };
         let output = self.model.network().forward(self.model.weights(), seen, &input, &Mode::Eval);
         self.adapter.clean(x, &output.cast(x.dtype()), at)
     }

@@ -127,6 +127,61 @@ impl NetworkConfig {
     }
 }
 
+impl NetworkConfig {
+    /// The shape of the condition that every row is given with, `[d]` or `[channels, height, width]`, of rows of a shape; empty for none.
+    pub fn condition(&self, shape: &[usize]) -> Vec<usize> {
+        let (channels, width) = match self {
+            Self::Mlp(config) => (0, config.condition_width),
+            Self::UNet(config) => (config.condition_channels, config.condition_width),
+            _ => (0, 0),
+        };
+        match (channels, width) {
+            (0, 0) => Vec::new(),
+            (0, width) => vec![width],
+            (channels, _) => [channels].into_iter().chain(shape.iter().skip(1).copied()).collect(),
+        }
+    }
+
+    /// The same network for rows that are given with a condition of a shape, `[d]` or `[channels, height, width]`; empty for none.
+    ///
+    /// # Errors
+    /// When this kind of network takes none of such a shape.
+    pub fn with_condition(mut self, condition: &[usize]) -> Result<Self, NetworkError> {
+        let kinds = "a unet, which takes vectors and pictures of its own size, or an mlp, which takes vectors";
+        match (&mut self, condition) {
+            (Self::UNet(config), &[]) => (config.condition_channels, config.condition_width) = (0, 0),
+            (Self::UNet(config), &[width]) => (config.condition_channels, config.condition_width) = (0, width),
+            (Self::UNet(config), &[channels, ..]) => (config.condition_channels, config.condition_width) = (channels, 0),
+            (Self::Mlp(config), &[]) => config.condition_width = 0,
+            (Self::Mlp(config), &[width]) => config.condition_width = width,
+            (_, []) => {}
+            (other, _) => {
+                let network = other.kind();
+                return Err(NetworkError::Condition { network, found: condition.to_vec(), expected: kinds });
+            }
+        }
+        Ok(self)
+    }
+
+    /// The key `kind`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Mlp(_) => "mlp",
+            Self::UNet(_) => "unet",
+            Self::Hourglass(_) => "hourglass",
+            Self::RmsUNet(_) => "rms-unet",
+            Self::AdaGnUNet(_) => "adagn-unet",
+            Self::RefineNet(_) => "refinenet",
+            Self::ConvStack(_) => "conv-stack",
+            Self::LayerNormUNet(_) => "layer-norm-unet",
+            Self::Rbf(_) => "rbf",
+            Self::Perceptron(_) => "perceptron",
+            Self::MultiScale(_) => "multi-scale",
+            Self::Pooled(_) => "pooled",
+        }
+    }
+}
+
 macro_rules! from {
     ($($config:ident => $kind:ident),*) => {$(
         impl From<$config> for NetworkConfig {
@@ -156,6 +211,16 @@ pub enum NetworkError {
         found: Vec<usize>,
         /// What to do.
         advice: &'static str,
+    },
+    /// A condition that this kind of network cannot be given.
+    #[error("the {network} network takes no condition of shape {found:?}; expected {expected}")]
+    Condition {
+        /// Kind of network.
+        network: &'static str,
+        /// The condition's shape.
+        found: Vec<usize>,
+        /// What takes one.
+        expected: &'static str,
     },
     /// A key has a value that cannot be.
     #[error("network.{key} = {found} cannot be: {expected}")]

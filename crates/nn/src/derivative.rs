@@ -14,7 +14,7 @@ impl Mlp {
     pub(crate) fn forward_mode(&self, pass: &Pass<'_>, x: Batch, tangents: &[Batch], input: &Input) -> (Batch, Vec<Batch>) {
         let e = self.embedding.forward(pass, input);
         let along = |factor: &Tensor<2>, d: &[Batch]| d.iter().map(|d| factor.clone() * d.clone()).collect::<Vec<_>>();
-        let mut h = self.first.forward(pass, x);
+        let mut h = self.enter(pass, x, input);
         let mut dh: Vec<Batch> = tangents.iter().map(|v| self.first.tangent(pass, v.clone())).collect();
         for block in &self.blocks {
             let told = block.embed.forward(pass, e.clone());
@@ -49,7 +49,7 @@ impl Mlp {
     /// What the layers before the last leave, and what their way back needs: the states before and inside each block.
     fn ascent(&self, pass: &Pass<'_>, x: Batch, input: &Input) -> (Batch, Vec<(Batch, Batch)>) {
         let e = self.embedding.forward(pass, input);
-        let mut h = self.first.forward(pass, x);
+        let mut h = self.enter(pass, x, input);
         let mut kept = Vec::with_capacity(self.blocks.len());
         for block in &self.blocks {
             let told = block.embed.forward(pass, e.clone());
@@ -91,7 +91,7 @@ impl Mlp {
     #[track_caller]
     pub fn energy(&self, p: &Params, x: Batch, input: &Input) -> Batch {
         assert!(self.config.energy, "the energy of a network that was built without one");
-        input.check(x.dims()[0], self.classes(), false);
+        input.check(x.dims()[0], self.classes(), false, self.condition());
         let pass = Pass::new(p, self.params(), &Mode::Eval);
         let (h, _) = self.ascent(&pass, x, input);
         self.last.forward(&pass, if self.config.residual { silu(h) } else { h })

@@ -164,6 +164,11 @@ impl Embedding {
 
     /// `[n, width]`, the last activation applied.
     pub(crate) fn forward(&self, pass: &Pass<'_>, input: &Input) -> Tensor<2> {
+        self.forward_with(pass, input, None)
+    }
+
+    /// [`Embedding::forward`] with something added before the last activation.
+    pub(crate) fn forward_with(&self, pass: &Pass<'_>, input: &Input, more: Option<Tensor<2>>) -> Tensor<2> {
         let (n, features) = (input.time.len(), self.shape.time.width(self.shape.base));
         let frequencies = self.frequencies.map(|f| pass.frozen(f)).unwrap_or_default();
         let mut f = pass.constant(self.shape.time.of(&input.time, features, &frequencies), [n, features]);
@@ -177,6 +182,9 @@ impl Embedding {
         let mut e = self.linear[1].forward(pass, ops::silu(self.linear[0].forward(pass, f)));
         if let Some(class) = self.class.as_ref().filter(|_| !at_features) {
             e = e + class.forward(pass, self.one_hot(pass, input, 1.0));
+        }
+        if let Some(more) = more {
+            e = e + more;
         }
         ops::silu(e)
     }

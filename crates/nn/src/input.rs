@@ -11,22 +11,27 @@ pub struct Input {
     pub classes: Option<Vec<Option<u32>>>,
     /// The nine numbers that tell how a row was augmented (Karras et al. 2022, appendix F.2); none is nine zeros.
     pub augment: Option<Vec<[f32; 9]>>,
+    /// The numbers of the condition of each row, one row after the other: a vector, or a picture channel by channel. Networks that take one
+    /// always need it, and others never have it.
+    pub condition: Option<Vec<f32>>,
 }
 
 impl Input {
     /// Times only.
     pub fn at(time: Vec<f64>) -> Self {
-        Self { time, classes: None, augment: None }
+        Self { time, classes: None, augment: None, condition: None }
     }
 
     /// Times and a class for each row.
     pub fn of_classes(time: Vec<f64>, classes: Vec<Option<u32>>) -> Self {
-        Self { time, classes: Some(classes), augment: None }
+        Self { time, classes: Some(classes), augment: None, condition: None }
     }
 
     /// Panics unless there is one entry a row and every class exists.
     #[track_caller]
-    pub(crate) fn check(&self, rows: usize, classes: usize, augment: bool) {
+    pub(crate) fn check(&self, rows: usize, classes: usize, augment: bool, condition: usize) {
+        let given = self.condition.as_ref().map_or(0, Vec::len);
+        assert_eq!(given, rows * condition, "{given} numbers as conditions of {rows} rows, of {condition} each");
         assert_eq!(self.time.len(), rows, "{} times for {rows} rows", self.time.len());
         if let Some(labels) = &self.classes {
             assert_eq!(labels.len(), rows, "{} classes for {rows} rows", labels.len());

@@ -5,6 +5,7 @@
 
 use crate::embedding::{Embedding, EmbeddingShape};
 use crate::layer::{Layout, Linear, Pass, Place};
+use crate::unet::config::is_zero;
 use crate::{
     ClassEmbedding, Description, InitScheme, Input, Mode, Network, NetworkError, Params, Stage, TimeFeatures, difference_jvp, ops,
 };
@@ -29,6 +30,9 @@ pub struct MlpConfig {
     pub classes: usize,
     /// Where a class joins the embedding.
     pub class_embedding: ClassEmbedding,
+    /// Numbers of a vector that every row is given with, beside its own in the first layer.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub condition_width: usize,
     /// Rate of dropout inside residual blocks, in [0, 1).
     pub dropout: f64,
     /// Whether the output has twice the numbers, the second half for a learned variance (Nichol and Dhariwal 2021).
@@ -50,6 +54,7 @@ impl Default for MlpConfig {
             time_width: 32,
             classes: 0,
             class_embedding: ClassEmbedding::Embedding,
+            condition_width: 0,
             dropout: 0.0,
             learned_variance: false,
             energy: false,
@@ -65,6 +70,8 @@ pub struct Mlp {
     description: Description,
     pub(crate) embedding: Embedding,
     pub(crate) first: Linear,
+    /// The part of the first layer that sees the condition.
+    pub(crate) condition: Option<Linear>,
     pub(crate) blocks: Vec<Block>,
     pub(crate) last: Linear,
 }
@@ -91,6 +98,9 @@ impl Mlp {
     /// # Errors
     /// As [`Mlp::new`], and when the network is an energy or learns a variance.
     pub fn pooled(config: &MlpConfig, outputs: usize, shape: &[usize]) -> Result<Self, NetworkError> {
+        if config.condition_width > 0 {
+            return Err(NetworkError::value("trunk.condition_width", config.condition_width, "0"));
+        }
         let other = [("trunk.energy", config.energy), ("trunk.learned_variance", config.learned_variance)];
         if let Some((key, _)) = other.into_iter().find(|(_, set)| *set) {
             return Err(NetworkError::value(key, true, "false: the output is a few numbers"));
@@ -121,6 +131,8 @@ impl Mlp {
             },
         );
         let first = l.linear("first", d, width, true, Place::Inner);
+        let given = config.condition_width;
+        let condition = (given > 0).then(|| l.linear("condition", given, width, false, Place::Inner));
         let block = |i: usize| {
             l.within(format!("block.{i}"), |l| Block {
                 linear0: l.linear("linear0", width, width, true, Place::Inner),
@@ -148,8 +160,18 @@ impl Mlp {
             false => format!("silu, linear {width} -> {output}"),
         };
         stages.push(stage("last".into(), &what, output));
-        let description = Description::new(l.specs, stages, &[d], output, config.classes);
-        Ok(Self { config: config.clone(), description, embedding, first, blocks, last })
+        let description = Description::new(l.specs, stages, &[d], output, config.classes).with_condition(given);
+        Ok(Self { config: config.clone(), description, embedding, first, condition, blocks, last })
+    }
+
+    /// The first layer on rows and conditions side by side, `W x + V c + b`.
+    pub(crate) fn enter(&self, pass: &Pass<'_>, x: Batch, input: &Input) -> Batch {
+        let n = x.dims()[0];
+        let h = self.first.forward(pass, x);
+        match (&self.condition, &input.condition) {
+            (Some(linear), Some(given)) => h + linear.forward(pass, pass.constant(given.clone(), [n, linear.inputs])),
+            _ => h,
+        }
     }
 }
 
@@ -167,7 +189,7 @@ impl Network for Mlp {
         }
 
         let e = self.embedding.forward(&pass, input);
-        let mut h = self.first.forward(&pass, x);
+        let mut h = self.enter(&pass, x, input);
         for block in &self.blocks {
             let told = block.embed.forward_ready(&pass, e.clone());
             h = match &block.linear1 {

@@ -30,6 +30,11 @@ pub trait Network: Debug + Send + Sync {
         self.description().classes
     }
 
+    /// The numbers of the condition that every row is given with; zero for a network without.
+    fn condition(&self) -> usize {
+        self.description().condition
+    }
+
     /// The parts in the order of use.
     fn outline(&self) -> &[Stage] {
         &self.description().outline
@@ -121,6 +126,7 @@ pub struct Description {
     shape: Vec<usize>,
     output_shape: Vec<usize>,
     classes: usize,
+    condition: usize,
     outline: Vec<Stage>,
 }
 
@@ -151,7 +157,12 @@ impl Description {
                 stage.parameters += spec.len();
             }
         }
-        Self { params, shape: shape.to_vec(), output_shape, classes, outline }
+        Self { params, shape: shape.to_vec(), output_shape, classes, condition: 0, outline }
+    }
+
+    /// The same for rows that are given with a condition of so many numbers.
+    pub(crate) fn with_condition(self, condition: usize) -> Self {
+        Self { condition, ..self }
     }
 
     /// `[n, channels, height, width]` of rows of pictures, checked together with what the network is told of them.
@@ -160,7 +171,7 @@ impl Description {
         let [n, d] = x.dims();
         let &[channels, height, width] = self.shape.as_slice() else { panic!("a network of pictures, not of {:?}", self.shape) };
         assert_eq!(d, channels * height * width, "rows of {d} numbers for pictures of shape {:?}", self.shape);
-        input.check(n, self.classes, augment);
+        input.check(n, self.classes, augment, self.condition);
         [n, channels, height, width]
     }
 
@@ -169,7 +180,7 @@ impl Description {
     pub(crate) fn vectors(&self, x: &Batch, input: &Input) {
         let [n, d] = x.dims();
         assert_eq!(d, self.shape[0], "rows of {d} numbers for a network of {}", self.shape[0]);
-        input.check(n, self.classes, false);
+        input.check(n, self.classes, false, self.condition);
     }
 
     /// Numbers in a row of the output.

@@ -189,4 +189,10 @@ pub enum GenerateError {
         /// Why not.
         why: &'static str,
     },
+    /// A condition that a model was not trained with, or none for one that was.
+    #[error("condition: {what}")]
+    Condition {
+        /// What is wrong, and what was expected.
+        what: String,
+    },
 }

@@ -120,6 +120,9 @@ pub struct Generate<'a> {
     /// A classifier of noised data and the scale of its gradient: the class is then its business, and the model is told of none unless there
     /// is a weight of guidance, of which 1 is the model under the class ([`Classified`](scorefield_sample::Classified)).
     pub classifier: Option<(&'a Classifier, f64)>,
+    /// What samples of a model that was trained with a condition are given with: encoded rows, of which sample `i` has row `i` modulo their
+    /// number.
+    pub condition: Option<Vec<f32>>,
     /// What is known of the samples, if anything is: the model is multiplied by it ([`scorefield_sample::Evidence`]).
     pub given: Option<Given>,
     /// The seed.
@@ -183,6 +186,7 @@ impl<'a> Generate<'a> {
             guide: None,
             conditions: Vec::new(),
             classifier: None,
+            condition: None,
             given: None,
             seed: 0,
             samples: 0..n,
@@ -198,6 +202,7 @@ impl<'a> Generate<'a> {
         if self.model.states().is_some() {
             return Err(GenerateError::Categories { what: format!("solver {}", self.solver.name()) });
         }
+        self.check_condition()?;
         if let Some(given) = &self.given {
             given.fits(&self.model.meta().codec)?;
             require_posterior_mean(self.model, "filling in what is not known")?;
@@ -225,7 +230,7 @@ impl<'a> Generate<'a> {
     fn learned_variance(&self) -> bool {
         let (dim, span) = (self.model.dim(), self.model.process().span());
         let row = batch(vec![0.0; dim], 1, &self.device);
-        let denoiser = self.model.denoiser(self.class.of(self.model, self.seed, &(0..1)));
+        let denoiser = self.told(self.model, self.class.of(self.model, self.seed, &(0..1)), &(0..1));
         denoiser.denoise_with_variance(&row, span.end).1.is_some()
     }
 

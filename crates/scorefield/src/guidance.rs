@@ -1,9 +1,9 @@
 //! How samples are steered: what a request for guidance needs, and the denoiser it makes.
 
 use crate::tally::Tally;
-use crate::{ClassChoice, Generate, GenerateError, require_posterior_mean};
+use crate::{ClassChoice, Classes, Generate, GenerateError, require_posterior_mean};
 use scorefield_data::Codec;
-use scorefield_model::{Classifier, Model, ModelMeta};
+use scorefield_model::{Classifier, ConditionMeta, Model, ModelDenoiser, ModelMeta};
 use scorefield_process::{Denoiser, ProcessExt};
 use scorefield_sample::{Classified, Composed, Guided, NoisyClassifier};
 use scorefield_tensor::Batch;
@@ -129,6 +129,42 @@ impl Generate<'_> {
         Ok(())
     }
 
+    /// A model, or a guide of it, as a denoiser of a range of samples with their conditions.
+    pub(crate) fn told<'m>(&self, model: &'m Model, classes: Classes, range: &Range<u64>) -> ModelDenoiser<'m> {
+        let rows = |meta: &ConditionMeta| {
+            let (rows, m) = (self.condition.as_deref().unwrap_or_default(), meta.codec.shape().len());
+            let count = (rows.len() / m) as u64;
+            range.clone().flat_map(|i| rows[(i % count) as usize * m..][..m].to_vec()).collect()
+        };
+        model.denoiser_given(classes, model.meta().condition.as_ref().map(rows))
+    }
+
+    /// A condition is given where there is to be one, in its shape, and nowhere else.
+    pub(crate) fn check_condition(&self) -> Result<(), GenerateError> {
+        let say = |what: String| Err(GenerateError::Condition { what });
+        match (&self.model.meta().condition, &self.condition) {
+            (None, None) => Ok(()),
+            (None, Some(_)) => say("one was given, but the model was trained without; leave it out".into()),
+            (Some(meta), None) => {
+                let shape = meta.codec.shape();
+                say(format!(
+                    "the model is given {shape} with every example ({}), and none was given; expected --condition FILE[@I]",
+                    meta.source
+                ))
+            }
+            (Some(meta), Some(rows)) => {
+                let m = meta.codec.shape().len();
+                if rows.is_empty() || !rows.len().is_multiple_of(m) {
+                    return say(format!("{} numbers; expected rows of {m} ({})", rows.len(), meta.codec.shape()));
+                }
+                match rows.iter().find(|v| !v.is_finite()) {
+                    None => Ok(()),
+                    Some(found) => say(format!("{found} in it; expected finite numbers")),
+                }
+            }
+        }
+    }
+
     /// What only changes guidance is nothing without it.
     fn refuse_without_weight(&self) -> Result<Option<f64>, GenerateError> {
         let alone = [
@@ -187,7 +223,7 @@ impl Generate<'_> {
     /// The model under its class, guided as asked; `weight` is what [`Generate::checked_guidance`] returned.
     pub(crate) fn guided<'t>(&'t self, range: &Range<u64>, weight: Option<f64>, tally: &'t Tally) -> Box<dyn Denoiser + 't> {
         let n = (range.end - range.start) as usize;
-        let all = |class: Option<u32>| tally.of(self.model.denoiser(Some(vec![class; n])));
+        let all = |class: Option<u32>| tally.of(self.told(self.model, Some(vec![class; n]), range));
         if !self.conditions.is_empty() {
             let conditions = self.conditions.iter().map(|&(class, w)| (w, all(Some(class)))).collect();
             return Box::new(Composed { base: all(None), conditions });
@@ -197,7 +233,10 @@ impl Generate<'_> {
             let classes = asked.into_iter().flatten().flatten().collect();
             let inner: Box<dyn Denoiser> = match self.guidance {
                 // All of the class is the classifier's.
-                None => Box::new(tally.of(self.model.denoiser((self.model.network().classes() > 0).then(|| vec![None; n])))),
+                None => {
+                    let none = (self.model.network().classes() > 0).then(|| vec![None; n]);
+                    Box::new(tally.of(self.told(self.model, none, range)))
+                }
                 Some(_) => self.by_weight(range, weight, tally),
             };
             return Box::new(Classified { inner, classifier: tally.of(OfClasses { classifier, classes }), scale });
@@ -208,12 +247,11 @@ impl Generate<'_> {
     /// The model under its class, and guidance away from another.
     fn by_weight<'t>(&'t self, range: &Range<u64>, weight: Option<f64>, tally: &'t Tally) -> Box<dyn Denoiser + 't> {
         let n = (range.end - range.start) as usize;
-        let of = |model| self.class.of(model, self.seed, range);
-        let main = tally.of(self.model.denoiser(of(self.model)));
+        let main = tally.of(self.told(self.model, self.class.of(self.model, self.seed, range), range));
         let Some(w) = weight else { return Box::new(main) };
         let guide = match self.guide {
-            Some(guide) => tally.of(guide.denoiser(of(guide))),
-            None => tally.of(self.model.denoiser(Some(vec![None; n]))),
+            Some(guide) => tally.of(self.told(guide, self.class.of(guide, self.seed, range), range)),
+            None => tally.of(self.told(self.model, Some(vec![None; n]), range)),
         };
         Box::new(Guided {
             interval: self.guidance_interval.clone(),
@@ -229,6 +267,11 @@ fn check_guide(model: &Model, guide: &Model) -> Result<(), GenerateError> {
     let differs = |what, guide: String, model: String| Err(GenerateError::Guide { what, guide, model });
     if let Some((what, found, expected)) = other_states(guide.meta(), model.meta()) {
         return differs(what, found, expected);
+    }
+    if guide.meta().condition.is_some() && guide.meta().condition != model.meta().condition {
+        let said =
+            |meta: &ModelMeta| meta.condition.as_ref().map_or("none".into(), |c| format!("{} ({})", c.source, c.codec.shape()));
+        return differs("condition", said(guide.meta()), said(model.meta()));
     }
     match (model.network().classes(), guide.network().classes()) {
         // A guide without classes is an unconditional one.

@@ -10,7 +10,7 @@ mod survival;
 pub use named::{NamedRecipe, recipes};
 
 use crate::auto::{self, Measured};
-use scorefield_data::{Codec, CodecOptions, DataError, Dataset, OpenOptions};
+use scorefield_data::{Codec, CodecOptions, ConditionSource, DataError, Dataset, OpenOptions};
 use scorefield_nn::{preset, presets};
 use scorefield_sample::nearest;
 use scorefield_train::TrainConfig;
@@ -154,13 +154,19 @@ impl Draft {
             survival::measure(&self.place, &mut table, data, &codec)?;
         }
         let mut train: TrainConfig = table.try_into().map_err(|e| wrong(&self.place, &e))?;
+        let condition = data.condition().map(|c| c.shape().dims()).unwrap_or_default();
+        train.network = train.network.with_condition(&condition).map_err(|e| found(&self.place, e.to_string()))?;
         if self.classifier {
             train = classifier::of(&self.place, train, data.classes().len())?;
         }
         let source = self.source.clone().unwrap_or_else(|| data.name().to_owned());
         // Files by their whole name: a run is resumed from any folder.
         let source = std::fs::canonicalize(&source).map_or(source, |path| path.display().to_string());
-        Ok(Recipe { source, data: self.data.clone(), train })
+        let mut data = self.data.clone();
+        if let Some(ConditionSource::File(path)) = &mut data.condition {
+            *path = std::fs::canonicalize(&*path).unwrap_or_else(|_| path.clone());
+        }
+        Ok(Recipe { source, data, train })
     }
 
     /// `network.preset = NAME` stands for that preset's keys, under those that are given beside it; classes are the data's.

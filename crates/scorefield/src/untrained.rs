@@ -64,6 +64,7 @@ pub fn model(network: &NetworkConfig, codec: Codec, device: &Device) -> Result<M
         time_input: TimeInput::QuarterLogRatio,
         states: None,
         classifier: None,
+        condition: None,
         input: NetworkInput::default(),
         codec,
         sigma_data: 0.5,

@@ -185,6 +185,7 @@ impl Trainer<'_> {
             time: times.iter().map(|&t| self.config.time_input.at(process, t)).collect(),
             classes: classes.clone(),
             augment: examples.augment.clone(),
+            condition: None,
         };
         let [at_low, at_high] = [&low, &high].map(|times| self.config.prediction.coeffs(&process.at_each(times)));
         let target =

@@ -100,6 +100,17 @@ pub enum TrainError {
         /// Of the data.
         data: usize,
     },
+    /// Examples that are given with something that the network does not take, or the other way round.
+    #[error(
+        "the network takes a condition of shape {network:?}, the data have one of {data:?} (data.condition); leave the keys network.condition_* \
+         out, and they are those of the data"
+    )]
+    Condition {
+        /// Of the network; empty for none.
+        network: Vec<usize>,
+        /// Of the data.
+        data: Vec<usize>,
+    },
     /// The teacher of a distillation is not one for this run.
     #[error("{}: the {what} of this teacher is {found}; expected {expected}: name another teacher, or change the recipe to match", path.display())]
     Teacher {

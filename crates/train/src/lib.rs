@@ -3,6 +3,7 @@
 mod assignment;
 mod average;
 mod classifier;
+mod condition;
 pub mod config;
 mod consistency;
 mod coupling;

@@ -21,7 +21,8 @@ pub(crate) fn ending(codec: &Codec) -> &'static str {
 }
 
 /// Samples by Heun's method on a Karras grid (a consistency model in two steps, categories by the chain backwards), every class in turn, and writes them.
-pub(crate) fn write(model: &Model, config: &PreviewConfig, seed: u64, path: &Path) -> Result<(), TrainError> {
+/// `conditions` are those of as many samples, for a model that is given with them.
+pub(crate) fn write(model: &Model, config: &PreviewConfig, seed: u64, conditions: &[f32], path: &Path) -> Result<(), TrainError> {
     let io = |source| TrainError::Io { path: path.to_owned(), source };
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).map_err(io)?;
@@ -37,7 +38,9 @@ pub(crate) fn write(model: &Model, config: &PreviewConfig, seed: u64, path: &Pat
         let Some(x) = sample_states(denoiser, |_| None, &AncestralStates::default(), &grid, &job, go) else { return Ok(()) };
         return Ok(write::samples(path, &rows(x), config.n, &model.meta().codec)?);
     }
-    let denoiser = |range: &std::ops::Range<u64>| model.denoiser(labels(range));
+    let width = conditions.len() / config.n.max(1);
+    let given = |range: &std::ops::Range<u64>| conditions[range.start as usize * width..range.end as usize * width].to_vec();
+    let denoiser = |range: &std::ops::Range<u64>| model.denoiser_given(labels(range), (width > 0).then(|| given(range)));
     let posterior = model.meta().prediction.is_posterior_mean();
     let (solver, steps) = if posterior { ("heun", config.steps.max(1)) } else { ("consistency", 2) };
     let state = |found: String| TrainError::State { path: path.to_owned(), found };

@@ -26,6 +26,7 @@ impl Trainer<'_> {
             time_input: self.config.time_input,
             states: self.config.states.as_ref().map(|s| s.process.clone()),
             classifier: self.classifier.as_ref().map(|run| run.summary.clone()),
+            condition: self.condition_meta(),
             input: NetworkInput::default(),
             codec: self.codec.clone(),
             sigma_data: self.sigma_data,
@@ -86,7 +87,7 @@ impl Trainer<'_> {
 
     pub(super) fn preview(&self, observer: &mut dyn Observer, log: &mut Log) -> Result<(), TrainError> {
         let path = self.run.samples().join(format!("step-{:07}.{}", self.position.step, preview::ending(&self.codec)));
-        preview::write(&self.model()?, &self.config.preview, self.config.seed, &path)?;
+        preview::write(&self.model()?, &self.config.preview, self.config.seed, &self.conditions(self.config.preview.n), &path)?;
         log.picture(self.position.step, &path)?;
         observer.event(&Event::Preview(path));
         Ok(())

@@ -191,7 +191,12 @@ impl Trainer<'_> {
             Mode::Train { .. } => noised.x_t.clone().autodiff(),
         };
         let told = |&t: &f64| told(&self.config.time_input, t).expect("checked with the recipe");
-        let input = Input { time: noised.times.iter().map(told).collect(), classes: self.classes(examples), augment: None };
+        let input = Input {
+            time: noised.times.iter().map(told).collect(),
+            classes: self.classes(examples),
+            augment: None,
+            condition: None,
+        };
         let seen = states.adapter.input(&x_t, &noised.at_t);
         let output = self.network.forward(weights, seen, &input, mode);
         states.adapter.clean(&x_t, &output, &noised.at_t)

@@ -85,6 +85,7 @@ impl<'a> Trainer<'a> {
         Batches::new(self.dataset, &self.codec, self.config.seed, self.config.batch)
             .flip(examples.flip)
             .augment(examples.augment.clone())
+            .condition(self.condition.clone())
     }
 
     /// Adds the gradient of one batch and returns its loss and that of the trivial predictor.
@@ -197,6 +198,7 @@ impl<'a> Trainer<'a> {
             classes: self.classes(examples),
             // What a classifier is not told of an augmentation it learns to look past.
             augment: examples.augment.clone().filter(|_| self.classifier.is_none()),
+            condition: examples.condition.clone(),
         };
         let labels = self.classifier.as_ref().map(|_| examples.labels.iter().flatten().copied().collect());
         let on_output = objective.weights(process, prediction, times);

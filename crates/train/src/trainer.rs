@@ -15,7 +15,7 @@ use crate::run::{Position, RunFolder};
 use crate::score_matching::MOST_DIMENSIONS;
 use crate::states::States;
 use crate::step::Step;
-use crate::{ConfigError, Length, Loss, TrainConfig, TrainError};
+use crate::{ConfigError, Length, Loss, TrainConfig, TrainError, condition};
 use scorefield_data::{Codec, Dataset, stats};
 use scorefield_model::{Model, StatesAdapter};
 use scorefield_nn::{Network, Params};
@@ -64,6 +64,8 @@ pub struct Trainer<'a> {
     pub(super) states: Option<States>,
     /// For a classifier of noised data.
     pub(super) classifier: Option<ClassifierRun>,
+    /// How what examples are given with is encoded, if they are.
+    pub(super) condition: Option<Codec>,
     /// Whose flow is distilled, if anyone's.
     pub(super) teacher: Option<Model>,
     pub(super) device: Device,
@@ -132,6 +134,7 @@ impl<'a> Trainer<'a> {
         Self::categories_fit(&config, dataset)?;
         config.validate()?;
         let classifier = ClassifierRun::of(&config, dataset)?;
+        let condition = condition::codec(&config, dataset)?;
         let codec = Codec::fit(dataset, &config.examples.codec)?;
         let states = Self::states_of(&config, dataset, &codec)?;
         let shape = states.as_ref().map_or_else(|| codec.shape().dims().to_vec(), |s| s.adapter.shape().to_vec());
@@ -195,6 +198,7 @@ impl<'a> Trainer<'a> {
             process,
             states,
             classifier,
+            condition,
             teacher,
             device,
             params,

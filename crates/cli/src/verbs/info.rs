@@ -153,7 +153,7 @@ fn of_model(path: &Path) -> Result<(Value, String)> {
         "file": found.path, "format": meta.format, "layout": found.layout, "parameters": network.parameters(),
         "shape": codec.shape().dims(), "process": meta.process, "prediction": meta.prediction, "time_input": meta.time_input,
         "input": meta.input, "network": meta.network, "codec": codec, "sigma_data": meta.sigma_data, "training": meta.training, "data": meta.data, "variance": meta.variance,
-        "sampling": meta.sampling, "states": meta.states, "classifier": meta.classifier, "raw": raw, "tensors": tensors, "notes": found.notes,
+        "sampling": meta.sampling, "states": meta.states, "classifier": meta.classifier, "condition": meta.condition, "raw": raw, "tensors": tensors, "notes": found.notes,
     });
     let t = &meta.training;
     let mut text = String::new();
@@ -170,6 +170,10 @@ fn of_model(path: &Path) -> Result<(Value, String)> {
         row("transition", serde_json::to_string(&states.transition)?);
         row("survival", shortened(serde_json::to_string(&states.survival)?));
         row("chain", format!("{} steps", states.steps));
+    }
+    if let Some(condition) = &meta.condition {
+        let (shape, names) = (condition.codec.shape(), condition.codec.channels().join(", "));
+        row("condition", format!("{}: {shape} ({names}), given by sample --condition", condition.source));
     }
     if let Some(classifier) = &meta.classifier {
         let accuracy: Vec<String> = classifier.accuracy.iter().map(|a| format!("{:.3} at {:.2e}", a.accuracy, a.level)).collect();

@@ -1,12 +1,15 @@
 //! `sample`: new data from a model.
 
+mod condition;
 mod given;
 mod guidance;
+mod loading;
 mod states;
+
+pub(crate) use loading::{load, load_any};
 
 use crate::context::{Context, warn};
 use crate::failure::{Ended, misuse};
-use crate::hub;
 use crate::progress::Progress;
 use anyhow::Result;
 use clap::Args;
@@ -75,6 +78,10 @@ pub(crate) struct Sample {
     /// Write the way from noise to data: frames of a .gif, or [steps + 1, n, ...] in a .npy, the start being the first
     #[arg(long)]
     trajectory: bool,
+    /// What the samples are given with, for a model trained with data.condition: rows of FILE (an array, a table, a folder of pictures), all
+    /// in turn or row I
+    #[arg(long, value_name = "FILE[@I]")]
+    condition: Option<String>,
     /// An example that is known in part, example I of DATA: what is not known of it is filled in
     #[arg(long, value_name = "DATA@I", requires = "mask")]
     given: Option<String>,
@@ -111,7 +118,7 @@ impl Sample {
         };
         let batch = self.batch.min(usize::try_from(self.n).unwrap_or(usize::MAX));
         let weights = if self.raw { Weights::Raw } else { Weights::Ema };
-        let model = load(context, &self.model, weights)?;
+        let model = load_any(context, &self.model, weights)?;
         if model.states().is_some() {
             return self.states(context, &model, self.first..end, batch);
         }
@@ -171,6 +178,7 @@ impl Sample {
         let built = self.repeated(&solver)?;
         let generate = Generate {
             process: process.as_deref(),
+            condition: self.condition(&model)?,
             given: self.given(&model)?,
             clip: self.bound()?,
             temperature: self.temperature,
@@ -223,7 +231,7 @@ impl Sample {
             "grid": grid_kind.to_string(), "steps": steps, "evaluations": drawn.evaluations,
             "evaluations_per_sample": drawn.evaluations_per_sample, "temperature": self.temperature, "classes": drawn.classes,
             "given": self.given, "mask": self.mask, "noise": self.noise, "repeats": self.repeats,
-            "guidance": self.guidance.json(), "seconds": seconds, "first_sample_seconds": first_at,
+            "guidance": self.guidance.json(), "condition": self.condition, "seconds": seconds, "first_sample_seconds": first_at,
         });
         let per_sample = (100.0 * drawn.evaluations_per_sample).round() / 100.0;
         let text = format!(
@@ -275,18 +283,6 @@ impl Sample {
 
 /// More steps than any solver has use for.
 const MOST_STEPS: usize = 1_000_000;
-
-/// A model from a file or a run folder.
-pub(crate) fn load(context: &Context, path: &Path, weights: Weights) -> Result<Model> {
-    let path = &hub::local(context, path)?;
-    if !path.exists() {
-        return Err(misuse(format!(
-            "{}: no such file or folder; expected a model file, a run folder or another project's checkpoint",
-            path.display()
-        )));
-    }
-    Ok(Model::load(path, weights, &context.device)?.in_precision(context.precision))
-}
 
 /// A process by name with its options.
 fn process_named(text: &str) -> Result<Box<dyn Process>> {

@@ -40,6 +40,7 @@ impl Pictures {
             time_input: self.time_input,
             states: None,
             classifier: None,
+            condition: None,
             input: self.input,
             codec: Codec::pictures(self.shape, self.range, Vec::new()),
             sigma_data,

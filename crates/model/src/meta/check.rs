@@ -28,6 +28,7 @@ impl ModelMeta {
         say(doubled == said, &|| format!("network.learned_variance is {doubled} and variance is {:?}", self.variance))?;
         self.check_size(tensors)?;
         self.check_classifier()?;
+        self.check_condition()?;
 
         let categories = codec.levels().iter().any(Option::is_some);
         say(categories == self.states.is_some(), &|| {
@@ -56,6 +57,21 @@ impl ModelMeta {
             })?;
         }
         Ok(())
+    }
+
+    /// A condition has the shape that the network takes beside the state.
+    fn check_condition(&self) -> Result<(), String> {
+        let taken = self.network.condition(&self.codec.shape().dims());
+        let given = self.condition.as_ref().map(|c| c.codec.shape().dims()).unwrap_or_default();
+        let numbers = given.iter().try_fold(1usize, |n, &d| n.checked_mul(d));
+        if taken != given || numbers.is_none_or(|n| n > LARGEST_EXAMPLE) {
+            return Err(format!("a condition of shape {given:?}, for a network that takes {taken:?}"));
+        }
+        let Some(condition) = &self.condition else { return Ok(()) };
+        if self.states.is_some() || condition.codec.levels().iter().any(Option::is_some) {
+            return Err("a condition beside or of categories".into());
+        }
+        condition.codec.validate().map_err(|e| format!("its condition: {e}"))
     }
 
     /// A classifier has a network of one number a class, and only a classifier has.

@@ -19,6 +19,7 @@ pub(crate) fn meta(data: &Dataset, network: NetworkConfig) -> ModelMeta {
         time_input: TimeInput::QuarterLogRatio,
         states: None,
         classifier: None,
+        condition: None,
         input: NetworkInput::default(),
         codec: Codec::fit(data, &Default::default()).unwrap(),
         sigma_data: 2f64.sqrt() / 3.0,

@@ -22,6 +22,7 @@ pub(crate) fn meta(network: UNetConfig, shape: [usize; 3], process: ProcessConfi
         time_input: if exploding { TimeInput::LogRatio { factor: 1.0 } } else { TimeInput::Time { scale: 1.0 } },
         states: None,
         classifier: None,
+        condition: None,
         input: NetworkInput { unscaled: exploding, centred: false },
         codec: Codec::pictures(shape, range, Vec::new()),
         sigma_data: 0.25 * (range[1] - range[0]),

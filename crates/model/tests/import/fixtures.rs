@@ -83,7 +83,7 @@ pub(crate) fn output_in(
     let width = x.len() / times.len();
     let x = Tensor::from_data(TensorData::new(x, [times.len(), width]), (&Default::default(), dtype));
     let time = times.iter().map(|t| m.meta().time_input.at(m.process(), *t)).collect();
-    let input = Input { time, classes, augment };
+    let input = Input { time, classes, augment, condition: None };
     rows_f64(m.network().forward(&m.weights().cast(dtype), x, &input, &Mode::Eval))
 }
 

@@ -32,6 +32,9 @@ impl HalfUNet {
         if config.learned_variance {
             return Err(NetworkError::value("trunk.learned_variance", true, "false: the output is a few numbers"));
         }
+        if config.condition_channels + config.condition_width > 0 {
+            return Err(NetworkError::value("trunk.condition_channels", config.condition_channels, "0, and condition_width = 0"));
+        }
         let (builder, shape, padding) = Builder::for_pictures(config, shape)?;
         builder.finish_half(shape, padding, outputs)
     }
@@ -54,6 +57,10 @@ impl<'a> Builder<'a> {
     /// For pictures of a shape: that shape and what is added to its sides.
     fn for_pictures(config: &'a UNetConfig, shape: &[usize]) -> Result<(Self, [usize; 3], Margins), NetworkError> {
         config.check()?;
+        if config.condition_channels > 0 && config.condition_width > 0 {
+            let expected = "0 beside condition_channels: a row is given with a picture or a vector";
+            return Err(NetworkError::value("condition_width", config.condition_width, expected));
+        }
         let [channels, height, width] = NetworkError::picture("unet", shape)?;
         let levels = config.levels();
         let least = 1usize << (levels - 1);
@@ -93,7 +100,8 @@ impl<'a> Builder<'a> {
         if let Some(refused) = self.refused {
             return Err(refused);
         }
-        let description = Description::new(self.layout.specs, self.stages, &shape, outputs, config.classes);
+        let given = config.condition_width + config.condition_channels * shape[1] * shape[2];
+        let description = Description::new(self.layout.specs, self.stages, &shape, outputs, config.classes).with_condition(given);
         Ok(UNet { encoder, description, up, head })
     }
 
@@ -135,14 +143,18 @@ impl<'a> Builder<'a> {
             output: vec![width],
             parameters: 0,
         });
-        let stem = self.layout.conv("stem", ConvShape::three(channels, stem_width), Place::Inner);
-        self.stage("stem", format!("conv 3x3, {channels} -> {stem_width}"), stem_width, 0);
+        let given = config.condition_width;
+        let condition =
+            (given > 0).then(|| self.layout.within("embed", |l| l.linear("condition", given, width, false, Place::Inner)));
+        let seen = channels + config.condition_channels;
+        let stem = self.layout.conv("stem", ConvShape::three(seen, stem_width), Place::Inner);
+        self.stage("stem", format!("conv 3x3, {seen} -> {stem_width}"), stem_width, 0);
 
         let mut skips = vec![stem_width];
         let down = self.down(channels, &mut skips);
         let deepest = config.levels() - 1;
         let mid = self.middle(config.width(deepest), deepest);
-        (Encoder { config: config.clone(), padding, gain: self.style.gain, embedding, stem, down, mid }, skips)
+        (Encoder { config: config.clone(), padding, gain: self.style.gain, embedding, condition, stem, down, mid }, skips)
     }
 
     /// Blocks of each level from the top, each output pushed on the skips.

@@ -133,6 +133,13 @@ pub struct UNetConfig {
     pub classes: usize,
     /// Where a class joins the embedding.
     pub class_embedding: ClassEmbedding,
+    /// Channels of a picture of the same size that every row is given with: they enter the first convolution beside its own (Saharia et al.
+    /// 2022, SR3).
+    #[serde(skip_serializing_if = "is_zero")]
+    pub condition_channels: usize,
+    /// Numbers of a vector that every row is given with: a linear map of them is added to the embedding.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub condition_width: usize,
     /// Whether the nine numbers of an augmentation are told (Karras et al. 2022).
     pub augment: bool,
     /// Whether the output has twice the channels, the second half for a learned variance (Nichol and Dhariwal 2021).
@@ -173,12 +180,19 @@ impl Default for UNetConfig {
             embedding_mult: 4,
             classes: 0,
             class_embedding: ClassEmbedding::Embedding,
+            condition_channels: 0,
+            condition_width: 0,
             augment: false,
             learned_variance: false,
             self_conditioning: false,
             init: InitScheme::Ddpm,
         }
     }
+}
+
+/// Whether a key says nothing.
+pub(crate) fn is_zero(n: &usize) -> bool {
+    *n == 0
 }
 
 impl UNetConfig {

@@ -69,10 +69,18 @@ impl Encoder {
 
     /// The way down, every output kept for the way up, and the middle.
     pub(super) fn forward(&self, pass: &Pass<'_>, x: Tensor<4>, input: &Input) -> Encoded {
-        let e = self.embedding.forward(pass, input);
+        let [n, _, height, width] = x.dims();
+        let given = |shape: [usize; 2]| pass.constant(input.condition.clone().unwrap_or_default(), shape);
+        let more = self.condition.as_ref().map(|linear| linear.forward(pass, given([n, linear.inputs])));
+        let e = self.embedding.forward_with(pass, input, more);
         let [rows, columns] = self.padding;
-        let x = if self.padded() { x.pad([(0, 0), (0, 0), rows, columns], 0.0) } else { x };
-        let mut h = self.stem.forward(pass, x.clone());
+        let padded = |x: Tensor<4>| if self.padded() { x.pad([(0, 0), (0, 0), rows, columns], 0.0) } else { x };
+        let beside = (self.config.condition_channels > 0).then(|| {
+            let channels = self.config.condition_channels;
+            padded(given([n, channels * height * width]).reshape([n, channels, height, width]))
+        });
+        let x = padded(x);
+        let mut h = self.stem.forward(pass, beside.map_or_else(|| x.clone(), |c| ops::concat(x.clone(), c)));
         let mut skips = vec![h.clone()];
         let mut picture = x;
         for level in &self.down {

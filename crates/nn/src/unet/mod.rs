@@ -5,7 +5,7 @@
 //! What published networks do differently is a key of [`UNetConfig`]; what they all do is the code.
 
 mod build;
-mod config;
+pub(crate) mod config;
 mod forward;
 mod half;
 
@@ -16,7 +16,7 @@ pub use config::{AttentionPlacement, DownPadding, ProgressiveInput, ProgressiveO
 use crate::Description;
 use crate::block::{Attention, ResBlock};
 use crate::embedding::Embedding;
-use crate::layer::{Conv, Norm};
+use crate::layer::{Conv, Linear, Norm};
 
 /// The network of a [`UNetConfig`] for pictures of one shape.
 #[derive(Clone, Debug)]
@@ -37,6 +37,8 @@ struct Encoder {
     padding: [(usize, usize); 2],
     gain: f64,
     embedding: Embedding,
+    /// Conditions to the embedding.
+    condition: Option<Linear>,
     stem: Conv,
     down: Vec<DownLevel>,
     mid: Middle,

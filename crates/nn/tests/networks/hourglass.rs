@@ -132,6 +132,7 @@ fn rows_do_not_see_each_other_at_a_usual_size() {
                 time: input.time[rows.clone()].to_vec(),
                 classes: None,
                 augment: input.augment.as_ref().map(|a| a[rows.clone()].to_vec()),
+                condition: None,
             };
             let x = batch(x[rows.start * d..rows.end * d].to_vec(), rows.len(), &device);
             super::rows(network.forward(&p, x, &one, &Mode::Eval))

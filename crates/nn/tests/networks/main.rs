@@ -124,6 +124,10 @@ fn rows_do_not_see_each_other() {
                 time: rows_taken.iter().map(|&i| all.time[i]).collect(),
                 classes: all.classes.as_ref().map(|c| rows_taken.iter().map(|&i| c[i]).collect()),
                 augment: all.augment.as_ref().map(|a| rows_taken.iter().map(|&i| a[i]).collect()),
+                condition: all.condition.as_ref().map(|c| {
+                    let m = network.condition();
+                    rows_taken.iter().flat_map(|&i| c[i * m..(i + 1) * m].to_vec()).collect()
+                }),
             };
             let samples = rows_taken.iter().map(|&i| i as u64).collect();
             let mode = if train { Mode::Train { noise: Streams::new(9, samples, Purpose::Dropout) } } else { Mode::Eval };
@@ -248,8 +252,15 @@ fn conditions_matter() {
         let network = config.build(&shape).unwrap();
         let p = params(network.as_ref());
         let x = numbers(1, shape.iter().product(), 0);
-        let run = |input: Input| rows(network.forward(&p, batch(x.clone(), 1, &Default::default()), &input, &Mode::Eval));
+        let given = |step: u32| (network.condition() > 0).then(|| numbers(1, network.condition(), step));
+        let run = |input: Input| {
+            let input = Input { condition: input.condition.or_else(|| given(2)), ..input };
+            rows(network.forward(&p, batch(x.clone(), 1, &Default::default()), &input, &Mode::Eval))
+        };
         let none = run(Input::at(vec![0.5]));
+        if let Some(other) = given(3) {
+            assert_ne!(none, run(Input { condition: Some(other), ..Input::at(vec![0.5]) }), "{name}: another condition");
+        }
         assert_ne!(none, run(Input::at(vec![0.6])), "{name}: time");
         assert_eq!(none, run(Input::of_classes(vec![0.5], vec![None])), "{name}: null class");
         if network.classes() > 0 {

@@ -66,6 +66,11 @@ pub(crate) fn zoo() -> Vec<(&'static str, NetworkConfig, Vec<usize>)> {
             },
         ),
     ];
+    let given = MlpConfig { hidden: 16, depth: 2, time_width: 4, condition_width: 3, ..MlpConfig::default() };
+    zoo.push(("energy given a vector", NetworkConfig::Mlp(MlpConfig { energy: true, ..given.clone() }), vec![4]));
+    zoo.push(("mlp given a vector", NetworkConfig::Mlp(given), vec![5]));
+    zoo.push(("unet given a picture", NetworkConfig::UNet(UNetConfig { condition_channels: 2, ..half.clone() }), vec![1, 7, 5]));
+    zoo.push(("unet given a vector", NetworkConfig::UNet(UNetConfig { condition_width: 3, ..half.clone() }), vec![1, 4, 6]));
     let pooled = |trunk| NetworkConfig::Pooled(PooledConfig { outputs: 4, trunk });
     let told = MlpConfig { hidden: 16, depth: 2, time_width: 4, classes: 3, ..MlpConfig::default() };
     zoo.push(("vectors to four numbers", pooled(TrunkConfig::Mlp(told)), vec![5]));
@@ -111,7 +116,8 @@ pub(crate) fn input(n: usize, network: &dyn Network, augment: bool) -> Input {
     let time = (0..n).map(|i| if indices { ((2 * i + 1) % 3) as f64 } else { 0.3 * i as f64 - 0.4 }).collect();
     let classes = (network.classes() > 0).then(|| (0..n).map(|i| (i % 4 < 3).then_some((i % 4) as u32)).collect());
     let augment = augment.then(|| (0..n).map(|i| [0.1 * i as f32; 9]).collect());
-    Input { time, classes, augment }
+    let condition = (network.condition() > 0).then(|| numbers(n, network.condition(), 2));
+    Input { time, classes, augment, condition }
 }
 
 pub(crate) fn takes_augmentation(config: &NetworkConfig) -> bool {

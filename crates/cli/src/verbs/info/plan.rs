@@ -53,7 +53,12 @@ pub(super) fn plan(context: &Context, network: &dyn Network, rows: usize) -> Res
 fn calls(context: &Context, network: &dyn Network, rows: usize) -> Vec<Call> {
     let (weights, calls) = Params::init(network.params(), 0, &context.device).watched();
     let d = network.shape().iter().product::<usize>();
-    let input = Input { time: vec![0.5; rows], classes: (network.classes() > 0).then(|| vec![Some(0); rows]), augment: None };
+    let input = Input {
+        time: vec![0.5; rows],
+        classes: (network.classes() > 0).then(|| vec![Some(0); rows]),
+        augment: None,
+        condition: (network.condition() > 0).then(|| vec![0.5; rows * network.condition()]),
+    };
     network.forward(&weights, batch(vec![0.5; rows * d], rows, &context.device), &input, &Mode::Eval);
     let calls = calls.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     calls.clone()

@@ -1,6 +1,6 @@
 //! How samples are steered: weights, intervals, guides, and classes joined and negated.
 
-use super::load;
+use super::load_any;
 use crate::context::Context;
 use crate::failure::misuse;
 use anyhow::Result;
@@ -43,7 +43,7 @@ pub(super) struct Flags {
 impl Flags {
     /// The model that samples are guided away from.
     pub(super) fn guide(&self, context: &Context, weights: Weights) -> Result<Option<Model>> {
-        self.guide.as_ref().map(|path| load(context, path, weights)).transpose()
+        self.guide.as_ref().map(|path| load_any(context, path, weights)).transpose()
     }
 
     /// The classifier.

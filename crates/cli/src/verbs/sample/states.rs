@@ -85,6 +85,7 @@ impl Sample {
 
     fn refuse_flags_of_numbers(&self) -> Result<()> {
         let given = [
+            ("--condition", self.condition.is_some()),
             ("--grid", self.grid.is_some()),
             ("--process", self.process.is_some()),
             ("--clip", self.clip.is_some()),
