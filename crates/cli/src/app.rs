@@ -28,7 +28,7 @@ enum Verb {
     Train(verbs::train::Train),
     Sample(Box<verbs::sample::Sample>),
     Nll(verbs::nll::Nll),
-    Solve(verbs::solve::Solve),
+    Solve(Box<verbs::solve::Solve>),
     Encode(verbs::latent::Encode),
     Decode(verbs::latent::Decode),
     Interpolate(verbs::latent::Interpolate),

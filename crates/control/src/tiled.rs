@@ -70,7 +70,7 @@ impl<D> Tiled<D> {
             let (side, room) = (window[axis], whole[axis] - window[axis]);
             let steps = room.div_ceil(side - overlap);
             // Evenly spread, the last at the far edge.
-            (0..=steps).map(|k| if steps == 0 { 0 } else { k * room / steps }).collect::<Vec<_>>()
+            (0..=steps).map(|k| (k * room).checked_div(steps).unwrap_or(0)).collect::<Vec<_>>()
         };
         Ok(Self { inner, tiles: Tiles { channels, window, whole, at: [along(0), along(1)] } })
     }

@@ -52,7 +52,8 @@ struct Run<'a> {
 impl Twisted {
     /// Why a measurement cannot be taken, if it cannot.
     pub fn refuses(&self, measured: &Measurement) -> Option<&'static str> {
-        if !(1..=4096).contains(&self.particles) || !(self.variance > 0.0 && self.variance.is_finite()) {
+        let data = self.variance > 0.0 && self.variance.is_finite();
+        if !data || !(1..=4096).contains(&self.particles) {
             return Some("needs 1 to 4,096 particles, and data of a positive variance");
         }
         (measured.sigma() == 0.0).then_some("weighs particles by the measurement's noise, which is 0; give it a deviation")

@@ -106,6 +106,12 @@ impl<'a> Solve<'a> {
     pub fn check(&self, questions: &[Question]) -> Result<(), SolveError> {
         require_posterior_mean(self.model, "solving")?;
         let say = |what: String| Err(SolveError::Request { what });
+        if let Some(condition) = &self.model.meta().condition {
+            return say(format!(
+                "a model that is given {} with every example; expected one without a condition",
+                condition.codec.shape()
+            ));
+        }
         if !(1..=MOST_SAMPLES).contains(&self.samples) {
             return say(format!("{} samples of a measurement; expected 1 to {MOST_SAMPLES}", self.samples));
         }
@@ -237,7 +243,7 @@ impl<'a> Solve<'a> {
     ) -> Result<Option<(Vec<f32>, Vec<f64>)>, SolveError> {
         let asked: Vec<&Question> = chunk.clone().map(|i| &questions[(i / self.samples) as usize]).collect();
         let numbers: Vec<u64> = chunk.clone().zip(&asked).map(|(i, q)| q.number * MOST_SAMPLES + i % self.samples).collect();
-        let steps = self.grid.legs().count() as f64;
+        let steps = (self.grid.times().len() - 1) as f64;
         let Some(kind) = &self.rule else {
             let model = self.denoiser(&chunk, 1, tally)?;
             let streams = Streams::new(self.seed, numbers, Purpose::Solver);

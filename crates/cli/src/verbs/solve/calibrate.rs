@@ -19,6 +19,9 @@ use std::fmt::Write as _;
 use std::ops::ControlFlow;
 use std::time::Instant;
 
+/// A level, and the coverage there with its error: of all entries, and of those whose samples differ.
+type Point = (f64, (f64, f64), (f64, f64));
+
 /// The interval that is told first.
 const NINETY: f64 = 0.9;
 
@@ -83,7 +86,7 @@ impl Solve {
             return Ok(Ended::Interrupted);
         };
         let (all, varied) = (calibration.at(NINETY, false), calibration.at(NINETY, true));
-        let curve: Vec<(f64, (f64, f64), (f64, f64))> = calibration
+        let curve: Vec<Point> = calibration
             .levels()
             .into_iter()
             .zip(calibration.curve())
@@ -111,7 +114,7 @@ impl Solve {
             let _ = writeln!(text, "90 % intervals hold {:.1} +- {:.1} % of the truth", 100.0 * c, 100.0 * e);
         }
         if let Some(output) = &self.output {
-            let lines = |of: fn(&(f64, (f64, f64), (f64, f64))) -> f64| curve.iter().map(|p| (p.0, of(p))).collect::<Vec<_>>();
+            let lines = |of: fn(&Point) -> f64| curve.iter().map(|p| (p.0, of(p))).collect::<Vec<_>>();
             let picture = straight(
                 "how often the truth lies in an interval",
                 "nominal",

@@ -62,14 +62,14 @@ pub(super) fn prepare(output: &Path, single: bool, settings: &Value) -> Result<b
 
 fn json(path: &Path, value: &Value) -> Result<()> {
     let text = serde_json::to_string_pretty(value)?;
-    Ok(write::atomic(path, |out| out.write_all(text.as_bytes())).with_context(|| path.display().to_string())?)
+    write::atomic(path, |out| out.write_all(text.as_bytes())).with_context(|| path.display().to_string())
 }
 
 /// The table of all answers.
 pub(super) fn scores(output: &Path, reports: &[Report]) -> Result<()> {
     let path = output.join("scores.csv");
     let text: String = [HEAD.to_owned()].into_iter().chain(reports.iter().map(Report::lines)).collect();
-    Ok(write::atomic(&path, |out| out.write_all(text.as_bytes())).with_context(|| path.display().to_string())?)
+    write::atomic(&path, |out| out.write_all(text.as_bytes())).with_context(|| path.display().to_string())
 }
 
 /// One answer, whole or not at all.

@@ -1,0 +1,199 @@
+//! From a task to its operator.
+
+use super::{Beyond, Parts, Seen, Smaller, Task};
+use crate::operator::{
+    Clip, Composed, Convolution, Dense, Edge, Gamma, Grey, Identity, Kernel, Mask, Operator, OperatorError, PartialFourier,
+    PhaseRetrieval, Radon, Separable, Shape, Stacked, Uniforms,
+};
+use scorefield_sample::NamedError;
+use std::fmt;
+use std::str::FromStr;
+
+/// Why there is no such measurement.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum TaskError {
+    /// No operator.
+    #[error("task {task}: {error}")]
+    Operator {
+        /// The task.
+        task: &'static str,
+        /// Why not.
+        error: OperatorError,
+    },
+    /// What should come beside it is not there.
+    #[error("task {task}: {what}")]
+    Missing {
+        /// The task.
+        task: &'static str,
+        /// What is missing.
+        what: &'static str,
+    },
+    /// A part that no task of these takes.
+    #[error("{what} was given, but task {tasks} takes none")]
+    Unused {
+        /// The part.
+        what: &'static str,
+        /// The tasks.
+        tasks: String,
+    },
+    /// A task after one that gives no picture.
+    #[error("task {second} after {first}, which gives no picture; put {first} last")]
+    After {
+        /// The first.
+        first: &'static str,
+        /// The second.
+        second: &'static str,
+    },
+}
+
+impl Task {
+    /// What the measurement of states of a shape looks like.
+    ///
+    /// # Errors
+    /// When the shape is none that can be so measured.
+    fn one(&self, shape: Shape, parts: &Parts) -> Result<(Box<dyn Operator>, Seen), TaskError> {
+        let task = self.name();
+        let missing = |what| TaskError::Missing { task, what };
+        let wrong = |error| TaskError::Operator { task, error };
+        let numbers = |a: Box<dyn Operator>| {
+            let m = a.outputs();
+            (a, Seen::Numbers(m))
+        };
+        let same = |a: Box<dyn Operator>| (a, Seen::Picture(shape));
+        let pixels = shape.entries();
+        let make = || -> Result<(Box<dyn Operator>, Seen), OperatorError> {
+            Ok(match self {
+                Self::Inpaint => {
+                    let known = parts.mask.as_deref().unwrap_or_default();
+                    if known.len() != pixels {
+                        return Err(OperatorError::Length { what: "the mask", found: known.len(), expected: pixels });
+                    }
+                    (Box::new(Mask::new(known)?), Seen::Part(shape))
+                }
+                Self::Denoise => same(Box::new(Identity::new(pixels))),
+                Self::SuperResolution { factor, by } => {
+                    let made = match by {
+                        Smaller::Average => Separable::average(shape, *factor)?,
+                        Smaller::Bicubic => Separable::bicubic(shape, *factor)?,
+                    };
+                    let small = made.output_shape();
+                    (Box::new(made), Seen::Picture(small))
+                }
+                Self::Deblur { sigma, motion, angle, edge } => {
+                    let kernel = match &parts.kernel {
+                        Some(kernel) => kernel.clone(),
+                        None if *motion > 0.0 => Kernel::motion(*motion, angle.to_radians())?,
+                        None if *edge == Beyond::Mirror => return Ok(same(Box::new(Separable::gaussian(shape, *sigma)?))),
+                        None => Kernel::gaussian(*sigma)?,
+                    };
+                    let edge = match edge {
+                        Beyond::Wrap => Edge::Wrap,
+                        Beyond::Mirror => Edge::Mirror,
+                        Beyond::Zero => Edge::Zero,
+                    };
+                    same(Box::new(Convolution::new(shape, kernel, edge)?))
+                }
+                Self::Colourise => {
+                    let [r, g, b] = Grey::REC_601;
+                    if shape.channels() == 3 {
+                        let grey = Shape::new(1, shape.height(), shape.width())?;
+                        return Ok((Box::new(Grey::new(shape, &[r, g, b])?), Seen::Picture(grey)));
+                    }
+                    // Of pictures with transparency the alpha is known too.
+                    let alpha: Vec<bool> = (0..pixels).map(|i| i / shape.pixels() == 3).collect();
+                    let both: Vec<Box<dyn Operator>> =
+                        vec![Box::new(Grey::new(shape, &[r, g, b, 0.0])?), Box::new(Mask::new(&alpha)?)];
+                    let seen = Shape::new(2, shape.height(), shape.width())?;
+                    (Box::new(Stacked::new(both)?), Seen::Picture(seen))
+                }
+                Self::CompressedSensing { share, seed } => {
+                    let m = ((share * pixels as f64).round() as usize).clamp(1, pixels);
+                    numbers(Box::new(Dense::random(m, pixels, &mut *uniforms(*seed))?))
+                }
+                Self::Matrix => {
+                    let Some(matrix) = parts.matrix.clone() else { return Err(OperatorError::Empty { what: "the matrix" }) };
+                    if matrix.columns() != pixels {
+                        let (found, expected) = (matrix.columns(), pixels);
+                        return Err(OperatorError::Mismatch { first: "a row of the matrix", found, second: "a state", expected });
+                    }
+                    numbers(Box::new(Dense::new(matrix)?))
+                }
+                Self::Mri { share, centre, seed } => {
+                    numbers(Box::new(PartialFourier::random_lines(shape, *share, centre.min(*share), &mut *uniforms(*seed))?))
+                }
+                Self::Ct { angles } => numbers(Box::new(Radon::parallel(shape, *angles)?)),
+                Self::Declip { gain } => same(Box::new(Clip::new(pixels, *gain, 0.0, 255.0)?)),
+                Self::Gamma { power } => same(Box::new(Gamma::new(pixels, *power, 0.0, 255.0)?)),
+                Self::PhaseRetrieval { oversampling } => numbers(Box::new(PhaseRetrieval::new(shape, *oversampling)?)),
+            })
+        };
+        match self {
+            Self::Inpaint if parts.mask.is_none() => Err(missing("--mask says what is known: a name or a file")),
+            Self::Matrix if parts.matrix.is_none() => Err(missing("--matrix FILE.npy is the matrix, [m, d]")),
+            Self::Colourise if !matches!(shape.channels(), 3 | 4) => Err(missing(
+                "takes a model of colour pictures (3 channels, or 4 with alpha); this one's have another number of channels",
+            )),
+            _ => make().map_err(wrong),
+        }
+    }
+}
+
+/// The uniform numbers of a seed, for operators that are drawn.
+fn uniforms(seed: usize) -> Box<Uniforms<'static>> {
+    let stream = scorefield_tensor::noise::Stream::new(seed as u64, 0, scorefield_tensor::Purpose::Measurement, 0, 0);
+    let mut i = 0;
+    Box::new(move || {
+        i += 1;
+        stream.uniform(i - 1)
+    })
+}
+
+/// Tasks after each other, the first measuring the state: `grey` a picture, then make it smaller.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tasks(pub Vec<Task>);
+
+impl FromStr for Tasks {
+    type Err = NamedError;
+
+    fn from_str(text: &str) -> Result<Self, NamedError> {
+        text.split('+').map(str::parse).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+impl fmt::Display for Tasks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.iter().map(Task::to_string).collect::<Vec<_>>().join("+"))
+    }
+}
+
+impl Tasks {
+    /// The operator on natural states of a shape, and what it gives.
+    ///
+    /// # Errors
+    /// When the shape cannot be so measured, a part is missing or of no use, or a task follows one that gives no picture.
+    pub fn operator(&self, shape: Shape, parts: &Parts) -> Result<(Box<dyn Operator>, Seen), TaskError> {
+        let has = |of: &dyn Fn(&Task) -> bool| self.0.iter().any(of);
+        let unused = [
+            ("a mask", parts.mask.is_some() && !has(&|t| *t == Task::Inpaint)),
+            ("a kernel", parts.kernel.is_some() && !has(&|t| matches!(t, Task::Deblur { .. }))),
+            ("a matrix", parts.matrix.is_some() && !has(&|t| *t == Task::Matrix)),
+        ];
+        if let Some((what, _)) = unused.into_iter().find(|(_, unused)| *unused) {
+            return Err(TaskError::Unused { what, tasks: self.to_string() });
+        }
+        let Some((first, rest)) = self.0.split_first() else {
+            return Err(TaskError::Missing { task: "(none)", what: "at least one is needed" });
+        };
+        let (mut whole, mut seen) = first.one(shape, parts)?;
+        let mut before = first;
+        for task in rest {
+            let Seen::Picture(shape) = seen else {
+                return Err(TaskError::After { first: before.name(), second: task.name() });
+            };
+            let (next, looks) = task.one(shape, parts)?;
+            whole = Box::new(Composed::new(next, whole).map_err(|error| TaskError::Operator { task: task.name(), error })?);
+            (seen, before) = (looks, task);
+        }
+        Ok((whole, seen))
+    }
+}
