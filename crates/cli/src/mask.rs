@@ -82,7 +82,7 @@ fn of_file(mask: &str, shape: Shape) -> Result<Vec<bool>> {
             && [picture.height, picture.width] != [height, width]
         {
             return Err(misuse(format!(
-                "--mask {mask}: {} x {} pixels, but an example of the model has {width} x {height}",
+                "--mask {mask}: {} x {} pixels, but what is to be filled in has {width} x {height}",
                 picture.width, picture.height
             )));
         }

@@ -49,6 +49,7 @@ fn every_task_measures_what_it_says() {
 #[test]
 fn tasks_follow_each_other() {
     let tasks: Tasks = "colourise+super-resolution:factor=2".parse().unwrap();
+    assert_eq!("declip:gain=1e+1".parse::<Tasks>().unwrap().0, [Task::Declip { gain: 10.0 }]);
     assert_eq!(tasks.to_string(), "colourise+super-resolution:factor=2");
     let shape = Shape::new(3, 4, 4).unwrap();
     let (operator, seen) = tasks.operator(shape, &Parts::default()).unwrap();

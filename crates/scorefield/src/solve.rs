@@ -7,9 +7,10 @@ mod problem;
 
 pub use calibration::Calibration;
 pub use error::SolveError;
-pub use posterior::Posterior;
+pub use posterior::{MOST_COMPARED, Posterior};
 pub use problem::{Problem, Question};
 
+use crate::GenerateError;
 use crate::generate::{ClassChoice, require_posterior_mean};
 use crate::tally::Tally;
 use scorefield_control::rule::{Conditioned, Drawing, Rule, RuleKind, Ruled};
@@ -42,7 +43,7 @@ pub struct Solve<'a> {
     pub seed: u64,
     /// Samples of each question, at most 65,536.
     pub samples: u64,
-    /// Samples computed at once, of particles so many fewer: memory and nothing else.
+    /// Rows that the network sees at once, but at least one sample with its particles and windows: memory and nothing else.
     pub batch: usize,
     /// Pixels that neighbouring windows share where the problem is larger than the model.
     pub overlap: usize,
@@ -133,6 +134,16 @@ impl<'a> Solve<'a> {
                 return say("guidance needs a class, and a model that was trained with classes and without".into());
             }
         }
+        self.problem.windows(self.model, self.overlap)?;
+        if self.solver.samples_path_ends() {
+            return say(format!("solver {}: samples consistency models only, which have no posterior mean", self.solver.name()));
+        }
+        if self.solver.needs_variance() && (self.problem.whole().is_some() || !self.learned_variance()) {
+            return Err(GenerateError::NoVariance { solver: self.solver.name() }.into());
+        }
+        if questions.iter().any(|q| !q.sigma.is_finite() || q.sigma < 0.0) {
+            return say("noise of a deviation that is no number from 0 on".into());
+        }
         let Some(kind) = &self.rule else { return Ok(()) };
         let draws = kind.repeats() * (3 + self.solver.evaluations_per_step());
         if draws >= DRAWS {
@@ -153,6 +164,13 @@ impl<'a> Solve<'a> {
         Ok(())
     }
 
+    /// Whether the model has learned the variance of its steps: asked of itself, with one row.
+    fn learned_variance(&self) -> bool {
+        let row = batch(vec![0.0; self.model.dim()], 1, &self.device);
+        let denoiser = self.model.denoiser(self.class.of(self.model, self.seed, &(0..1)));
+        denoiser.denoise_with_variance(&row, self.model.process().span().end).1.is_some()
+    }
+
     /// Answers the questions in their order: `answered` gets each with its place when its samples are there, `watch` is called before every
     /// step with the samples done so far and the share of the step in the batch. `None` when either broke off.
     ///
@@ -171,14 +189,15 @@ impl<'a> Solve<'a> {
         let mut answer = Answer { states: Vec::new(), effective: Vec::new() };
         let mut done = 0;
         while done < total {
-            let chunk = self.chunk(questions, done, total);
+            let chunk = self.chunk(questions, done, total)?;
             let drawn = self.draw(questions, chunk.clone(), &tally, |share| watch(done, share))?;
             let Some((states, effective)) = drawn else { return Ok(None) };
             for i in 0..(chunk.end - chunk.start) as usize {
                 let state = &states[i * d..(i + 1) * d];
                 let (place, sample) = ((done + i as u64) / self.samples, (done + i as u64) % self.samples);
                 if let Some(v) = state.iter().find(|v| !v.is_finite()) {
-                    return Err(SolveError::NotFinite { question: place, sample, found: *v });
+                    let question = questions[place as usize].number;
+                    return Err(SolveError::NotFinite { question, sample, found: *v });
                 }
                 answer.states.extend_from_slice(state);
                 answer.effective.extend(effective.get(i));
@@ -195,15 +214,16 @@ impl<'a> Solve<'a> {
     }
 
     /// The samples that are drawn together: of questions under the same noise.
-    fn chunk(&self, questions: &[Question], from: u64, total: u64) -> Range<u64> {
+    fn chunk(&self, questions: &[Question], from: u64, total: u64) -> Result<Range<u64>, SolveError> {
         let particles = match &self.rule {
             Some(RuleKind::Tds { particles, .. }) => *particles,
             _ => 1,
         };
-        let most = (self.batch / particles).max(1) as u64;
+        let rows = particles * self.problem.windows(self.model, self.overlap)?;
+        let most = (self.batch / rows).max(1) as u64;
         let sigma = |i: u64| questions[(i / self.samples) as usize].sigma;
         let end = (from..total.min(from + most)).take_while(|i| sigma(*i) == sigma(from)).count() as u64;
-        from..from + end
+        Ok(from..from + end)
     }
 
     /// The model for the samples of a chunk, each in `copies` rows in a way that keeps them together.

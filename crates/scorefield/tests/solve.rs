@@ -22,7 +22,7 @@ fn agrees(codec: &Codec, task: &Task, natural: &[f32]) {
     let question = problem.question(0, &y, 2.5).unwrap();
     let state = problem.state(natural);
     let mut seen = vec![0.0; y.len()];
-    problem.operator().apply(&state, &mut seen);
+    problem.operator(question.sigma).apply(&state, &mut seen);
     let size = seen.iter().fold(1.0_f64, |a, v| a.max(v.abs()));
     let largest = seen.iter().zip(&question.y).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
     assert!(largest < 1e-6 * size, "{task}: {largest}");
@@ -31,6 +31,12 @@ fn agrees(codec: &Codec, task: &Task, natural: &[f32]) {
     for (a, b) in moved.y.iter().zip(&question.y) {
         assert!((a - b - question.sigma).abs() < 1e-9, "{task}: {} {}", a - b, question.sigma);
     }
+    // Without noise every row counts the same.
+    let sure = problem.question(0, &y, 0.0).unwrap();
+    problem.operator(0.0).apply(&state, &mut seen);
+    let size = seen.iter().fold(1.0_f64, |a, v| a.max(v.abs()));
+    let largest = seen.iter().zip(&sure.y).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+    assert!(sure.sigma == 0.0 && largest < 1e-6 * size, "{task}: {largest}");
     let back = problem.natural(&state.iter().map(|v| *v as f32).collect::<Vec<_>>());
     assert!(back.iter().zip(natural).all(|(a, b)| (a - b).abs() < 1e-3 * b.abs().max(1.0)), "{task}");
 }

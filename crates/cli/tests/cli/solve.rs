@@ -171,6 +171,64 @@ fn coverage_is_measured() {
     assert!(path.join("out/coverage.csv").is_file() && path.join("out/coverage.png").is_file());
 }
 
+/// A part of what was changed before: a given picture is what was measured and is not changed again, and its known part is shown in its place.
+#[test]
+fn a_mask_may_come_last() {
+    let folder = tempdir().unwrap();
+    let path = folder.path();
+    small_model(path);
+    let kind = PictureKind::Png { deep: false };
+    let values: Vec<f32> = (0..64).map(|p| if p % 8 == 2 { 255.0 } else { 0.0 }).collect();
+    let line = PictureFile { channels: 1, height: 8, width: 8, values, kind };
+    line.save(&path.join("line.png")).unwrap();
+    for (task, rule) in [("deblur:sigma=1+inpaint", "ddnm"), ("gamma+inpaint", "dps")] {
+        let out = task.replace(':', "-");
+        let ask = [
+            "solve", "run", "line.png", "--task", task, "--rule", rule, "--mask", "left", "--steps", "4", "-n", "2", "-o", &out,
+            "-q",
+        ];
+        done(path, &ask);
+        let shown = PictureFile::read(&path.join(&out).join("measurement.png")).unwrap();
+        assert_eq!(shown.values, line.values, "{task}");
+        let simulated = format!("{out}-simulated");
+        let ask = [
+            "solve", "run", "line.png", "--task", task, "--rule", rule, "--mask", "left", "--steps", "4", "-n", "2", "-o",
+            &simulated, "-q",
+        ];
+        done(path, &ask.into_iter().chain(["--simulate"]).collect::<Vec<_>>());
+        let shown = PictureFile::read(&path.join(&simulated).join("measurement.png")).unwrap();
+        // The line is blurred, or what is white under the curve stays so.
+        assert_eq!(shown.values[2] < 200.0, task.starts_with("deblur"), "{task}: {:?}", shown.values);
+        assert!((0..64).filter(|p| p % 8 >= 4).all(|p| shown.values[p] == 0.0), "{task}");
+    }
+}
+
+/// Answers that equal the truth, two names that are one on some disks, and a folder whose first call came to nothing.
+#[test]
+fn odd_answers_are_read_again() {
+    let folder = tempdir().unwrap();
+    let path = folder.path();
+    small_model(path);
+    fs::create_dir(path.join("in")).unwrap();
+    for name in ["a.png", "A.bmp", "a-2.png"] {
+        let kind = if name.ends_with("bmp") { PictureKind::Bmp } else { PictureKind::Png { deep: false } };
+        digit(&path.join("in").join(name), kind);
+    }
+    let ask =
+        ["solve", "run", "in", "--simulate", "--task", "inpaint", "--mask", "all", "--noise", "0", "-n", "2", "--steps", "3"];
+    let call = || json(&done(path, &ask.into_iter().chain(["--json", "-o", "out"]).collect::<Vec<_>>()));
+    let first = call();
+    assert!(first["psnr"].as_f64().unwrap() > 25.0, "{first}");
+    assert_eq!(fs::read_dir(path.join("out")).unwrap().filter(|e| e.as_ref().unwrap().path().is_dir()).count(), 3);
+    assert_eq!(call()["psnr"], first["psnr"]);
+    // Another picture under the old name is another question.
+    let values = vec![200.0; 64];
+    let other = PictureFile { channels: 1, height: 8, width: 8, values, kind: PictureKind::Png { deep: false } };
+    other.save(&path.join("in/a.png")).unwrap();
+    let (status, _, said) = run(path, &ask.into_iter().chain(["-o", "out"]).collect::<Vec<_>>());
+    assert!(status == 2 && said.contains("another measurement"), "{said}");
+}
+
 /// Columns of a table are a mask too.
 #[test]
 fn columns_are_filled_in() {
@@ -248,6 +306,10 @@ fn what_cannot_be_asked_is_named() {
     refused("d.png --task edit:strength=2", &["strength"]);
     refused("d.png --task edit --rule mmps", &["edit"]);
     refused("d.png --task denoise --solver dpm-adaptive", &["given steps"]);
+    refused("d.png --task denoise --rule ddrm --solver heun", &["its own steps"]);
+    refused("d.png --task denoise --solver ddpm:variance=learned", &["variance"]);
+    refused("d.png --task ct --simulate --noise round", &["pictures"]);
+    refused("d.png --task edit --truth digits", &["--truth"]);
     refused("d.png --task denoise --quantiles 0.5,2", &["0.05"]);
     refused("d.png --task denoise --class 77", &["77"]);
     refused("digits@9999 --task denoise --simulate", &["1797"]);

@@ -121,13 +121,14 @@ impl RuleKind {
         }
     }
 
-    /// The solver that suits it.
+    /// The solver that suits it: fresh noise in every step mends what earlier ones got wrong.
     pub fn default_solver(&self) -> &'static str {
-        match self {
-            // Noise of every step mends what earlier ones got wrong.
-            Self::Dps(_) | Self::Projection | Self::RePaint { .. } | Self::Ddrm(_) | Self::Tds { .. } => "ddpm",
-            _ => "ddpm",
-        }
+        "ddpm"
+    }
+
+    /// Whether it changes the steps of a solver; others bring their own.
+    pub fn takes_solver(&self) -> bool {
+        !matches!(self, Self::Ddrm(_) | Self::Tds { .. })
     }
 
     /// Steps that suit it.

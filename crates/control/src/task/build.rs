@@ -129,6 +129,9 @@ impl Task {
         };
         match self {
             Self::Inpaint if parts.mask.is_none() => Err(missing("--mask says what is known: a name or a file")),
+            Self::Deblur { motion, .. } if *motion > 0.0 && parts.kernel.is_some() => {
+                Err(missing("takes a kernel or a motion, not both"))
+            }
             Self::Matrix if parts.matrix.is_none() => Err(missing("--matrix FILE.npy is the matrix, [m, d]")),
             Self::Colourise if !matches!(shape.channels(), 3 | 4) => Err(missing(
                 "takes a model of colour pictures (3 channels, or 4 with alpha); this one's have another number of channels",
@@ -140,7 +143,7 @@ impl Task {
 
 /// The uniform numbers of a seed, for operators that are drawn.
 fn uniforms(seed: usize) -> Box<Uniforms<'static>> {
-    let stream = scorefield_tensor::noise::Stream::new(seed as u64, 0, scorefield_tensor::Purpose::Measurement, 0, 0);
+    let stream = scorefield_tensor::noise::Stream::new(seed as u64, 0, scorefield_tensor::Purpose::Measurement, 0, 2);
     let mut i = 0;
     Box::new(move || {
         i += 1;
@@ -156,7 +159,12 @@ impl FromStr for Tasks {
     type Err = NamedError;
 
     fn from_str(text: &str) -> Result<Self, NamedError> {
-        text.split('+').map(str::parse).collect::<Result<_, _>>().map(Self)
+        // A plus within a number (1e+2) joins nothing.
+        let joins = |i: &usize| text[i + 1..].starts_with(|c: char| c.is_ascii_alphabetic() || c == ' ');
+        let places: Vec<usize> = text.match_indices('+').map(|(i, _)| i).filter(joins).collect();
+        let starts = [0].into_iter().chain(places.iter().map(|i| i + 1));
+        let ends = places.iter().copied().chain([text.len()]);
+        starts.zip(ends).map(|(a, b)| text[a..b].parse()).collect::<Result<_, _>>().map(Self)
     }
 }
 

@@ -86,19 +86,19 @@ impl Calibration {
     }
 
     /// Coverage at any level, from that of the levels beside it on a straight line (an interval drawn from two), with its standard error:
-    /// of all entries, or of those whose samples differ. None if there is no example.
+    /// of all entries, or of those whose samples differ. None if there is no example, or the level is above that of the outermost
+    /// samples.
     pub fn at(&self, level: f64, varied: bool) -> Option<(f64, f64)> {
         let of = if varied { &self.varied } else { &self.all };
         if of.is_empty() {
             return None;
         }
-        // At level 0 nothing is covered, at 1 everything is.
-        let levels: Vec<f64> = [0.0].into_iter().chain(self.levels()).chain([1.0]).collect();
-        let right = levels.iter().position(|l| *l >= level).unwrap_or(levels.len() - 1).max(1);
-        let share = (level - levels[right - 1]) / (levels[right] - levels[right - 1]);
+        // At level 0 nothing is covered.
+        let levels: Vec<f64> = [0.0].into_iter().chain(self.levels()).collect();
+        let right = levels.iter().position(|l| *l >= level - 1e-9)?.max(1);
+        let share = (level - levels[right - 1]) / (levels.get(right)? - levels[right - 1]);
         let covered = |curve: &Vec<f64>, at: usize| match at {
             0 => 0.0,
-            _ if at == levels.len() - 1 => 1.0,
             _ => curve[at - 1],
         };
         Some(mean(of.iter().map(|c| covered(c, right - 1) * (1.0 - share) + covered(c, right) * share)))
@@ -143,6 +143,7 @@ mod tests {
         }
         let ninety = |c: &Calibration| c.at(0.9, false).unwrap().0;
         assert!((ninety(&right) - 0.9).abs() < 0.015 && (right.at(0.55, false).unwrap().0 - 0.55).abs() < 0.03);
+        assert!(right.at(0.95, false).is_none());
         assert!(ninety(&coverage(0.5, 0.0)) < 0.7 && ninety(&coverage(2.0, 0.0)) > 0.97);
         // On a lattice, and on a point.
         assert!((ninety(&coverage(1.0, 1.0)) - 0.9).abs() < 0.015);

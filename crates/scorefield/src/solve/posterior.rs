@@ -1,5 +1,8 @@
 //! What samples say of what is not known: mean, spread, quantiles, how far they are from each other.
 
+/// The most samples that are compared with each other.
+pub const MOST_COMPARED: usize = 256;
+
 /// A summary of `k` samples of `d` entries.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Posterior {
@@ -9,7 +12,7 @@ pub struct Posterior {
     pub deviation: Vec<f32>,
     /// For each share asked for, that quantile of every entry.
     pub quantiles: Vec<Vec<f32>>,
-    /// The root mean square difference of every pair of samples, `[k, k]`.
+    /// The root mean square difference of every pair of samples, `[k, k]`: of the first [`MOST_COMPARED`].
     pub distances: Vec<f32>,
 }
 
@@ -24,11 +27,12 @@ impl Posterior {
     pub fn of(samples: &[f32], d: usize, shares: &[f64]) -> Self {
         assert!(d > 0 && !samples.is_empty() && samples.len().is_multiple_of(d), "{} numbers in rows of {d}", samples.len());
         let k = samples.len() / d;
+        let compared = k.min(MOST_COMPARED);
         let mut summary = Self {
             mean: vec![0.0; d],
             deviation: vec![0.0; d],
             quantiles: vec![vec![0.0; d]; shares.len()],
-            distances: vec![0.0; k * k],
+            distances: vec![0.0; compared * compared],
         };
         let mut column = vec![0.0_f64; k];
         for i in 0..d {
@@ -44,12 +48,12 @@ impl Posterior {
                 quantile[i] = (column[low] * (1.0 - part) + column[(low + 1).min(k - 1)] * part) as f32;
             }
         }
-        for a in 0..k {
+        for a in 0..compared {
             for b in 0..a {
                 let pairs = samples[a * d..(a + 1) * d].iter().zip(&samples[b * d..(b + 1) * d]);
                 let mean = pairs.map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>() / d as f64;
-                summary.distances[a * k + b] = mean.sqrt() as f32;
-                summary.distances[b * k + a] = mean.sqrt() as f32;
+                summary.distances[a * compared + b] = mean.sqrt() as f32;
+                summary.distances[b * compared + a] = mean.sqrt() as f32;
             }
         }
         summary

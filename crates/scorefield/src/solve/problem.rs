@@ -10,7 +10,8 @@ use std::sync::Arc;
 /// A measurement of natural values (bytes, the units of a table), and the same on the model's states.
 ///
 /// With `natural = shift + scale x` and `s` the mean scale, a linear `A` is measured as `(y - A shift) / s = A (scale / s) x` with noise of
-/// deviation `sigma / s`, another as `y / s = A(shift + scale x) / s`.
+/// deviation `sigma / s`, another as `y / s = A(shift + scale x) / s`. Without noise the rows of a linear `A` are brought to length one where
+/// channels have different scales, so that a column of small numbers counts as much as one of large numbers.
 #[derive(Clone, Debug)]
 pub struct Problem {
     natural: Arc<dyn Operator>,
@@ -25,6 +26,10 @@ pub struct Problem {
     bounds: Option<(f64, f64)>,
     whole: Option<[usize; 2]>,
     name: &'static str,
+    /// Of a part of a picture the places that are known, and whether nothing else was done to it.
+    kept: Option<(Vec<usize>, bool)>,
+    /// What measures exactly where channels have different scales: rows of length one, and what they were divided by.
+    exact: Option<(Arc<dyn Operator>, Vec<f64>)>,
 }
 
 /// One measurement, in the model's units.
@@ -46,7 +51,18 @@ impl Problem {
     pub fn new(codec: &Codec, whole: Option<[usize; 2]>, tasks: &Tasks, parts: &Parts) -> Result<Self, SolveError> {
         let shape = plane(codec, whole)?;
         let (natural, seen) = tasks.operator(shape, parts)?;
-        Self::with(codec, whole, natural, seen)
+        let mut problem = Self::with(codec, whole, natural, seen)?;
+        if let (Seen::Part(_), Some(mask)) = (seen, &parts.mask) {
+            let places: Vec<usize> = (0..mask.len()).filter(|i| mask[*i]).collect();
+            let alone = tasks.0.len() == 1;
+            if let (true, Some((exact, lengths))) = (alone, &mut problem.exact) {
+                // Rows of a mask are of length one by themselves.
+                *lengths = places.iter().map(|i| problem.scale[*i]).collect();
+                *exact = problem.natural.clone();
+            }
+            problem.kept = Some((places, alone));
+        }
+        Ok(problem)
     }
 
     /// Nothing is measured: runs start from a state that is given, under noise (Meng et al. 2022, SDEdit).
@@ -67,13 +83,18 @@ impl Problem {
         let unit = scale.iter().sum::<f64>() / d as f64;
         let mut offset = vec![0.0; natural.outputs()];
         let name = natural.name();
+        let mut exact = None;
         let states: Arc<dyn Operator> = if natural.is_linear() {
             natural.apply(&shift, &mut offset);
             if scale.iter().all(|s| *s == scale[0]) {
                 natural.clone()
             } else {
-                let units = Affine::new(vec![0.0; d], scale.iter().map(|s| s / unit).collect())?;
-                Arc::new(Composed::new(Box::new(Shared(natural.clone())), Box::new(units))?)
+                let units = |by: f64| Affine::new(vec![0.0; d], scale.iter().map(|s| s / by).collect());
+                let lengths = lengths(&*natural, &scale);
+                let rows = Affine::new(vec![0.0; lengths.len()], lengths.iter().map(|l| 1.0 / l).collect())?;
+                let inner = Composed::new(Box::new(Shared(natural.clone())), Box::new(units(1.0)?))?;
+                exact = Some((Arc::new(Composed::new(Box::new(rows), Box::new(inner))?) as Arc<dyn Operator>, lengths));
+                Arc::new(Composed::new(Box::new(Shared(natural.clone())), Box::new(units(unit)?))?)
             }
         } else {
             let units = Affine::new(shift.clone(), scale.clone())?;
@@ -81,7 +102,7 @@ impl Problem {
             Arc::new(Scaled::new(1.0 / unit, Box::new(composed))?)
         };
         let bounds = codec.bounds();
-        Ok(Self { natural, states, seen, offset, unit, shift, scale, bounds, whole, name })
+        Ok(Self { natural, states, seen, offset, unit, shift, scale, bounds, whole, name, kept: None, exact })
     }
 
     /// The operator's name.
@@ -109,9 +130,26 @@ impl Problem {
         self.whole
     }
 
-    /// The operator on the model's states.
-    pub fn operator(&self) -> &dyn Operator {
-        &*self.states
+    /// Of a part of a picture the places in it that are known.
+    pub fn kept(&self) -> Option<&[usize]> {
+        self.kept.as_ref().map(|(places, _)| &places[..])
+    }
+
+    /// The entries of a state that an exact measurement fixes: those that a mask alone keeps.
+    pub fn fixed(&self) -> Option<&[usize]> {
+        self.kept.as_ref().filter(|(_, alone)| *alone).map(|(places, _)| &places[..])
+    }
+
+    /// The operator on the model's states, under noise of a deviation.
+    pub fn operator(&self, sigma: f64) -> &dyn Operator {
+        &**self.operator_for(sigma)
+    }
+
+    fn operator_for(&self, sigma: f64) -> &Arc<dyn Operator> {
+        match &self.exact {
+            Some((exact, _)) if sigma == 0.0 => exact,
+            _ => &self.states,
+        }
     }
 
     /// How many windows of the model cover a state.
@@ -153,11 +191,14 @@ impl Problem {
     /// When there are not as many numbers as the operator gives, one is not finite, or the deviation is negative.
     pub fn question(&self, number: u64, y: &[f64], sigma: f64) -> Result<Question, SolveError> {
         let whole = Measurement::new(self.natural.clone(), y.to_vec(), sigma)?;
-        let y = whole.y().iter().zip(&self.offset).map(|(y, offset)| (y - offset) / self.unit).collect();
+        let lengths = self.exact.as_ref().filter(|_| sigma == 0.0).map(|(_, lengths)| lengths);
+        let unit = |i: usize| lengths.map_or(self.unit, |l| l[i]);
+        let y = whole.y().iter().zip(&self.offset).enumerate().map(|(i, (y, offset))| (y - offset) / unit(i)).collect();
         Ok(Question { number, y, sigma: sigma / self.unit })
     }
 
-    /// Refuses measured pictures with values that no picture gives: beyond the bounds by more than noise of the deviation explains.
+    /// Refuses measured pictures with values that no picture gives: beyond the bounds by more than noise of the deviation, the largest of
+    /// an entry, explains. For operators whose rows add up to one.
     ///
     /// # Errors
     /// Naming the first such number.
@@ -177,8 +218,23 @@ impl Problem {
     /// Questions of one noise as the measurement of a batch.
     pub(super) fn measurement(&self, asked: &[&Question]) -> Result<Measurement, SolveError> {
         let y = asked.iter().flat_map(|q| q.y.iter().copied()).collect();
-        Ok(Measurement::new(self.states.clone(), y, asked[0].sigma)?)
+        Ok(Measurement::new(self.operator_for(asked[0].sigma).clone(), y, asked[0].sigma)?)
     }
+}
+
+/// The lengths of the rows of `A diag(scale)`; 1 for rows of zeros.
+fn lengths(a: &dyn Operator, scale: &[f64]) -> Vec<f64> {
+    let mut row = vec![0.0; a.inputs()];
+    let mut unit = vec![0.0; a.outputs()];
+    (0..a.outputs())
+        .map(|i| {
+            unit[i] = 1.0;
+            a.adjoint(&unit, &mut row);
+            unit[i] = 0.0;
+            let length = row.iter().zip(scale).map(|(v, s)| (v * s).powi(2)).sum::<f64>().sqrt();
+            if length > 0.0 { length } else { 1.0 }
+        })
+        .collect()
 }
 
 /// An operator that several hold.

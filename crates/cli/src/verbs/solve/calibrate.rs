@@ -11,12 +11,13 @@ use crate::progress::Progress;
 use crate::verbs::nll::open_for;
 use crate::verbs::sample::can_be_written;
 use anyhow::{Context as _, Result};
-use scorefield::control::Seen;
+use scorefield::data::Value;
 use scorefield::data::write::{atomic, atomic_folder};
 use scorefield::solve::{Calibration, MOST_QUESTIONS};
 use serde_json::json;
 use std::fmt::Write as _;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// A level, and the coverage there with its error: of all entries, and of those whose samples differ.
@@ -38,7 +39,7 @@ impl Solve {
             can_be_written(output)?;
         }
         let data = open_for(setup.model, spec)?;
-        let problem = setup.problem(None)?;
+        let problem = Arc::new(setup.problem(None)?);
         let take = self.examples.min(data.len());
         if data.len() as u64 > MOST_QUESTIONS {
             return Err(misuse(format!("{spec}: {} examples; at most {MOST_QUESTIONS}", data.len())));
@@ -54,11 +55,11 @@ impl Solve {
         let samples = self.samples();
         let solve = setup.solve(&problem, samples)?;
         let questions: Vec<_> = items.iter().map(|i| i.question.clone()).collect();
-        // Entries that the measurement fixes have no interval.
+        // Entries that the measurement fixes have no interval: known exactly, or to less than a level.
         let mut fixed = vec![false; problem.inputs()];
-        if matches!(problem.seen(), Seen::Part(_)) && items.iter().all(|i| i.sigma < 0.5) {
-            let places: Vec<f32> = (0..problem.inputs()).map(|i| i as f32).collect();
-            problem.measure(&places).iter().for_each(|p| fixed[*p as usize] = true);
+        let whole = setup.codec().value() == Value::Byte;
+        if items.iter().all(|i| i.sigma == 0.0 || whole && i.sigma < 0.5) {
+            problem.fixed().into_iter().flatten().for_each(|i| fixed[*i] = true);
         }
         if fixed.iter().all(|f| *f) {
             return Err(misuse("--calibrate: the mask fixes every entry, nothing is left to be unsure of"));
@@ -110,6 +111,9 @@ impl Solve {
         }
         let summary = Summary::of(&reports);
         text.push_str(&summary.text());
+        if all.is_none() {
+            let _ = writeln!(text, "{samples} samples reach no interval of 90 %: -n 19 does");
+        }
         if let Some((c, e)) = all {
             let _ = writeln!(text, "90 % intervals hold {:.1} +- {:.1} % of the truth", 100.0 * c, 100.0 * e);
         }

@@ -1,6 +1,6 @@
 //! The measurements: files, folders, examples by number.
 
-use super::setup::{Setup, rows_of, seen_shape};
+use super::setup::{Setup, digest, rows_of, seen_shape};
 use super::{Solve, noise};
 use crate::failure::misuse;
 use crate::verbs::nll::open_for;
@@ -8,7 +8,9 @@ use anyhow::Result;
 use scorefield::control::Seen;
 use scorefield::data::{Dataset, PictureFile, PictureKind, Shape, picture_files};
 use scorefield::solve::{MOST_QUESTIONS, Problem, Question};
+use std::collections::HashSet;
 use std::path::Path;
+use std::sync::Arc;
 
 /// One measurement.
 #[derive(Clone, Debug)]
@@ -24,7 +26,7 @@ pub(super) struct Item {
     /// The kind of file it came from.
     pub kind: Option<PictureKind>,
     /// How it is measured.
-    pub problem: Problem,
+    pub problem: Arc<Problem>,
     /// The same in the model's units.
     pub question: Question,
 }
@@ -38,6 +40,14 @@ struct Read {
     /// Channels, height and width, of a picture.
     shape: Option<[usize; 3]>,
     kind: Option<PictureKind>,
+}
+
+impl Item {
+    /// What tells this measurement, its truth and its number from others.
+    pub(super) fn digest(&self) -> String {
+        let truth = self.truth.iter().flatten().map(|v| u64::from(v.to_bits()));
+        digest(self.y.iter().map(|v| v.to_bits()).chain(truth).chain([self.question.number, self.sigma.to_bits()]))
+    }
 }
 
 impl Solve {
@@ -56,7 +66,7 @@ impl Solve {
             return Err(misuse(format!("--truth {truth}: {} examples for {} measurements", truths.len(), read_items.len())));
         }
         let single = read_items.len() == 1 && !Path::new(spec).is_dir();
-        let mut problems: Vec<Problem> = Vec::new();
+        let mut problems: Vec<Arc<Problem>> = Vec::new();
         let mut items = Vec::with_capacity(read_items.len());
         for (place, one) in read_items.into_iter().enumerate() {
             let problem = problem_for(setup, &one, self.simulate || setup.edits(), &mut problems)?;
@@ -72,12 +82,19 @@ impl Solve {
 }
 
 /// An example of a data set whose measurement is simulated.
-pub(super) fn simulated(setup: &Setup<'_>, problem: &Problem, natural: Vec<f32>, number: u64, seed: u64) -> Result<Item> {
+pub(super) fn simulated(setup: &Setup<'_>, problem: &Arc<Problem>, natural: Vec<f32>, number: u64, seed: u64) -> Result<Item> {
     let read = Read { name: format!("{number:06}"), number, values: natural, shape: None, kind: None };
     item(setup, read, None, problem.clone(), seed, true)
 }
 
-fn item(setup: &Setup<'_>, read: Read, truth: Option<Vec<f32>>, problem: Problem, seed: u64, simulate: bool) -> Result<Item> {
+fn item(
+    setup: &Setup<'_>,
+    read: Read,
+    truth: Option<Vec<f32>>,
+    problem: Arc<Problem>,
+    seed: u64,
+    simulate: bool,
+) -> Result<Item> {
     let (name, kind, number) = (read.name.clone(), read.kind, read.number);
     if setup.edits() {
         let natural = as_state(setup, &read, &problem)?;
@@ -93,7 +110,9 @@ fn item(setup: &Setup<'_>, read: Read, truth: Option<Vec<f32>>, problem: Problem
     };
     let sigma = noise::deviation(&setup.law, &y);
     let question = problem.question(number, &y, sigma).map_err(|e| misuse(format!("{name}: {e}")))?;
-    problem.within(&name, &y, sigma)?;
+    if !simulate && setup.keeps_bounds() {
+        problem.within(&name, &y, noise::largest(&setup.law, &y))?;
+    }
     Ok(Item { name, y, sigma, truth, kind, problem, question })
 }
 
@@ -101,8 +120,8 @@ fn item(setup: &Setup<'_>, read: Read, truth: Option<Vec<f32>>, problem: Problem
 fn read(setup: &Setup<'_>, spec: &str, whole: bool) -> Result<Vec<Read>> {
     let path = Path::new(spec);
     let pictures = matches!(setup.codec().shape(), Shape::Image { .. });
-    let is_folder = path.is_dir() && scorefield::data::open(spec, &scorefield::data::OpenOptions::default()).is_err();
-    let of_pictures = path.is_dir() && (is_folder || picture_files(path).is_ok());
+    // A folder without one picture is that of a data set in other files.
+    let of_pictures = path.is_dir() && picture_files(path).is_ok();
     if pictures && (of_pictures || PictureFile::is_one(path)) {
         let file = |(place, (name, path)): (usize, (String, std::path::PathBuf))| -> Result<Read> {
             let picture = PictureFile::read(&path)?;
@@ -165,7 +184,7 @@ fn range_of(spec: &str, places: Option<&str>, count: usize) -> Result<std::ops::
 }
 
 /// The problem for a picture of this size: the model's own, or a larger one that is tiled.
-fn problem_for(setup: &Setup<'_>, read: &Read, whole: bool, known: &mut Vec<Problem>) -> Result<Problem> {
+fn problem_for(setup: &Setup<'_>, read: &Read, whole: bool, known: &mut Vec<Arc<Problem>>) -> Result<Arc<Problem>> {
     let mut size = None;
     if let (true, Some([_, height, width])) = (setup.tiles(), read.shape) {
         let factor = if whole { 1 } else { setup.factor() };
@@ -176,7 +195,7 @@ fn problem_for(setup: &Setup<'_>, read: &Read, whole: bool, known: &mut Vec<Prob
     if let Some(problem) = known.iter().find(|p| p.whole() == size) {
         return Ok(problem.clone());
     }
-    let problem = setup.problem(size)?;
+    let problem = Arc::new(setup.problem(size)?);
     known.push(problem.clone());
     Ok(problem)
 }
@@ -207,8 +226,8 @@ fn as_measurement(setup: &Setup<'_>, read: &Read, problem: &Problem) -> Result<V
     }
     let values = fitted(setup, read, seen_shape(seen), expected, &format!("{} gives", setup.task()))?;
     // Of a part that is known the whole is given.
-    if let Seen::Part(_) = seen {
-        return Ok(problem.measure(&values));
+    if let Some(kept) = problem.kept() {
+        return Ok(kept.iter().map(|i| f64::from(values[*i])).collect());
     }
     Ok(values.into_iter().map(f64::from).collect())
 }
@@ -251,12 +270,14 @@ fn fitted(setup: &Setup<'_>, read: &Read, shape: Option<[usize; 3]>, expected: u
 
 /// Two files of one name but their endings are told apart by a number.
 fn names_apart(items: &mut [Item]) {
-    let mut seen = std::collections::HashMap::new();
+    // Some file systems do not tell capitals apart, and two names are taken.
+    let mut taken: HashSet<String> = ["scores.csv", "solve.json"].map(String::from).into();
     for item in items {
-        let count = seen.entry(item.name.clone()).or_insert(0u32);
-        *count += 1;
-        if *count > 1 {
-            item.name = format!("{}-{count}", item.name);
+        let name = item.name.clone();
+        let mut count = 1;
+        while !taken.insert(item.name.to_lowercase()) {
+            count += 1;
+            item.name = format!("{name}-{count}");
         }
     }
 }

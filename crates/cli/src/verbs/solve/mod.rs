@@ -116,6 +116,9 @@ const SAMPLES_TO_CALIBRATE: u64 = 19;
 impl Solve {
     pub(crate) fn run(&self, context: &Context) -> Result<Ended> {
         context.listen()?;
+        if self.calibrate.is_some() && self.n == Some(1) {
+            return Err(misuse("-n 1: one sample has no interval; --calibrate needs two or more"));
+        }
         if self.batch == 0 || self.n == Some(0) || self.examples == 0 {
             return Err(misuse("-n, --batch and --examples: at least 1 each"));
         }
@@ -126,7 +129,7 @@ impl Solve {
                 "solve: the data of the model are categories; what is known of them goes to sample --given DATA@I --mask MASK",
             ));
         }
-        let setup = Setup::new(self, &model)?;
+        let setup = Setup::new(self, &model, context.device.clone())?;
         match &self.calibrate {
             Some(data) => self.calibrate(context, &setup, data),
             None => self.answer(context, &setup),
@@ -151,7 +154,16 @@ impl Solve {
         let (there, left): (Vec<&Item>, Vec<&Item>) = items.iter().partition(is_done);
         let mut reports = Vec::new();
         for item in &there {
-            reports.push(Report::read(&folder(item).join(write::REPORT))?);
+            let path = folder(item).join(write::REPORT);
+            let report = Report::read(&path)?;
+            if report.digest != item.digest() {
+                return Err(misuse(format!(
+                    "{}: answers another measurement, truth or number than {} is now; take another folder with -o",
+                    path.display(),
+                    item.name
+                )));
+            }
+            reports.push(report);
         }
         if !there.is_empty() {
             context.say(&format!("{} of {} measurements are answered already", there.len(), items.len()));
@@ -224,7 +236,8 @@ impl Solve {
             per(cost.pullbacks),
         );
         text.push_str(&whole.text());
-        if whole.noise.is_some_and(|noise| whole.consistency.is_some_and(|c| c > 2.0 * noise + 1.0)) {
+        let little = 0.01 * setup.codec().scale(0);
+        if whole.noise.is_some_and(|noise| whole.consistency.is_some_and(|c| c > 2.0 * noise + little)) {
             warn(
                 "warning: samples measured again lie farther from the measurement than its noise: more steps, or another --rule, may help",
             );

@@ -14,6 +14,9 @@ use std::path::Path;
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Report {
     pub name: String,
+    /// What tells its measurement from others.
+    #[serde(default)]
+    pub digest: String,
     /// PSNR of every sample in dB.
     pub psnr: Vec<f64>,
     /// SSIM of every sample.
@@ -52,6 +55,7 @@ impl Report {
         };
         let mut report = Self {
             name: item.name.clone(),
+            digest: item.digest(),
             consistency: if setup.edits() { Vec::new() } else { samples.chunks_exact(d).map(off).collect() },
             noise: item.sigma,
             distance: posterior.mean_distance(),
@@ -63,8 +67,9 @@ impl Report {
         report.rmse = samples.chunks_exact(d).map(error).collect();
         if let (Some((low, high)), Some([c, h, w])) = (setup.codec().bounds(), shape_of(setup, problem)) {
             let peak = high - low;
-            report.psnr = samples.chunks_exact(d).map(|x| psnr(x, truth, peak)).collect();
-            report.psnr_of_mean = Some(psnr(&posterior.mean, truth, peak));
+            let ratio = |x: &[f32]| psnr(x, truth, peak).min(MOST_PSNR);
+            report.psnr = samples.chunks_exact(d).map(ratio).collect();
+            report.psnr_of_mean = Some(ratio(&posterior.mean));
             report.ssim = samples.chunks_exact(d).map(|x| ssim(x, truth, (c, h, w), peak)).collect();
             report.ssim_of_mean = Some(ssim(&posterior.mean, truth, (c, h, w), peak));
         }
@@ -99,6 +104,9 @@ impl Report {
         out
     }
 }
+
+/// PSNR is not told above this: of equal pictures it is infinite, and one of them would be the mean of all.
+const MOST_PSNR: f64 = 100.0;
 
 /// The head of the table that [`Report::lines`] are of.
 pub(super) const HEAD: &str = "name,sample,psnr,ssim,rmse,consistency,noise,effective\n";

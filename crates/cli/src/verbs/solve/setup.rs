@@ -12,9 +12,10 @@ use scorefield::control::rule::RuleKind;
 use scorefield::control::{Parts, Seen, Task, Tasks};
 use scorefield::data::{self, Codec, PictureFile, Shape};
 use scorefield::model::Model;
-use scorefield::process::{Grid, GridKind};
+use scorefield::process::{Denoiser, Grid, GridKind};
 use scorefield::sample::{Solver, SolverKind};
 use scorefield::solve::{Problem, Solve};
+use scorefield::tensor::Device;
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -31,6 +32,8 @@ pub(super) struct Setup<'a> {
     pub shares: Vec<f64>,
     kernel: Option<Kernel>,
     matrix: Option<Matrix>,
+    device: Device,
+    own: Option<Problem>,
 }
 
 /// What is done.
@@ -43,7 +46,7 @@ enum Kind {
 }
 
 impl<'a> Setup<'a> {
-    pub(super) fn new(asked: &'a Asked, model: &'a Model) -> Result<Self> {
+    pub(super) fn new(asked: &'a Asked, model: &'a Model, device: Device) -> Result<Self> {
         let codec = &model.meta().codec;
         let kind = kind_of(&asked.task)?;
         let rule = match (&kind, &asked.rule) {
@@ -57,11 +60,17 @@ impl<'a> Setup<'a> {
                 ("--noise", asked.noise.is_some()),
                 ("--simulate", asked.simulate),
                 ("--mask", asked.mask.is_some()),
+                ("--kernel", asked.kernel.is_some()),
+                ("--matrix", asked.matrix.is_some()),
+                ("--truth", asked.truth.is_some()),
                 ("--calibrate", asked.calibrate.is_some()),
             ];
             if let Some((flag, _)) = of_no_use.into_iter().find(|(_, given)| *given) {
                 return Err(misuse(format!("{flag}: task edit measures nothing")));
             }
+        }
+        if let (Some(rule), Some(_)) = (rule.as_ref().filter(|r| !r.takes_solver()), &asked.solver) {
+            return Err(misuse(format!("--solver: rule {} brings its own steps", rule.name())));
         }
         let solver: SolverKind = match (&asked.solver, &rule) {
             (Some(text), _) => text.parse()?,
@@ -95,7 +104,7 @@ impl<'a> Setup<'a> {
         let picture = codec.bounds().is_some();
         let numbers = matches!(&kind, Kind::Measured(tasks) if !gives_picture(tasks));
         let usual = if picture && !numbers { "round" } else { "0" };
-        let law = noise::law(asked.noise.as_deref().unwrap_or(usual), codec.bounds())?;
+        let law = noise::law(asked.noise.as_deref().unwrap_or(usual), codec.bounds().filter(|_| !numbers))?;
         let built = solver.build();
         let mut setup = Self {
             asked,
@@ -109,18 +118,23 @@ impl<'a> Setup<'a> {
             shares: shares_of(&asked.quantiles)?,
             kernel: None,
             matrix: None,
+            device,
+            own: None,
         };
         setup.kernel = asked.kernel.as_deref().map(kernel_of).transpose()?;
         setup.matrix = asked.matrix.as_deref().map(matrix_of).transpose()?;
         // What cannot be asked of the model's own shape cannot be asked of a larger one, but for the mask's size.
         if !asked.tile {
-            setup.problem(None)?;
+            setup.own = Some(setup.problem(None)?);
         }
         Ok(setup)
     }
 
     /// The problem on the model's shape, or on pictures of `whole` (height, width).
     pub(super) fn problem(&self, whole: Option<[usize; 2]>) -> Result<Problem> {
+        if let (None, Some(own)) = (whole, &self.own) {
+            return Ok(own.clone());
+        }
         let codec = &self.model.meta().codec;
         let Kind::Measured(tasks) = &self.kind else { return Ok(Problem::edit(codec, whole)?) };
         let shape = match (codec.shape(), whole) {
@@ -187,7 +201,7 @@ impl<'a> Setup<'a> {
             batch: self.asked.batch,
             overlap: self.asked.overlap.unwrap_or(half),
             dtype: scorefield::tensor::DType::F32,
-            device: scorefield::tensor::Device::default(),
+            device: self.device.clone(),
         })
     }
 
@@ -203,7 +217,15 @@ impl<'a> Setup<'a> {
     }
 
     pub(super) fn solver_name(&self) -> String {
-        self.solver.0.to_string()
+        match &self.rule {
+            Some(rule) if !rule.takes_solver() => format!("its own, {}", rule.name()),
+            _ => self.solver.0.to_string(),
+        }
+    }
+
+    /// Whether measurements are sums of entries whose weights add up to one, so that their bounds are the data's.
+    pub(super) fn keeps_bounds(&self) -> bool {
+        self.kernel.is_none()
     }
 
     pub(super) fn steps(&self) -> usize {
@@ -217,14 +239,38 @@ impl<'a> Setup<'a> {
     /// Everything that an answer depends on: a folder holds answers of one of these.
     pub(super) fn settings(&self) -> Value {
         let a = self.asked;
+        let content = |path: &str| std::fs::read(path).ok().map(|bytes| digest(bytes.iter().map(|b| u64::from(*b))));
+        let kernel = a.kernel.as_ref().map(|p| p.to_string_lossy().into_owned());
         json!({
-            "model": self.model.meta().data.fingerprint, "trained_steps": self.model.meta().training.steps, "raw": a.raw,
-            "measurement": a.measurement, "simulate": a.simulate, "truth": a.truth, "task": self.task(), "rule": self.rule_name(),
-            "samples": a.samples(), "mask": a.mask, "kernel": a.kernel, "matrix": a.matrix, "noise": format!("{:?}", self.law),
+            "model": self.answer_of_model(), "raw": a.raw, "simulate": a.simulate, "task": self.task(), "rule": self.rule_name(),
+            "samples": a.samples(), "mask": a.mask, "mask_file": a.mask.as_deref().and_then(content), "kernel": kernel,
+            "kernel_file": kernel.as_deref().and_then(content), "matrix": a.matrix,
+            "matrix_file": a.matrix.as_deref().and_then(content), "noise": format!("{:?}", self.law),
             "solver": self.solver_name(), "grid": self.grid.0.to_string(), "steps": self.steps(), "class": a.class,
             "guidance": a.guidance, "quantiles": self.shares, "tile": a.tile, "overlap": a.overlap, "seed": a.seed,
         })
     }
+}
+
+impl Setup<'_> {
+    /// What tells models apart: one evaluation on a fixed state, to four digits.
+    fn answer_of_model(&self) -> String {
+        let (d, span) = (self.model.dim(), self.model.process().span());
+        let row: Vec<f32> = (0..d).map(|i| (i as f32).sin()).collect();
+        let classes = (self.model.network().classes() > 0).then(|| vec![None]);
+        let x = scorefield::tensor::batch(row, 1, &self.device);
+        let out = self.model.denoiser(classes).denoise(&x, 0.5 * (span.start + span.end));
+        let out = scorefield::tensor::rows(out);
+        let size = (out.iter().map(|v| v * v).sum::<f32>() / d as f32).sqrt();
+        let told: Vec<String> = [0, d / 3, d / 2, d - 1].iter().map(|i| format!("{:.3}", out[*i])).collect();
+        format!("{size:.4} {}", told.join(" "))
+    }
+}
+
+/// A number for a sequence of numbers (FNV-1a, 64 bits).
+pub(super) fn digest(numbers: impl Iterator<Item = u64>) -> String {
+    let step = |hash: u64, n: u64| n.to_le_bytes().iter().fold(hash, |h, b| (h ^ u64::from(*b)).wrapping_mul(0x0100_0000_01b3));
+    format!("{:016x}", numbers.fold(0xcbf2_9ce4_8422_2325, step))
 }
 
 /// Tasks, or `edit`.

@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result};
 use scorefield::control::operator::{Stop, pseudo_inverse};
 use scorefield::data::write::{self, Picture};
 use scorefield::data::{PictureFile, PictureKind};
-use scorefield::solve::{Answer, Posterior, Problem};
+use scorefield::solve::{Answer, MOST_COMPARED, Posterior, Problem};
 use serde_json::Value;
 use std::path::Path;
 
@@ -30,7 +30,7 @@ pub(super) fn prepare(output: &Path, single: bool, settings: &Value) -> Result<b
     if file.is_file() {
         let text = std::fs::read_to_string(&file).with_context(|| file.display().to_string())?;
         let other: Value = serde_json::from_str(&text).unwrap_or(Value::Null);
-        if &other != settings {
+        if &other != settings && has_answers(output) {
             let differ = |key: &&String| other.get(key.as_str()) != settings.get(key.as_str());
             let keys: Vec<String> = settings.as_object().into_iter().flat_map(|o| o.keys()).filter(differ).cloned().collect();
             return Err(misuse(format!(
@@ -39,7 +39,12 @@ pub(super) fn prepare(output: &Path, single: bool, settings: &Value) -> Result<b
                 keys.join(", ")
             )));
         }
-        return Ok(true);
+        if &other == settings {
+            return Ok(true);
+        }
+        // Nothing came of the earlier call.
+        json(&file, settings)?;
+        return Ok(false);
     }
     let taken = output.is_file() || output.is_dir() && std::fs::read_dir(output)?.next().is_some();
     if taken {
@@ -58,6 +63,12 @@ pub(super) fn prepare(output: &Path, single: bool, settings: &Value) -> Result<b
     std::fs::create_dir_all(output)?;
     json(&file, settings)?;
     Ok(false)
+}
+
+/// Whether an answer stands in a folder or below it.
+fn has_answers(output: &Path) -> bool {
+    let below = || std::fs::read_dir(output).into_iter().flatten().flatten();
+    output.join(REPORT).is_file() || below().any(|e| e.path().join(REPORT).is_file())
 }
 
 fn json(path: &Path, value: &Value) -> Result<()> {
@@ -105,6 +116,7 @@ pub(super) fn answer(
 fn arrays(setup: &Setup<'_>, problem: &Problem, item: &Item, samples: &[f32], posterior: &Posterior, path: &Path) -> Result<()> {
     let d = problem.inputs();
     let k = samples.len() / d;
+    let compared = k.min(MOST_COMPARED);
     let shape: Vec<usize> = shape_of(setup, problem).map_or_else(|| vec![d], |s| s.to_vec());
     let of = |first: &[usize]| -> Vec<usize> { first.iter().chain(&shape).copied().collect() };
     let again: Vec<f32> = samples.chunks_exact(d).flat_map(|x| problem.measure(x)).map(|v| v as f32).collect();
@@ -113,7 +125,7 @@ fn arrays(setup: &Setup<'_>, problem: &Problem, item: &Item, samples: &[f32], po
     let shares: Vec<f32> = setup.shares.iter().map(|p| *p as f32).collect();
     let (all, one, some) = (of(&[k]), of(&[]), of(&[shares.len()]));
     let measured = [y.len()];
-    let (many, pairs, levels) = ([k, problem.outputs()], [k, k], [shares.len()]);
+    let (many, pairs, levels) = ([k, problem.outputs()], [compared, compared], [shares.len()]);
     let mut list: Vec<(&str, &[f32], &[usize])> = vec![
         ("samples", samples, &all),
         ("mean", &posterior.mean, &one),
@@ -147,7 +159,7 @@ fn pictures(
     };
     let savable = (1..=4).contains(&channels);
     let save = |values: &[f32], [channels, height, width]: [usize; 3], path: &Path| -> Result<()> {
-        let kind = if channels == 4 && kind == PictureKind::Jpeg { PictureKind::Png { deep: false } } else { kind };
+        let kind = if matches!(channels, 2 | 4) && kind == PictureKind::Jpeg { PictureKind::Png { deep: false } } else { kind };
         let picture = PictureFile { channels, height, width, values: bytes(values), kind };
         Ok(picture.save(&path.with_extension(kind.ending()))?)
     };
@@ -188,7 +200,9 @@ fn pictures(
         sheet.push(if seen[1] * k == height && seen[2] * k == width { small.enlarged(k) } else { look(&posterior.mean, shape) });
     } else if setup.edits() {
         sheet.push(look(&measured, shape));
-    } else if let Ok(back) = pseudo_inverse(problem.operator(), &item.question.y, Stop { tolerance: 1e-4, limit: 50 }) {
+    } else if let Ok(back) =
+        pseudo_inverse(problem.operator(item.question.sigma), &item.question.y, Stop { tolerance: 1e-4, limit: 50 })
+    {
         // The shortest state that gives what was measured.
         let state: Vec<f32> = back.x.iter().map(|v| *v as f32).collect();
         sheet.push(look(&problem.natural(&state), shape));
@@ -204,13 +218,11 @@ fn pictures(
 
 /// A measurement as it is shown: the known part of a picture with the rest in black.
 fn shown(problem: &Problem, y: &[f64]) -> Vec<f32> {
-    if !matches!(problem.seen(), scorefield::control::Seen::Part(_)) {
+    let (Some(kept), Some([c, h, w])) = (problem.kept(), seen_shape(problem.seen())) else {
         return y.iter().map(|v| *v as f32).collect();
-    }
-    // The places that a mask keeps, found by measuring the numbers of the places.
-    let places: Vec<f32> = (0..problem.inputs()).map(|i| i as f32).collect();
-    let mut out = vec![0.0; problem.inputs()];
-    problem.measure(&places).iter().zip(y).for_each(|(place, v)| out[*place as usize] = *v as f32);
+    };
+    let mut out = vec![0.0; c * h * w];
+    kept.iter().zip(y).for_each(|(place, v)| out[*place] = *v as f32);
     out
 }
 
