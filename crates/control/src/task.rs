@@ -66,7 +66,7 @@ pub enum Task {
         /// How many.
         angles: usize,
     },
-    /// Over-exposed: `min(gain x, 255)`.
+    /// Over-exposed: `min(gain x, 255)`, 255 being the brightest.
     Declip {
         /// The gain.
         gain: f64,
@@ -132,6 +132,8 @@ pub struct Parts {
     pub kernel: Option<Kernel>,
     /// The matrix of [`Task::Matrix`].
     pub matrix: Option<Matrix>,
+    /// The darkest and the brightest value of the data, for [`Task::Declip`] and [`Task::Gamma`]; 0 and 255 if none are given.
+    pub bounds: Option<(f64, f64)>,
 }
 
 /// What a measurement looks like.

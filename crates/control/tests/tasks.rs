@@ -9,6 +9,7 @@ fn parts(shape: Shape) -> Parts {
         mask: Some((0..shape.entries()).map(|i| i % 2 == 0).collect()),
         kernel: None,
         matrix: Some(Matrix::new(2, shape.entries(), (0..2 * shape.entries()).map(|i| i as f64 * 0.01).collect()).unwrap()),
+        bounds: None,
     }
 }
 
@@ -24,6 +25,7 @@ fn every_task_measures_what_it_says() {
             mask: all.mask.filter(|_| task == Task::Inpaint),
             kernel: None,
             matrix: all.matrix.filter(|_| task == Task::Matrix),
+            bounds: None,
         };
         let (operator, seen) = Tasks(vec![task.clone()]).operator(shape, &own).unwrap();
         let count = match seen {

@@ -11,6 +11,7 @@ fn parts(d: usize, task: &Task) -> Parts {
         mask: (*task == Task::Inpaint).then(|| (0..d).map(|i| i % 3 != 0).collect()),
         kernel: None,
         matrix: (*task == Task::Matrix).then(matrix),
+        bounds: None,
     }
 }
 

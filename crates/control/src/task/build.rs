@@ -61,6 +61,7 @@ impl Task {
         };
         let same = |a: Box<dyn Operator>| (a, Seen::Picture(shape));
         let pixels = shape.entries();
+        let (low, high) = parts.bounds.unwrap_or((0.0, 255.0));
         let make = || -> Result<(Box<dyn Operator>, Seen), OperatorError> {
             Ok(match self {
                 Self::Inpaint => {
@@ -122,8 +123,8 @@ impl Task {
                     numbers(Box::new(PartialFourier::random_lines(shape, *share, centre.min(*share), &mut *uniforms(*seed))?))
                 }
                 Self::Ct { angles } => numbers(Box::new(Radon::parallel(shape, *angles)?)),
-                Self::Declip { gain } => same(Box::new(Clip::new(pixels, *gain, 0.0, 255.0)?)),
-                Self::Gamma { power } => same(Box::new(Gamma::new(pixels, *power, 0.0, 255.0)?)),
+                Self::Declip { gain } => same(Box::new(Clip::new(pixels, *gain, low, high)?)),
+                Self::Gamma { power } => same(Box::new(Gamma::new(pixels, *power, low, high)?)),
                 Self::PhaseRetrieval { oversampling } => numbers(Box::new(PhaseRetrieval::new(shape, *oversampling)?)),
             })
         };

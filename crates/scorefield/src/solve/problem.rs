@@ -50,6 +50,7 @@ impl Problem {
     /// When the states cannot be so measured.
     pub fn new(codec: &Codec, whole: Option<[usize; 2]>, tasks: &Tasks, parts: &Parts) -> Result<Self, SolveError> {
         let shape = plane(codec, whole)?;
+        let parts = &Parts { bounds: codec.bounds(), ..parts.clone() };
         let (natural, seen) = tasks.operator(shape, parts)?;
         let mut problem = Self::with(codec, whole, natural, seen)?;
         if let (Seen::Part(_), Some(mask)) = (seen, &parts.mask) {

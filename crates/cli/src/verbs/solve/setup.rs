@@ -143,7 +143,7 @@ impl<'a> Setup<'a> {
         };
         let seed = self.asked.seed;
         let mask = self.asked.mask.as_deref().map(|m| mask::known(m, shape, codec.channels(), seed)).transpose()?;
-        let parts = Parts { mask, kernel: self.kernel.clone(), matrix: self.matrix.clone() };
+        let parts = Parts { mask, kernel: self.kernel.clone(), matrix: self.matrix.clone(), bounds: None };
         Ok(Problem::new(codec, whole, tasks, &parts)?)
     }
 
