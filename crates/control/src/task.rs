@@ -93,7 +93,7 @@ pub enum Smaller {
     Bicubic,
 }
 
-/// How a picture goes on beyond its edges: [`Edge`].
+/// How a picture goes on beyond its edges, [`Edge`](crate::operator::Edge) by name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Beyond {
     /// It is mirrored.
