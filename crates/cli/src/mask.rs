@@ -66,6 +66,12 @@ pub(crate) fn known(mask: &str, shape: Shape, channels: &[String], seed: u64) ->
             }
             found
         }
+        ("columns", _) => {
+            return Err(misuse(format!(
+                "--mask {mask}: is for tables, and an example here is a picture, {shape}: left, right, top, bottom, around, random:SHARE, \
+                 box:TOP,LEFT,HEIGHT,WIDTH or a file"
+            )));
+        }
         _ => of_file(mask, shape)?,
     };
     if !found.contains(&true) {

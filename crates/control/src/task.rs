@@ -5,9 +5,9 @@ mod build;
 pub use build::{TaskError, Tasks};
 
 use crate::operator::{Kernel, Matrix, Shape};
-use scorefield_sample::named;
 use scorefield_sample::named::Listed;
-use scorefield_sample::solver::{Choice, Key};
+use scorefield_sample::solver::Key;
+use scorefield_sample::{choice, named};
 
 /// A measurement by name with its options: an operator on natural values (bytes from 0 to 255, the units of a table).
 ///
@@ -83,45 +83,22 @@ pub enum Task {
     },
 }
 
-/// How a picture was made smaller.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Smaller {
-    /// The mean of every block.
-    #[default]
-    Average,
-    /// Bicubic with anti-aliasing.
-    Bicubic,
+choice! {
+    /// How a picture was made smaller.
+    Smaller {
+        Average = "average": "The mean of every block.",
+        Bicubic = "bicubic": "Bicubic with anti-aliasing.",
+    }
 }
 
-/// How a picture goes on beyond its edges, [`Edge`](crate::operator::Edge) by name.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Beyond {
-    /// It is mirrored.
-    #[default]
-    Mirror,
-    /// It begins anew at the other side.
-    Wrap,
-    /// It is zero.
-    Zero,
+choice! {
+    /// How a picture goes on beyond its edges, [`Edge`](crate::operator::Edge) by name.
+    Beyond {
+        Mirror = "mirror": "It is mirrored.",
+        Wrap = "wrap": "It begins anew at the other side.",
+        Zero = "zero": "It is zero.",
+    }
 }
-
-macro_rules! choice {
-    ($type:ident: $($variant:ident = $name:literal),*) => {
-        impl Choice for $type {
-            fn names(&self) -> &'static [&'static str] {
-                &[$($name),*]
-            }
-            fn place(&self) -> usize {
-                *self as usize
-            }
-            fn become_place(&mut self, place: usize) {
-                *self = [$(Self::$variant),*][place];
-            }
-        }
-    };
-}
-choice!(Smaller: Average = "average", Bicubic = "bicubic");
-choice!(Beyond: Mirror = "mirror", Wrap = "wrap", Zero = "zero");
 
 /// What comes beside the options: from files.
 #[derive(Clone, Debug, Default)]

@@ -1,7 +1,7 @@
 //! Rules on laws whose posterior is a closed formula.
 
 use scorefield_control::operator::{Convolution, Dense, Edge, Grey, Identity, Kernel, Mask, Matrix, Operator, Separable, Shape};
-use scorefield_control::rule::{Conditioned, Ddrm, Dps, Mmps, PiGdm, Projection, Prox, Rule, Ruled, Tmpd};
+use scorefield_control::rule::{Conditioned, Ddrm, Dps, Jacobian, Mmps, PiGdm, Projection, Prox, Rule, Ruled, Tmpd};
 use scorefield_control::{Measurement, Twisted};
 use scorefield_process::oracle::Mixture;
 use scorefield_process::{Denoiser, GridKind, Process, ProcessConfig, ProcessExt};
@@ -124,16 +124,24 @@ fn moment_matching_is_exact_on_normals() {
         let span = law.process().span();
         for a in operators() {
             let known = measured(&a, 0.2);
-            let rule = Mmps { iterations: 2 * a.outputs(), tolerance: 1e-13 };
-            let (m, c) = posterior(&mean(), &covariance(), &matrix_of(&*a), known.y(), 0.2);
-            let exact = self::law(&process, &[m], &c);
-            let conditioned = Conditioned { inner: &law, rule: &rule, measured: &known };
-            for share in [0.2, 0.5, 0.8] {
-                let t = span.start + share * (span.end - span.start);
-                let x: Vec<f64> = (0..2 * D).map(|i| law.process().at(t).sigma.max(1.0) * (0.9 * i as f64).sin()).collect();
-                let x = batch_f64(x, 2, &Device::default());
-                let (found, expected) = (rows_f64(conditioned.denoise(&x, t)), rows_f64(exact.denoise(&x, t)));
-                assert!(largest(&found, &expected) < 1e-6, "{} {} {t}: {}", process.name(), a.name(), largest(&found, &expected));
+            for jacobian in [Jacobian::Difference, Jacobian::Pullback] {
+                let rule = Mmps { iterations: 2 * a.outputs(), tolerance: 1e-13, jacobian };
+                let (m, c) = posterior(&mean(), &covariance(), &matrix_of(&*a), known.y(), 0.2);
+                let exact = self::law(&process, &[m], &c);
+                let conditioned = Conditioned { inner: &law, rule: &rule, measured: &known };
+                for share in [0.2, 0.5, 0.8] {
+                    let t = span.start + share * (span.end - span.start);
+                    let x: Vec<f64> = (0..2 * D).map(|i| law.process().at(t).sigma.max(1.0) * (0.9 * i as f64).sin()).collect();
+                    let x = batch_f64(x, 2, &Device::default());
+                    let (found, expected) = (rows_f64(conditioned.denoise(&x, t)), rows_f64(exact.denoise(&x, t)));
+                    assert!(
+                        largest(&found, &expected) < 1e-6,
+                        "{} {} {t}: {}",
+                        process.name(),
+                        a.name(),
+                        largest(&found, &expected)
+                    );
+                }
             }
         }
     }
@@ -151,7 +159,7 @@ fn the_flow_under_moment_matching_ends_in_the_posterior() {
     let rows: Vec<f64> = (0..=D).flat_map(|i| (0..D).map(move |j| if i == j + 1 { start } else { 0.0 })).collect();
     for a in operators() {
         let known = measured(&a, 0.1);
-        let rule = Mmps { iterations: a.outputs() + 2, tolerance: 1e-12 };
+        let rule = Mmps { iterations: a.outputs() + 2, tolerance: 1e-12, ..Mmps::default() };
         let ruled = Ruled { solver: &*solver, rule: &rule, model: &law, measured: &known };
         let conditioned = Conditioned { inner: &law, rule: &rule, measured: &known };
         let mut noise = Streams::new(0, (0..=D as u64).collect(), Purpose::Solver);
@@ -191,9 +199,9 @@ fn rules_come_near_the_posterior() {
     let law = law(&process, &[mean()], &covariance());
     let n = 1000;
     let rules: Vec<(Box<dyn Rule>, f64, f64)> = vec![
-        (Box::new(Mmps { iterations: 12, tolerance: 1e-8 }), 0.12, 0.06),
-        (Box::new(Tmpd), 0.8, 0.3),
-        (Box::new(PiGdm { variance: 1.0 }), 0.5, 0.3),
+        (Box::new(Mmps { iterations: 12, tolerance: 1e-8, ..Mmps::default() }), 0.12, 0.06),
+        (Box::new(Tmpd::default()), 0.8, 0.3),
+        (Box::new(PiGdm { variance: 1.0, jacobian: Jacobian::Difference }), 0.5, 0.3),
         (Box::new(Prox::Ddnm { variance: 1.0 }), 0.8, 0.4),
         (Box::new(Prox::DiffPir { lambda: 1.0 }), 0.8, 0.4),
         (Box::new(Ddrm::default()), 0.8, 0.5),

@@ -106,6 +106,11 @@ impl Model {
         Self { weights: self.weights.kept(precision), ..self }
     }
 
+    /// What its products are made of.
+    pub fn precision(&self) -> Precision {
+        self.weights.precision()
+    }
+
     /// Reads a model file, the model of a run folder, or another project's checkpoint ([`crate::import`]).
     ///
     /// # Errors

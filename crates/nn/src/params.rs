@@ -239,7 +239,8 @@ impl Params {
     }
 
     /// What products with these parameters are made of.
-    pub(crate) fn precision(&self) -> Precision {
+    #[must_use]
+    pub fn precision(&self) -> Precision {
         self.ready.as_ref().and_then(|ready| ready.first()).map_or_else(Precision::default, Ready::precision)
     }
 

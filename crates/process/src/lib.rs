@@ -14,6 +14,7 @@ mod process;
 mod rescheduled;
 mod reverse_step;
 pub mod schedule;
+mod slope;
 pub mod states;
 mod thresholded;
 
@@ -26,4 +27,5 @@ pub use process::{Process, ProcessExt, Span};
 pub use rescheduled::{Rescheduled, common_span};
 pub use reverse_step::{ReverseStep, StepVariance};
 pub use schedule::{ProcessConfig, ProcessError, ProcessTextError};
+pub use slope::slope;
 pub use thresholded::{Clip, ClipError, Thresholded};

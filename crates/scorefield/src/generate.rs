@@ -3,15 +3,16 @@
 //! Noise is drawn by (seed, sample, purpose, step), the class of a sample is a function of (seed, sample), and no kernel mixes rows; so
 //! neither how many samples are asked for, nor from which on, nor the batch or the number of threads changes any of them.
 
+use crate::guidance::Rows;
 use crate::tally::Tally;
-use crate::{GenerateError, Given};
+use crate::{GenerateError, Given, Guidance};
 use scorefield_data::Codec;
-use scorefield_model::{Classifier, Model};
+use scorefield_model::Model;
 use scorefield_process::{Clip, Denoiser, Grid, Process, Rescheduled, Thresholded};
 use scorefield_sample::{Finish, Job, Path, Solver, sample_driven};
 use scorefield_tensor::noise::Stream;
 use scorefield_tensor::{Batch, DType, Device, Noise, Purpose, Streams, batch, rows};
-use std::ops::{ControlFlow, Range, RangeInclusive};
+use std::ops::{ControlFlow, Range};
 
 /// Which class each sample has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -56,11 +57,11 @@ impl ClassChoice {
 
     /// The classes of a range of samples; none for a model without classes.
     pub fn of(&self, model: &Model, seed: u64, samples: &Range<u64>) -> Classes {
-        self.among(model.network().classes(), seed, samples)
+        self.among(model.network().classes(), seed, &samples.clone().collect::<Vec<_>>())
     }
 
-    /// The classes of a range of samples among a number of them; none among none.
-    pub fn among(&self, classes: usize, seed: u64, samples: &Range<u64>) -> Classes {
+    /// The classes of samples by number among a number of classes; none among none.
+    pub fn among(&self, classes: usize, seed: u64, samples: &[u64]) -> Classes {
         let classes = classes as u64;
         let draw = |i: u64| match self {
             Self::None => None,
@@ -71,7 +72,7 @@ impl ClassChoice {
                 Some(((u * classes as f64) as u64).min(classes - 1) as u32)
             }
         };
-        (classes > 0).then(|| samples.clone().map(draw).collect())
+        (classes > 0).then(|| samples.iter().map(|i| draw(*i)).collect())
     }
 }
 
@@ -104,25 +105,8 @@ pub struct Generate<'a> {
     pub temperature: f64,
     /// The Brownian paths that drive the solver, the same for every number of steps; `None` draws noise for each step afresh.
     pub path: Option<Path>,
-    /// Classes.
-    pub class: ClassChoice,
-    /// Guidance `G + w (D - G)` with `G` the model without its class (Ho and Salimans 2022) or [`Generate::guide`]; none or 1 is the model
-    /// itself.
-    pub guidance: Option<f64>,
-    /// The noise levels `sigma / alpha` at which there is guidance (Kynkaanniemi et al. 2024); `None` is all.
-    pub guidance_interval: Option<RangeInclusive<f64>>,
-    /// The share of the way by which the deviation of guided clean data is pulled to that of the model's own (Lin et al. 2024); 0 is none.
-    pub guidance_rescale: f64,
-    /// A weaker model of the same data to be guided away from, under the same class (autoguidance, Karras et al. 2024a).
-    pub guide: Option<&'a Model>,
-    /// Classes joined (weights above 0) and negated (below), in place of a class and a weight of guidance ([`Composed`](scorefield_sample::Composed)).
-    pub conditions: Vec<(u32, f64)>,
-    /// A classifier of noised data and the scale of its gradient: the class is then its business, and the model is told of none unless there
-    /// is a weight of guidance, of which 1 is the model under the class ([`Classified`](scorefield_sample::Classified)).
-    pub classifier: Option<(&'a Classifier, f64)>,
-    /// What samples of a model that was trained with a condition are given with: encoded rows, of which sample `i` has row `i` modulo their
-    /// number.
-    pub condition: Option<Vec<f32>>,
+    /// What the model is told of the samples, and how far it follows.
+    pub guidance: Guidance<'a>,
     /// What is known of the samples, if anything is: the model is multiplied by it ([`scorefield_sample::Evidence`]).
     pub given: Option<Given>,
     /// The seed.
@@ -179,14 +163,7 @@ impl<'a> Generate<'a> {
             clip: None,
             temperature: 1.0,
             path: None,
-            class: ClassChoice::default(),
-            guidance: None,
-            guidance_interval: None,
-            guidance_rescale: 0.0,
-            guide: None,
-            conditions: Vec::new(),
-            classifier: None,
-            condition: None,
+            guidance: Guidance::default(),
             given: None,
             seed: 0,
             samples: 0..n,
@@ -202,7 +179,7 @@ impl<'a> Generate<'a> {
         if self.model.states().is_some() {
             return Err(GenerateError::Categories { what: format!("solver {}", self.solver.name()) });
         }
-        self.check_condition()?;
+        let weight = self.guidance.checked(self.model)?;
         if let Some(given) = &self.given {
             given.fits(&self.model.meta().codec)?;
             require_posterior_mean(self.model, "filling in what is not known")?;
@@ -223,21 +200,23 @@ impl<'a> Generate<'a> {
         if self.solver.needs_variance() && !self.learned_variance() {
             return Err(GenerateError::NoVariance { solver: self.solver.name() });
         }
-        self.checked_guidance()
+        Ok(weight)
     }
 
     /// Whether the model has learned the variance of its steps: asked of itself, with one row.
     fn learned_variance(&self) -> bool {
         let (dim, span) = (self.model.dim(), self.model.process().span());
         let row = batch(vec![0.0; dim], 1, &self.device);
-        let denoiser = self.told(self.model, self.class.of(self.model, self.seed, &(0..1)), &(0..1));
+        let denoiser = self.guidance.plain(self.model, Rows { seed: self.seed, samples: &[0], conditions: &[0] });
         denoiser.denoise_with_variance(&row, span.end).1.is_some()
     }
 
     /// The model as it was asked for: classes, guidance, schedule, bounds, and what is known. Bounds are on what the solver sees of the
     /// model; what is known is known.
     fn denoiser<'t>(&'t self, range: &Range<u64>, weight: Option<f64>, tally: &'t Tally) -> Box<dyn Denoiser + 't> {
-        let guided = self.guided(range, weight, tally);
+        let numbers: Vec<u64> = range.clone().collect();
+        let rows = Rows { seed: self.seed, samples: &numbers, conditions: &numbers };
+        let guided: Box<dyn Denoiser> = Box::new(self.guidance.denoiser(self.model, rows, weight, tally));
         let scheduled = match self.process {
             None => guided,
             Some(process) => Box::new(Rescheduled::new(guided, process)),
@@ -293,7 +272,8 @@ impl<'a> Generate<'a> {
             flow
         });
         let Some(x) = drawn.filter(|_| !broke) else { return Ok(None) };
-        let classes = self.class.among(self.classes(), self.seed, &self.samples);
+        let numbers: Vec<u64> = self.samples.clone().collect();
+        let classes = self.guidance.class.among(self.guidance.classes(self.model), self.seed, &numbers);
         Sampled::checked(rows(x), &self.samples, classes, evaluations.max(tally.take_calls()), tally.rows()).map(Some)
     }
 }

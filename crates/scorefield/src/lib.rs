@@ -50,7 +50,7 @@ pub mod untrained;
 pub use error::GenerateError;
 pub use generate::{ClassChoice, Classes, Generate, Sampled, require_posterior_mean};
 pub use given::Given;
-pub use guidance::conditions;
+pub use guidance::{Guidance, conditions};
 pub use recipe::{Choices, Draft, NamedRecipe, Recipe, RecipeError, recipes};
 pub use states::{GenerateStates, states_bounds};
 

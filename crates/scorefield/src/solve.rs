@@ -12,13 +12,15 @@ pub use problem::{Problem, Question};
 
 use crate::GenerateError;
 use crate::generate::{ClassChoice, require_posterior_mean};
+use crate::guidance::{Guidance, Rows};
 use crate::tally::Tally;
 use scorefield_control::rule::{Conditioned, Drawing, Rule, RuleKind, Ruled};
 use scorefield_control::{Measurement, Tiled};
 use scorefield_data::Shape;
 use scorefield_model::Model;
+use scorefield_nn::Precision;
 use scorefield_process::{Denoiser, Differentiable, Grid, ProcessExt};
-use scorefield_sample::{Guided, Solver, Trajectory, prior};
+use scorefield_sample::{Solver, Trajectory, prior};
 use scorefield_tensor::{Batch, DType, Device, Purpose, Streams, batch, rows};
 use std::ops::{ControlFlow, Range};
 
@@ -35,10 +37,8 @@ pub struct Solve<'a> {
     pub solver: &'a dyn Solver,
     /// Its times.
     pub grid: Grid,
-    /// Classes: of the samples of a question, numbered from 0.
-    pub class: ClassChoice,
-    /// Weight of classifier-free guidance.
-    pub guidance: Option<f64>,
+    /// What the model is told: classes by the number of a question's sample, conditions by that of the question.
+    pub guidance: Guidance<'a>,
     /// The seed.
     pub seed: u64,
     /// Samples of each question, at most 65,536.
@@ -89,8 +89,7 @@ impl<'a> Solve<'a> {
             rule: Some(rule),
             solver,
             grid,
-            class: ClassChoice::None,
-            guidance: None,
+            guidance: Guidance { class: ClassChoice::None, ..Guidance::default() },
             seed: 0,
             samples: 16,
             batch: 64,
@@ -103,36 +102,27 @@ impl<'a> Solve<'a> {
     /// Refuses what cannot be done, before any time is spent.
     ///
     /// # Errors
-    /// When the model is no posterior mean, has no unconditional part and no class was chosen, or the rule refuses the measurement.
+    /// When the model is no posterior mean, has no unconditional part and no class was chosen, cannot be guided as asked, or the rule refuses the measurement.
     pub fn check(&self, questions: &[Question]) -> Result<(), SolveError> {
         require_posterior_mean(self.model, "solving")?;
         let say = |what: String| Err(SolveError::Request { what });
-        if let Some(condition) = &self.model.meta().condition {
-            return say(format!(
-                "a model that is given {} with every example; expected one without a condition",
-                condition.codec.shape()
-            ));
-        }
         if !(1..=MOST_SAMPLES).contains(&self.samples) {
             return say(format!("{} samples of a measurement; expected 1 to {MOST_SAMPLES}", self.samples));
         }
         if questions.iter().any(|q| q.number >= MOST_QUESTIONS) {
             return say(format!("a measurement numbered {MOST_QUESTIONS} or more; take fewer at once"));
         }
-        if self.class == ClassChoice::None
+        let steered = self.guidance.classifier.is_some() || !self.guidance.joined.is_empty();
+        if self.guidance.class == ClassChoice::None
+            && !steered
             && self.model.network().classes() > 0
             && self.model.meta().training.label_dropout == 0.0
         {
             return say("the model never saw examples without their class (label_dropout 0): choose a class".into());
         }
-        if self.guidance.is_some_and(|w| !w.is_finite()) {
-            return say("a weight of guidance that is no number".into());
-        }
-        if self.guidance.is_some_and(|w| w != 1.0) {
-            let classes = self.model.network().classes();
-            if classes == 0 || self.class == ClassChoice::None || self.model.meta().training.label_dropout == 0.0 {
-                return say("guidance needs a class, and a model that was trained with classes and without".into());
-            }
+        self.guidance.checked(self.model)?;
+        if self.guidance.condition.is_some() && self.problem.whole().is_some() {
+            return say("windows of a larger picture, and a model that is given a condition of its own size".into());
         }
         self.problem.windows(self.model, self.overlap)?;
         if self.solver.samples_path_ends() {
@@ -145,6 +135,13 @@ impl<'a> Solve<'a> {
             return say("noise of a deviation that is no number from 0 on".into());
         }
         let Some(kind) = &self.rule else { return Ok(()) };
+        if kind.takes_differences() && self.model.precision() != Precision::Single {
+            let name = kind.name();
+            return say(format!(
+                "rule {name} by differences of a model whose products are made in bfloat16, which is too coarse for them: take \
+                 {name}:jacobian=pullback, or single precision"
+            ));
+        }
         let draws = kind.repeats() * (3 + self.solver.evaluations_per_step());
         if draws >= DRAWS {
             let most = (DRAWS - 1) / (3 + self.solver.evaluations_per_step());
@@ -167,7 +164,7 @@ impl<'a> Solve<'a> {
     /// Whether the model has learned the variance of its steps: asked of itself, with one row.
     fn learned_variance(&self) -> bool {
         let row = batch(vec![0.0; self.model.dim()], 1, &self.device);
-        let denoiser = self.model.denoiser(self.class.of(self.model, self.seed, &(0..1)));
+        let denoiser = self.guidance.plain(self.model, Rows { seed: self.seed, samples: &[0], conditions: &[0] });
         denoiser.denoise_with_variance(&row, self.model.process().span().end).1.is_some()
     }
 
@@ -229,22 +226,18 @@ impl<'a> Solve<'a> {
     /// The model for the samples of a chunk, each in `copies` rows in a way that keeps them together.
     fn denoiser<'t>(
         &'t self,
+        questions: &[Question],
         chunk: &Range<u64>,
         copies: usize,
         tally: &'t Tally,
     ) -> Result<Box<dyn Differentiable + 't>, SolveError> {
         let windows = self.problem.windows(self.model, self.overlap)?;
-        let of = |i: u64| self.class.of(self.model, self.seed, &(i % self.samples..i % self.samples + 1));
-        let classes: Option<Vec<Option<u32>>> = chunk.clone().map(|i| of(i).map(|c| c[0])).collect();
-        let rows = |classes: Vec<Option<u32>>| classes.repeat(copies * windows);
-        let main = tally.of(self.model.denoiser(classes.map(rows)));
-        let guided: Box<dyn Differentiable> = match self.guidance.filter(|w| *w != 1.0) {
-            None => Box::new(main),
-            Some(w) => {
-                let none = rows(vec![None; (chunk.end - chunk.start) as usize]);
-                Box::new(Guided::new(main, tally.of(self.model.denoiser(Some(none))), w))
-            }
-        };
+        let rows = |of: &dyn Fn(u64) -> u64| chunk.clone().map(of).collect::<Vec<_>>().repeat(copies * windows);
+        let samples = rows(&|i| i % self.samples);
+        let conditions = rows(&|i| questions[(i / self.samples) as usize].number);
+        let weight = self.guidance.checked(self.model)?;
+        let rows = Rows { seed: self.seed, samples: &samples, conditions: &conditions };
+        let guided = self.guidance.denoiser(self.model, rows, weight, tally);
         let (Some(whole), Shape::Image { channels, height, width }) = (self.problem.whole(), self.model.meta().codec.shape())
         else {
             return Ok(guided);
@@ -265,7 +258,7 @@ impl<'a> Solve<'a> {
         let numbers: Vec<u64> = chunk.clone().zip(&asked).map(|(i, q)| q.number * MOST_SAMPLES + i % self.samples).collect();
         let steps = (self.grid.times().len() - 1) as f64;
         let Some(kind) = &self.rule else {
-            let model = self.denoiser(&chunk, 1, tally)?;
+            let model = self.denoiser(questions, &chunk, 1, tally)?;
             let streams = Streams::new(self.seed, numbers, Purpose::Solver);
             let start = self.edited(&asked, &streams, &*model);
             let x = self.follow(&*model, self.solver, streams, start, |k| watch(k as f64 / steps));
@@ -274,14 +267,14 @@ impl<'a> Solve<'a> {
         let measured = self.problem.measurement(&asked)?;
         match kind.build(self.model.meta().sigma_data.powi(2)) {
             Drawing::Particles(twisted) => {
-                let model = self.denoiser(&chunk, twisted.particles, tally)?;
+                let model = self.denoiser(questions, &chunk, twisted.particles, tally)?;
                 let on = (self.dtype, &self.device);
                 let drawn =
                     twisted.sample(&*model, &measured, &self.grid, (self.seed, &numbers), on, |k| watch(k as f64 / steps));
                 Ok(drawn.map(|drawn| (rows(drawn.x), drawn.effective)))
             }
             Drawing::Rule(rule) => {
-                let model = self.denoiser(&chunk, 1, tally)?;
+                let model = self.denoiser(questions, &chunk, 1, tally)?;
                 let streams = Streams::new(self.seed, numbers, Purpose::Solver);
                 let process = model.process();
                 let start = prior(process, self.grid.times()[0], &streams, self.problem.inputs(), (&self.device, self.dtype));

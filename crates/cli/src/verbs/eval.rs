@@ -171,13 +171,9 @@ impl Eval {
         context.say(&format!("drawing {} samples by {solver} in {} steps", self.n, defaults.steps));
         let spacing = super::sample::grid_named(&defaults.grid)?;
         let grid = solver.grid(&spacing, model.process(), model.process().span(), defaults.steps)?;
-        let drawn = Generate {
-            class: ClassChoice::Random,
-            seed: self.seed,
-            device: context.device.clone(),
-            ..Generate::new(model, &*built, grid, self.n as u64)
-        }
-        .run(|_, _, _| watch())?;
+        let drawn =
+            Generate { seed: self.seed, device: context.device.clone(), ..Generate::new(model, &*built, grid, self.n as u64) }
+                .run(|_, _, _| watch())?;
         Ok(drawn.map(|d| RowsBuf::new(d.states, self.n, model.dim())))
     }
 }

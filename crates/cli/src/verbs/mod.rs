@@ -13,4 +13,5 @@ pub(crate) mod plot;
 pub(crate) mod predict;
 pub(crate) mod sample;
 pub(crate) mod solve;
+pub(crate) mod steering;
 pub(crate) mod train;

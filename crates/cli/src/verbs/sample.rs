@@ -1,8 +1,6 @@
 //! `sample`: new data from a model.
 
-mod condition;
 mod given;
-mod guidance;
 mod loading;
 mod states;
 
@@ -58,11 +56,8 @@ pub(crate) struct Sample {
     /// Follow one Brownian path a sample, the same for every number of steps of a grid, in CELLS cells (1024; more for more steps)
     #[arg(long, value_name = "CELLS", num_args = 0..=1, require_equals = true, default_missing_value = "1024")]
     path: Option<u32>,
-    /// A class by name or number, each (in turn), random or none; each if left out
-    #[arg(long, value_name = "C")]
-    class: Option<String>,
     #[command(flatten)]
-    guidance: guidance::Flags,
+    steering: super::steering::Flags,
     /// The seed
     #[arg(long, value_name = "S", default_value_t = 0)]
     seed: u64,
@@ -78,10 +73,6 @@ pub(crate) struct Sample {
     /// Write the way from noise to data: frames of a .gif, or [steps + 1, n, ...] in a .npy, the start being the first
     #[arg(long)]
     trajectory: bool,
-    /// What the samples are given with, for a model trained with data.condition: rows of FILE (an array, a table, a folder of pictures), all
-    /// in turn or row I
-    #[arg(long, value_name = "FILE[@I]")]
-    condition: Option<String>,
     /// An example that is known in part, example I of DATA: what is not known of it is filled in
     #[arg(long, value_name = "DATA@I", requires = "mask")]
     given: Option<String>,
@@ -162,34 +153,16 @@ impl Sample {
             }
             None => None,
         };
-        let classifier = self.guidance.classifier(context, weights)?;
-        // The classifier's classes are those of its own data; the model may have none.
-        let (of_classes, classes) = match &classifier {
-            Some(classifier) => (&classifier.meta().codec, classifier.classes()),
-            None => (codec, model.network().classes()),
-        };
-        let class = match &self.class {
-            Some(text) => ClassChoice::parse(text, of_classes, classes)?,
-            None if self.guidance.conditions.is_some() => ClassChoice::None,
-            None => ClassChoice::InTurn,
-        };
-        let guide = self.guidance.guide(context, weights)?;
+        let steering = self.steering.read(context, weights, &model, ClassChoice::InTurn)?;
 
         let built = self.repeated(&solver)?;
         let generate = Generate {
             process: process.as_deref(),
-            condition: self.condition(&model)?,
             given: self.given(&model)?,
             clip: self.bound()?,
             temperature: self.temperature,
             path,
-            class,
-            guidance: self.guidance.weight,
-            guidance_interval: self.guidance.interval()?,
-            guidance_rescale: self.guidance.rescale.unwrap_or(0.0),
-            guide: guide.as_ref(),
-            conditions: self.guidance.conditions(&model)?,
-            classifier: classifier.as_ref().map(|classifier| (classifier, self.guidance.scale())),
+            guidance: steering.guidance(),
             seed: self.seed,
             samples: self.first..end,
             batch,
@@ -231,7 +204,7 @@ impl Sample {
             "grid": grid_kind.to_string(), "steps": steps, "evaluations": drawn.evaluations,
             "evaluations_per_sample": drawn.evaluations_per_sample, "temperature": self.temperature, "classes": drawn.classes,
             "given": self.given, "mask": self.mask, "noise": self.noise, "repeats": self.repeats,
-            "guidance": self.guidance.json(), "condition": self.condition, "seconds": seconds, "first_sample_seconds": first_at,
+            "guidance": self.steering.json(), "condition": self.steering.condition_asked(), "seconds": seconds, "first_sample_seconds": first_at,
         });
         let per_sample = (100.0 * drawn.evaluations_per_sample).round() / 100.0;
         let text = format!(

@@ -112,6 +112,41 @@ pub trait Operator: Debug + Send + Sync {
     }
 }
 
+/// An operator that several hold.
+impl<A: Operator + ?Sized> Operator for std::sync::Arc<A> {
+    fn name(&self) -> &'static str {
+        (**self).name()
+    }
+
+    fn inputs(&self) -> usize {
+        (**self).inputs()
+    }
+
+    fn outputs(&self) -> usize {
+        (**self).outputs()
+    }
+
+    fn apply(&self, x: &[f64], y: &mut [f64]) {
+        (**self).apply(x, y);
+    }
+
+    fn pullback(&self, x: &[f64], v: &[f64], out: &mut [f64]) {
+        (**self).pullback(x, v, out);
+    }
+
+    fn is_linear(&self) -> bool {
+        (**self).is_linear()
+    }
+
+    fn singular(&self) -> Option<&dyn Singular> {
+        (**self).singular()
+    }
+
+    fn adjoint(&self, y: &[f64], out: &mut [f64]) {
+        (**self).adjoint(y, out);
+    }
+}
+
 /// Panics, in the caller's name, when the slices are not a state and a measurement of the operator.
 #[track_caller]
 fn assert_rows(operator: &dyn Operator, x: &[f64], y: &[f64]) {

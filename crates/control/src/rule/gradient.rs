@@ -1,21 +1,21 @@
 //! Rules by one gradient: `D_y = D + sigma^2 / alpha J^T A^T C^-1 (y - A(D))`, `J = dD/dx`, with some `C` for the covariance of `y` given
 //! `x_t`.
 
-use super::{Rule, linear_only, positive};
+use super::{Jacobian, Rule, linear_only, positive};
 use crate::measurement::{Measurement, like, rows_of};
 use scorefield_process::{Differentiable, ProcessExt};
 use scorefield_tensor::Batch;
 
-/// `D + sigma^2 / alpha J^T A^T w(y - A(D))` by one pullback.
+/// `D + sigma^2 / alpha J^T A^T w(y - A(D))` by one product.
 pub(super) fn guided(
+    jacobian: Jacobian,
     d: &dyn Differentiable,
     measured: &Measurement,
-    x: &Batch,
-    t: f64,
+    (x, t): (&Batch, f64),
     mut weigh: impl FnMut(Vec<f64>) -> Vec<f64>,
 ) -> Batch {
     let at = d.process().at(t);
-    let (clean, pulled) = d.pullback(x, t, &mut |clean| {
+    let (clean, pulled) = jacobian.first(d, x, t, &mut |clean| {
         let rows = rows_of(clean);
         let residual = measured.residual(&rows);
         like(measured.pull(&rows, &weigh(residual)), clean)
@@ -29,6 +29,8 @@ pub(super) fn guided(
 pub struct PiGdm {
     /// The variance `c` of data.
     pub variance: f64,
+    /// How the gradient is taken.
+    pub jacobian: Jacobian,
 }
 
 impl Rule for PiGdm {
@@ -43,7 +45,7 @@ impl Rule for PiGdm {
     fn denoise(&self, d: &dyn Differentiable, measured: &Measurement, x: &Batch, t: f64) -> Batch {
         let spread = spread(self.variance, d, t);
         let floor = (measured.sigma().powi(2) / spread).max(LEAST);
-        guided(d, measured, x, t, |residual| {
+        guided(self.jacobian, d, measured, (x, t), |residual| {
             // (sigma_y^2 + r^2 A A^T)^-1 = (sigma_y^2 / r^2 + A A^T)^-1 / r^2.
             measured.solve(floor, &residual).into_iter().map(|v| v / spread).collect()
         })
@@ -64,9 +66,12 @@ pub(super) const LEAST: f64 = 1e-10;
 const SHARE: f64 = 1e-2;
 
 /// Tweedie moment projection: the diagonal of `sigma_y^2 + sigma^2 / alpha A J A^T` is replaced by its row sums, `sigma_y^2 + sigma^2 / alpha A J
-/// A^T 1` (Boys et al. 2023, eq. 12 and 14). Two pullbacks a step.
+/// A^T 1` (Boys et al. 2023, eq. 12 and 14). Two products with `J` a step.
 #[derive(Clone, Debug, PartialEq, Default)]
-pub struct Tmpd;
+pub struct Tmpd {
+    /// How products are made.
+    pub jacobian: Jacobian,
+}
 
 impl Rule for Tmpd {
     fn name(&self) -> &'static str {
@@ -81,21 +86,22 @@ impl Rule for Tmpd {
         let at = d.process().at(t);
         let (scale, m) = (at.sigma.powi(2) / at.alpha, measured.operator().outputs());
         let ones = vec![1.0; x.dims()[0] * m];
-        let mut seen = Vec::new();
-        let (_, through) = d.pullback(x, t, &mut |clean| {
-            seen = rows_of(clean);
-            like(measured.pull(&seen, &ones), clean)
+        let mut rows = Vec::new();
+        let (clean, through) = self.jacobian.first(d, x, t, &mut |clean| {
+            rows = rows_of(clean);
+            like(measured.pull(&rows, &ones), clean)
         });
-        // J is symmetric, so that J A^T 1 is the pullback of A^T 1.
+        // J is symmetric, so that J A^T 1 is the product with A^T 1 from either side.
         let sums = measured.apply(&rows_of(&through));
         let floor = measured.sigma().powi(2).max(LEAST);
-        guided(d, measured, x, t, |mut residual| {
-            for (residual, sums) in residual.chunks_exact_mut(m).zip(sums.chunks_exact(m)) {
-                // A variance is not negative; row sums of negative correlations may be, and of a learned Jacobian anything.
-                let least = SHARE * sums.iter().fold(0.0_f64, |a, s| a.max(s.abs()));
-                residual.iter_mut().zip(sums).for_each(|(r, s)| *r /= floor + scale * s.max(least));
-            }
-            residual
-        })
+        let mut residual = measured.residual(&rows);
+        for (residual, sums) in residual.chunks_exact_mut(m).zip(sums.chunks_exact(m)) {
+            // A variance is not negative; row sums of negative correlations may be, and of a learned Jacobian anything.
+            let least = SHARE * sums.iter().fold(0.0_f64, |a, s| a.max(s.abs()));
+            residual.iter_mut().zip(sums).for_each(|(r, s)| *r /= floor + scale * s.max(least));
+        }
+        let v = like(measured.pull(&rows, &residual), &clean);
+        let pulled = self.jacobian.next(d, x, t, &clean, v);
+        clean + pulled * scale
     }
 }

@@ -1,6 +1,6 @@
 //! The list of all rules, once, and their names: `NAME[:key=value,...]`.
 
-use super::{Ddrm, Dps, Mmps, PiGdm, Projection, Prox, Rule, Tmpd};
+use super::{Ddrm, Dps, Jacobian, Mmps, PiGdm, Projection, Prox, Rule, Tmpd};
 use crate::Twisted;
 use scorefield_sample::named;
 use scorefield_sample::named::Listed;
@@ -21,12 +21,9 @@ pub enum RuleKind {
     /// [`Mmps`].
     Mmps(Mmps),
     /// [`Tmpd`].
-    Tmpd,
+    Tmpd(Tmpd),
     /// [`PiGdm`].
-    PiGdm {
-        /// The variance of data.
-        variance: f64,
-    },
+    PiGdm(PiGdm),
     /// [`Prox::Ddnm`].
     Ddnm {
         /// The variance of data.
@@ -75,8 +72,8 @@ impl RuleKind {
     pub fn all() -> Vec<Self> {
         vec![
             Self::Mmps(Mmps::default()),
-            Self::Tmpd,
-            Self::PiGdm { variance: 0.0 },
+            Self::Tmpd(Tmpd::default()),
+            Self::PiGdm(PiGdm { variance: 0.0, jacobian: Jacobian::default() }),
             Self::Ddnm { variance: 0.0 },
             Self::DiffPir { lambda: 1.0 },
             Self::Dps(Dps::default()),
@@ -91,8 +88,8 @@ impl RuleKind {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Mmps(_) => "mmps",
-            Self::Tmpd => "tmpd",
-            Self::PiGdm { .. } => "pigdm",
+            Self::Tmpd(_) => "tmpd",
+            Self::PiGdm(_) => "pigdm",
             Self::Ddnm { .. } => "ddnm",
             Self::DiffPir { .. } => "diffpir",
             Self::Dps(_) => "dps",
@@ -109,8 +106,8 @@ impl RuleKind {
             Self::Mmps(_) => {
                 "moment matching: the denoiser's own covariance, inverted by conjugate gradients (Rozet et al. 2024)"
             }
-            Self::Tmpd => "Tweedie moment projection: row sums of that covariance (Boys et al. 2023)",
-            Self::PiGdm { .. } => "pseudo-inverse guidance: one variance for all of x_0 (Song et al. 2023)",
+            Self::Tmpd(_) => "Tweedie moment projection: row sums of that covariance (Boys et al. 2023)",
+            Self::PiGdm(_) => "pseudo-inverse guidance: one variance for all of x_0 (Song et al. 2023)",
             Self::Ddnm { .. } => "the same without a gradient; null space where the measurement is exact (Wang et al. 2023)",
             Self::DiffPir { .. } => "a proximal step towards the measurement, without a gradient (Zhu et al. 2023)",
             Self::Dps(_) => "a step along the gradient of the distance to any measurement, linear or not (Chung et al. 2023)",
@@ -145,8 +142,8 @@ impl RuleKind {
         let or = |v: &f64| if *v > 0.0 { *v } else { variance };
         let rule: Box<dyn Rule> = match self {
             Self::Mmps(rule) => Box::new(rule.clone()),
-            Self::Tmpd => Box::new(Tmpd),
-            Self::PiGdm { variance } => Box::new(PiGdm { variance: or(variance) }),
+            Self::Tmpd(rule) => Box::new(rule.clone()),
+            Self::PiGdm(rule) => Box::new(PiGdm { variance: or(&rule.variance), ..rule.clone() }),
             Self::Ddnm { variance } => Box::new(Prox::Ddnm { variance: or(variance) }),
             Self::DiffPir { lambda } => Box::new(Prox::DiffPir { lambda: *lambda }),
             Self::Dps(rule) => Box::new(rule.clone()),
@@ -158,6 +155,17 @@ impl RuleKind {
             }
         };
         Drawing::Rule(rule)
+    }
+
+    /// Whether it takes differences of the model's answers, which need them in single precision.
+    pub fn takes_differences(&self) -> bool {
+        let jacobian = match self {
+            Self::Mmps(rule) => rule.jacobian,
+            Self::Tmpd(rule) => rule.jacobian,
+            Self::PiGdm(rule) => rule.jacobian,
+            _ => return false,
+        };
+        jacobian == Jacobian::Difference
     }
 
     /// How often a step of the solver is made in one of the rule.
@@ -180,11 +188,14 @@ impl Listed for RuleKind {
     fn keys(&mut self) -> Vec<Key<'_>> {
         let spread = "the variance of data in the model's units; 0 is what the model says of its data";
         let variance = |v| Key::number("variance", spread, v, 0.0..=f64::INFINITY);
+        fn jacobian(j: &mut Jacobian) -> Key<'_> {
+            Key::choice("jacobian", "products with it: by a difference of evaluations, or exactly, back through the network", j)
+        }
         match self {
             Self::Mmps(rule) => vec![
                 Key::count(
                     "iterations",
-                    "of conjugate gradients, each a pullback of the network",
+                    "of conjugate gradients, each a product with the Jacobian",
                     &mut rule.iterations,
                     1..=1000,
                 ),
@@ -194,9 +205,12 @@ impl Listed for RuleKind {
                     &mut rule.tolerance,
                     0.0..=1.0,
                 ),
+                jacobian(&mut rule.jacobian),
             ],
-            Self::Tmpd | Self::Projection => Vec::new(),
-            Self::PiGdm { variance: v } | Self::Ddnm { variance: v } => vec![variance(v)],
+            Self::Projection => Vec::new(),
+            Self::Tmpd(rule) => vec![jacobian(&mut rule.jacobian)],
+            Self::PiGdm(rule) => vec![variance(&mut rule.variance), jacobian(&mut rule.jacobian)],
+            Self::Ddnm { variance: v } => vec![variance(v)],
             Self::DiffPir { lambda } => vec![Key::number("lambda", "the weight of the model", lambda, 1e-6..=1e6)],
             Self::Dps(rule) => vec![Key::number("zeta", "the length of a step along the gradient", &mut rule.zeta, 0.0..=1e6)],
             Self::Ddrm(rule) => vec![

@@ -4,10 +4,10 @@
 //!
 //! `D_y = D + V A^T (sigma_y^2 + A V A^T)^-1 (y - A D)`,
 //!
-//! which is exact for normal data and linear `A`. A product with `V` is a pullback of the denoiser, one an iteration.
+//! which is exact for normal data and linear `A`. A product with `V` is one with the denoiser's Jacobian, one an iteration.
 
 use super::gradient::LEAST;
-use super::{Rule, linear_only};
+use super::{Jacobian, Rule, linear_only};
 use crate::measurement::{Measurement, like, rows_of};
 use scorefield_process::{Differentiable, ProcessExt};
 use scorefield_tensor::Batch;
@@ -15,16 +15,18 @@ use scorefield_tensor::Batch;
 /// Moment matching posterior sampling.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mmps {
-    /// Iterations of conjugate gradients, each a pullback; with as many as measurements the system is solved exactly.
+    /// Iterations of conjugate gradients, each a product with the Jacobian; with as many as measurements the system is solved exactly.
     pub iterations: usize,
     /// A row stops when its residual is below this share of where it began.
     pub tolerance: f64,
+    /// How products are made.
+    pub jacobian: Jacobian,
 }
 
 impl Default for Mmps {
     /// The paper finds that a few iterations do.
     fn default() -> Self {
-        Self { iterations: 5, tolerance: 1e-6 }
+        Self { iterations: 5, tolerance: 1e-6, jacobian: Jacobian::default() }
     }
 }
 
@@ -47,7 +49,7 @@ impl Rule for Mmps {
         let mut residual = Vec::new();
         let mut rows = Vec::new();
         // V A^T r, J being symmetric.
-        let (clean, pulled) = d.pullback(x, t, &mut |clean| {
+        let (clean, pulled) = self.jacobian.first(d, x, t, &mut |clean| {
             rows = rows_of(clean);
             residual = measured.residual(&rows);
             like(measured.pull(&rows, &residual), clean)
@@ -65,7 +67,7 @@ impl Rule for Mmps {
             }
             if k > 0 {
                 let v = like(measured.pull(&rows, &direction), &clean);
-                back = rows_of(&(d.pullback(x, t, &mut |_| v.clone()).1 * scale));
+                back = rows_of(&(self.jacobian.next(d, x, t, &clean, v) * scale));
             }
             let mut product = measured.apply(&back);
             product.iter_mut().zip(&direction).for_each(|(p, v)| *p += noise * v);

@@ -19,6 +19,7 @@
 mod ddrm;
 mod dps;
 mod gradient;
+mod jacobian;
 mod kind;
 mod mmps;
 mod projection;
@@ -27,6 +28,7 @@ mod prox;
 pub use ddrm::Ddrm;
 pub use dps::Dps;
 pub use gradient::{PiGdm, Tmpd};
+pub use jacobian::Jacobian;
 pub use kind::{Drawing, RuleKind};
 pub use mmps::Mmps;
 pub use projection::Projection;

@@ -190,6 +190,27 @@ impl Tasks {
         if let Some((what, _)) = unused.into_iter().find(|(_, unused)| *unused) {
             return Err(TaskError::Unused { what, tasks: self.to_string() });
         }
+        self.measured(shape, parts)
+    }
+
+    /// The shape that the mask of task inpaint has: that of what the tasks before it give of states of a shape; the states' own where there is no
+    /// such task.
+    ///
+    /// # Errors
+    /// As [`Tasks::operator`] of the tasks before it.
+    pub fn masked(&self, shape: Shape, parts: &Parts) -> Result<Shape, TaskError> {
+        let before = self.0.iter().position(|t| *t == Task::Inpaint).unwrap_or(0);
+        if before == 0 {
+            return Ok(shape);
+        }
+        match Self(self.0[..before].to_vec()).measured(shape, parts)?.1 {
+            Seen::Picture(shape) | Seen::Part(shape) => Ok(shape),
+            Seen::Numbers(_) => Err(TaskError::After { first: self.0[before - 1].name(), second: Task::Inpaint.name() }),
+        }
+    }
+
+    /// The operator of the tasks, each on what the one before it gives.
+    fn measured(&self, shape: Shape, parts: &Parts) -> Result<(Box<dyn Operator>, Seen), TaskError> {
         let Some((first, rest)) = self.0.split_first() else {
             return Err(TaskError::Missing { task: "(none)", what: "at least one is needed" });
         };

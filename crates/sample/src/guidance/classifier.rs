@@ -8,7 +8,7 @@
 //! exact for `s = 1` and the exact classifier (Song et al. 2021, section 5; Dhariwal and Nichol 2021, section 4, where `s` is the gradient
 //! scale: the law is then `p(x) p(c | x)^s`).
 
-use scorefield_process::{Denoiser, Process, ProcessExt, StepVariance};
+use scorefield_process::{Denoiser, Differentiable, Process, ProcessExt, StepVariance, slope};
 use scorefield_tensor::{Batch, Coefficient, Known};
 
 /// What is known of a row's class at each noise level: all that guidance needs of a classifier.
@@ -46,6 +46,28 @@ impl<D: Denoiser, C: NoisyClassifier> Classified<D, C> {
         let at = self.inner.process().at_each(times);
         let reach = (at.sigma.square() / at.alpha).map(|v| self.scale * v);
         clean + reach.scale(self.classifier.log_probability(x, times).1)
+    }
+}
+
+/// `J^T v + s sigma^2 / alpha H v`, `H` the Hessian of `ln p(c | x_t)`: symmetric, its product a difference of gradients ([`slope`]).
+impl<D: Differentiable, C: NoisyClassifier> Differentiable for Classified<D, C> {
+    fn pullback(&self, x: &Batch, t: f64, cotangent: &mut dyn FnMut(&Batch) -> Batch) -> (Batch, Batch) {
+        if self.scale == 0.0 {
+            return self.inner.pullback(x, t, cotangent);
+        }
+        let (at, times) = (self.inner.process().at(t), vec![t; x.dims()[0]]);
+        let reach = self.scale * at.sigma.powi(2) / at.alpha;
+        let gradient = |x: &Batch| self.classifier.log_probability(x, &times).1;
+        let own = gradient(x);
+        let mut seen = None;
+        let (_, back) = self.inner.pullback(x, t, &mut |clean| {
+            let clean = clean.clone() + own.clone() * reach;
+            let v = cotangent(&clean);
+            seen = Some((clean, v.clone()));
+            v
+        });
+        let (clean, v) = seen.expect("a pullback calls its cotangent");
+        (clean, back + slope(gradient, x, &own, &v, at.sigma) * reach)
     }
 }
 

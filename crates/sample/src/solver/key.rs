@@ -13,6 +13,7 @@ pub trait Choice {
 }
 
 /// An enum without fields whose variants have names on the command line; the first is the default.
+#[macro_export]
 macro_rules! choice {
     ($(#[$doc:meta])* $type:ident { $first:ident = $first_name:literal: $first_doc:literal
         $(, $variant:ident = $name:literal: $variant_doc:literal)* $(,)? }) => {
@@ -38,7 +39,8 @@ macro_rules! choice {
         }
     };
 }
-pub(crate) use choice;
+#[allow(unreachable_pub, reason = "a macro is public by its export")]
+pub use choice;
 
 /// Where an option is kept and what it may be.
 enum Slot<'a> {

@@ -93,13 +93,13 @@ impl Problem {
                 let units = |by: f64| Affine::new(vec![0.0; d], scale.iter().map(|s| s / by).collect());
                 let lengths = lengths(&*natural, &scale);
                 let rows = Affine::new(vec![0.0; lengths.len()], lengths.iter().map(|l| 1.0 / l).collect())?;
-                let inner = Composed::new(Box::new(Shared(natural.clone())), Box::new(units(1.0)?))?;
+                let inner = Composed::new(Box::new(natural.clone()), Box::new(units(1.0)?))?;
                 exact = Some((Arc::new(Composed::new(Box::new(rows), Box::new(inner))?) as Arc<dyn Operator>, lengths));
-                Arc::new(Composed::new(Box::new(Shared(natural.clone())), Box::new(units(unit)?))?)
+                Arc::new(Composed::new(Box::new(natural.clone()), Box::new(units(unit)?))?)
             }
         } else {
             let units = Affine::new(shift.clone(), scale.clone())?;
-            let composed = Composed::new(Box::new(Shared(natural.clone())), Box::new(units))?;
+            let composed = Composed::new(Box::new(natural.clone()), Box::new(units))?;
             Arc::new(Scaled::new(1.0 / unit, Box::new(composed))?)
         };
         let bounds = codec.bounds();
@@ -236,36 +236,6 @@ fn lengths(a: &dyn Operator, scale: &[f64]) -> Vec<f64> {
             if length > 0.0 { length } else { 1.0 }
         })
         .collect()
-}
-
-/// An operator that several hold.
-#[derive(Debug)]
-struct Shared(Arc<dyn Operator>);
-
-impl Operator for Shared {
-    fn name(&self) -> &'static str {
-        self.0.name()
-    }
-
-    fn inputs(&self) -> usize {
-        self.0.inputs()
-    }
-
-    fn outputs(&self) -> usize {
-        self.0.outputs()
-    }
-
-    fn apply(&self, x: &[f64], y: &mut [f64]) {
-        self.0.apply(x, y);
-    }
-
-    fn pullback(&self, x: &[f64], v: &[f64], out: &mut [f64]) {
-        self.0.pullback(x, v, out);
-    }
-
-    fn is_linear(&self) -> bool {
-        self.0.is_linear()
-    }
 }
 
 /// The shape that is measured.

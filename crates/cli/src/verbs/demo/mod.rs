@@ -17,7 +17,7 @@ use scorefield::sample::SolverKind;
 use scorefield::tensor::Purpose;
 use scorefield::tensor::noise::Stream;
 use scorefield::train::{Ended as RunEnded, Length, Trainer};
-use scorefield::{Choices, ClassChoice, Draft, Generate, Sampled};
+use scorefield::{Choices, ClassChoice, Draft, Generate, Guidance, Sampled};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -161,7 +161,7 @@ fn draw(context: &Context, model: &Model) -> Result<Option<(Sampled, Vec<Vec<f32
     let solver: SolverKind = "heun".parse()?;
     let built = solver.build();
     let generate = Generate {
-        class: ClassChoice::InTurn,
+        guidance: Guidance { class: ClassChoice::InTurn, ..Guidance::default() },
         seed: SEED,
         batch: 100,
         device: context.device.clone(),

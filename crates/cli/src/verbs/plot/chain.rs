@@ -12,11 +12,11 @@ use crate::failure::{Ended, misuse};
 use crate::verbs::nll::open_for;
 use crate::verbs::sample::grid_named;
 use anyhow::Result;
-use scorefield::Generate;
 use scorefield::data::Dataset;
 use scorefield::process::{Grid, ProcessExt};
 use scorefield::sample::SolverKind;
 use scorefield::tensor::{Noise, Purpose, Streams, batch, rows};
+use scorefield::{ClassChoice, Generate, Guidance};
 use serde_json::json;
 use std::ops::ControlFlow;
 
@@ -106,7 +106,7 @@ impl Plot {
             seed: self.seed,
             batch: POINTS,
             device: context.device.clone(),
-            class: scorefield::ClassChoice::None,
+            guidance: Guidance { class: ClassChoice::None, ..Guidance::default() },
             ..Generate::new(model, &*solver, grid, POINTS as u64)
         };
         let mut caught = [const { Vec::new() }; 3];

@@ -28,10 +28,7 @@ impl Sample {
         if !(1..=MOST_STEPS).contains(&steps) {
             return Err(misuse(format!("--steps {steps}: expected 1 to {MOST_STEPS}")));
         }
-        let class = match &self.class {
-            Some(text) => ClassChoice::parse(text, codec, model.network().classes())?,
-            None => ClassChoice::InTurn,
-        };
+        let class = self.steering.class(codec, model.network().classes(), ClassChoice::InTurn)?;
         let built = solver.build();
         let (n, first) = (range.end - range.start, range.start);
         let generate = GenerateStates {
@@ -85,7 +82,6 @@ impl Sample {
 
     fn refuse_flags_of_numbers(&self) -> Result<()> {
         let given = [
-            ("--condition", self.condition.is_some()),
             ("--grid", self.grid.is_some()),
             ("--process", self.process.is_some()),
             ("--clip", self.clip.is_some()),
@@ -94,7 +90,7 @@ impl Sample {
             ("--temperature", self.temperature != 1.0),
             ("--repeats (ancestral:repeats=R is what categories have)", self.repeats.is_some()),
         ];
-        match self.guidance.given().into_iter().chain(given).find(|(_, given)| *given) {
+        match self.steering.given().into_iter().chain(given).find(|(_, given)| *given) {
             None => Ok(()),
             Some((flag, _)) => {
                 Err(misuse(format!("{flag}: is for models of numbers, and the data of this one have categories; leave it out")))

@@ -10,11 +10,13 @@ mod write;
 use crate::context::{Context, warn};
 use crate::failure::{Ended, misuse};
 use crate::progress::Progress;
-use crate::verbs::sample::{can_be_written, load};
+use crate::verbs::sample::{can_be_written, load_any};
+use crate::verbs::steering::Flags;
 use anyhow::Result;
 use clap::Args;
 use items::Item;
 use report::Report;
+use scorefield::ClassChoice;
 use scorefield::model::Weights;
 use scorefield::solve::{Answer, Cost};
 use serde_json::json;
@@ -80,12 +82,8 @@ pub(crate) struct Solve {
     /// Spacing of the times (info --grids)
     #[arg(long, value_name = "NAME[:key=value,...]")]
     grid: Option<String>,
-    /// A class by name or number, each (in turn), random or none; none if left out
-    #[arg(long, value_name = "C")]
-    class: Option<String>,
-    /// Weight of classifier-free guidance; 1 is none
-    #[arg(long, value_name = "W", allow_negative_numbers = true)]
-    guidance: Option<f64>,
+    #[command(flatten)]
+    steering: Flags,
     /// Quantiles that are written
     #[arg(long, value_name = "P,P,...", default_value = "0.05,0.5,0.95")]
     quantiles: String,
@@ -123,13 +121,14 @@ impl Solve {
             return Err(misuse("-n, --batch and --examples: at least 1 each"));
         }
         let weights = if self.raw { Weights::Raw } else { Weights::Ema };
-        let model = load(context, &self.model, weights)?;
+        let model = load_any(context, &self.model, weights)?;
         if model.states().is_some() {
             return Err(misuse(
                 "solve: the data of the model are categories; what is known of them goes to sample --given DATA@I --mask MASK",
             ));
         }
-        let setup = Setup::new(self, &model, context.device.clone())?;
+        let steering = self.steering.read(context, weights, &model, ClassChoice::None)?;
+        let setup = Setup::new(self, &model, &steering, context.device.clone())?;
         match &self.calibrate {
             Some(data) => self.calibrate(context, &setup, data),
             None => self.answer(context, &setup),

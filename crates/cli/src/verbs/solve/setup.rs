@@ -5,9 +5,9 @@ use super::{Solve as Asked, noise};
 use crate::failure::misuse;
 use crate::mask;
 use crate::verbs::sample::grid_named;
+use crate::verbs::steering::Steering;
 use anyhow::Result;
-use scorefield::ClassChoice;
-use scorefield::control::operator::{Kernel, Matrix, MeasurementNoise};
+use scorefield::control::operator::{Kernel, Matrix, MeasurementNoise, Shape as Plane};
 use scorefield::control::rule::RuleKind;
 use scorefield::control::{Parts, Seen, Task, Tasks};
 use scorefield::data::{self, Codec, PictureFile, Shape};
@@ -28,7 +28,7 @@ pub(super) struct Setup<'a> {
     rule: Option<RuleKind>,
     solver: (SolverKind, Box<dyn Solver>),
     grid: (GridKind, Grid),
-    class: ClassChoice,
+    steering: &'a Steering,
     pub shares: Vec<f64>,
     kernel: Option<Kernel>,
     matrix: Option<Matrix>,
@@ -46,7 +46,7 @@ enum Kind {
 }
 
 impl<'a> Setup<'a> {
-    pub(super) fn new(asked: &'a Asked, model: &'a Model, device: Device) -> Result<Self> {
+    pub(super) fn new(asked: &'a Asked, model: &'a Model, steering: &'a Steering, device: Device) -> Result<Self> {
         let codec = &model.meta().codec;
         let kind = kind_of(&asked.task)?;
         let rule = match (&kind, &asked.rule) {
@@ -97,10 +97,6 @@ impl<'a> Setup<'a> {
             let skipped = ((1.0 - strength) * (times.len() - 1) as f64).floor() as usize;
             grid = Grid::new(times[skipped.min(times.len() - 2)..].to_vec())?;
         }
-        let class = match &asked.class {
-            Some(text) => ClassChoice::parse(text, codec, model.network().classes())?,
-            None => ClassChoice::None,
-        };
         let picture = codec.bounds().is_some();
         let numbers = matches!(&kind, Kind::Measured(tasks) if !gives_picture(tasks));
         let usual = if picture && !numbers { "round" } else { "0" };
@@ -114,7 +110,7 @@ impl<'a> Setup<'a> {
             rule,
             solver: (solver, built),
             grid: (spacing, grid),
-            class,
+            steering,
             shares: shares_of(&asked.quantiles)?,
             kernel: None,
             matrix: None,
@@ -137,13 +133,11 @@ impl<'a> Setup<'a> {
         }
         let codec = &self.model.meta().codec;
         let Kind::Measured(tasks) = &self.kind else { return Ok(Problem::edit(codec, whole)?) };
-        let shape = match (codec.shape(), whole) {
-            (Shape::Image { channels, .. }, Some([height, width])) => Shape::Image { channels, height, width },
-            (shape, _) => shape,
-        };
-        let seed = self.asked.seed;
-        let mask = self.asked.mask.as_deref().map(|m| mask::known(m, shape, codec.channels(), seed)).transpose()?;
-        let parts = Parts { mask, kernel: self.kernel.clone(), matrix: self.matrix.clone(), bounds: None };
+        let mut parts = Parts { mask: None, kernel: self.kernel.clone(), matrix: self.matrix.clone(), bounds: None };
+        if let Some(asked) = &self.asked.mask {
+            let shape = masked(tasks, codec.shape(), whole, &parts)?;
+            parts.mask = Some(mask::known(asked, shape, codec.channels(), self.asked.seed)?);
+        }
         Ok(Problem::new(codec, whole, tasks, &parts)?)
     }
 
@@ -194,8 +188,7 @@ impl<'a> Setup<'a> {
             rule: self.rule.clone(),
             solver: &*self.solver.1,
             grid: self.grid.1.clone(),
-            class: self.class,
-            guidance: self.asked.guidance,
+            guidance: self.steering.guidance(),
             seed: self.asked.seed,
             samples,
             batch: self.asked.batch,
@@ -242,24 +235,26 @@ impl<'a> Setup<'a> {
         let content = |path: &str| std::fs::read(path).ok().map(|bytes| digest(bytes.iter().map(|b| u64::from(*b))));
         let kernel = a.kernel.as_ref().map(|p| p.to_string_lossy().into_owned());
         json!({
-            "model": self.answer_of_model(), "raw": a.raw, "simulate": a.simulate, "task": self.task(), "rule": self.rule_name(),
+            "model": self.answer_of(self.model), "raw": a.raw, "simulate": a.simulate, "task": self.task(), "rule": self.rule_name(),
             "samples": a.samples(), "mask": a.mask, "mask_file": a.mask.as_deref().and_then(content), "kernel": kernel,
             "kernel_file": kernel.as_deref().and_then(content), "matrix": a.matrix,
             "matrix_file": a.matrix.as_deref().and_then(content), "noise": format!("{:?}", self.law),
-            "solver": self.solver_name(), "grid": self.grid.0.to_string(), "steps": self.steps(), "class": a.class,
-            "guidance": a.guidance, "quantiles": self.shares, "tile": a.tile, "overlap": a.overlap, "seed": a.seed,
+            "solver": self.solver_name(), "grid": self.grid.0.to_string(), "steps": self.steps(),
+            "steering": a.steering.json(), "guide": self.steering.guide().map(|guide| self.answer_of(guide)), "condition":
+            self.steering.condition().map(|rows| digest(rows.iter().map(|v| u64::from(v.to_bits())))), "quantiles": self.shares, "tile": a.tile, "overlap": a.overlap, "seed": a.seed,
         })
     }
 }
 
 impl Setup<'_> {
     /// What tells models apart: one evaluation on a fixed state, to four digits.
-    fn answer_of_model(&self) -> String {
-        let (d, span) = (self.model.dim(), self.model.process().span());
+    fn answer_of(&self, model: &Model) -> String {
+        let (d, span) = (model.dim(), model.process().span());
         let row: Vec<f32> = (0..d).map(|i| (i as f32).sin()).collect();
-        let classes = (self.model.network().classes() > 0).then(|| vec![None]);
+        let classes = (model.network().classes() > 0).then(|| vec![None]);
+        let condition = model.meta().condition.as_ref().map(|meta| vec![0.0; meta.codec.shape().len()]);
         let x = scorefield::tensor::batch(row, 1, &self.device);
-        let out = self.model.denoiser(classes).denoise(&x, 0.5 * (span.start + span.end));
+        let out = model.denoiser_given(classes, condition).denoise(&x, 0.5 * (span.start + span.end));
         let out = scorefield::tensor::rows(out);
         let size = (out.iter().map(|v| v * v).sum::<f32>() / d as f32).sqrt();
         let told: Vec<String> = [0, d / 3, d / 2, d - 1].iter().map(|i| format!("{:.3}", out[*i])).collect();
@@ -271,6 +266,14 @@ impl Setup<'_> {
 pub(super) fn digest(numbers: impl Iterator<Item = u64>) -> String {
     let step = |hash: u64, n: u64| n.to_le_bytes().iter().fold(hash, |h, b| (h ^ u64::from(*b)).wrapping_mul(0x0100_0000_01b3));
     format!("{:016x}", numbers.fold(0xcbf2_9ce4_8422_2325, step))
+}
+
+/// The shape of what a mask covers: of the whole, or of what the tasks before it make of that.
+fn masked(tasks: &Tasks, own: Shape, whole: Option<[usize; 2]>, parts: &Parts) -> Result<Shape> {
+    let Shape::Image { channels, height, width } = own else { return Ok(own) };
+    let [height, width] = whole.unwrap_or([height, width]);
+    let seen = tasks.masked(Plane::new(channels, height, width)?, parts)?;
+    Ok(Shape::Image { channels: seen.channels(), height: seen.height(), width: seen.width() })
 }
 
 /// Tasks, or `edit`.

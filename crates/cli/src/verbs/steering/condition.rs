@@ -1,13 +1,13 @@
 //! What samples are given with: `--condition FILE[@I]`.
 
-use super::Sample;
+use super::Flags;
 use crate::failure::misuse;
 use anyhow::Result;
-use scorefield::data::{self, ChannelPolicy, OpenOptions, Shape};
+use scorefield::data::{self, ChannelPolicy, Dataset, OpenOptions, PictureFile, Shape};
 use scorefield::model::Model;
 use std::path::Path;
 
-impl Sample {
+impl Flags {
     /// Encoded rows, as the model was trained with them; none for a model without a condition.
     pub(super) fn condition(&self, model: &Model) -> Result<Option<Vec<f32>>> {
         let Some(text) = &self.condition else { return Ok(None) };
@@ -28,7 +28,17 @@ impl Sample {
             };
         }
         let wrong = |e: data::DataError| misuse(format!("--condition {text}: {e}"));
-        let found = data::open(spec, &options).map_err(wrong)?;
+        let found = match meta.codec.shape() {
+            Shape::Image { channels, .. } if PictureFile::is_one(Path::new(spec)) => {
+                let picture = PictureFile::read(Path::new(spec)).map_err(wrong)?;
+                let own = model.meta().codec.shape().channels();
+                // In the condition's channels, or in the model's, of which the condition is made.
+                let picture = picture.with_channels(channels).or_else(|| picture.with_channels(own)).unwrap_or(picture);
+                let shape = Shape::Image { channels: picture.channels, height: picture.height, width: picture.width };
+                Dataset::from_rows(spec, shape, picture.values, None)
+            }
+            _ => data::open(spec, &options).map_err(wrong)?,
+        };
         let rows = meta.source.prepare(&found, meta.codec.shape()).map_err(wrong)?;
         let places = match chosen {
             None => (0..rows.len()).collect(),
