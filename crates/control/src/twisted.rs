@@ -14,6 +14,7 @@
 //! Carlo. Every sample has particles of its own, so that it depends on its number and the seed alone.
 
 use crate::measurement::{Measurement, like, map, rows_of};
+use crate::rule::Jacobian;
 use scorefield_process::{Differentiable, Grid, Leg, ProcessExt};
 use scorefield_sample::Walk;
 use scorefield_tensor::{Batch, DType, Device, Noise, Purpose, Streams, Tensor};
@@ -26,6 +27,8 @@ pub struct Twisted {
     pub particles: usize,
     /// The variance `c` of data.
     pub variance: f64,
+    /// How the gradient of the twist is taken: what it is wrong by, weights mend.
+    pub jacobian: Jacobian,
 }
 
 /// Samples with their weights' history.
@@ -141,7 +144,7 @@ impl Run<'_> {
         let c = self.of.variance;
         let r2 = c * at_t.sigma.powi(2) / (c * at_t.alpha.powi(2) + at_t.sigma.powi(2));
         let variance = self.measured.sigma().powi(2) + self.gain * r2;
-        let (mut clean, mut pulled) = self.model.pullback(&x, leg.t, &mut |clean| {
+        let (mut clean, mut pulled) = self.of.jacobian.first(self.model, &x, leg.t, &mut |clean| {
             let rows = rows_of(clean);
             let scaled: Vec<f64> = self.measured.residual(&rows).into_iter().map(|r| r / variance).collect();
             like(self.measured.pull(&rows, &scaled), clean)

@@ -239,7 +239,7 @@ fn twisted_particles_tend_to_the_posterior() {
     let grid = GridKind::LogSnr.grid(law.process(), 60).unwrap();
     let n = 1500;
     let share = |particles: usize| {
-        let run = Twisted { particles, variance: 1.7 };
+        let run = Twisted { particles, variance: 1.7, jacobian: Jacobian::default() };
         assert_eq!(run.refuses(&known), None);
         let drawn = run
             .sample(&law, &known, &grid, (5, &(0..n).collect::<Vec<_>>()), (DType::F64, &Device::default()), |_| {
@@ -260,7 +260,7 @@ fn twisted_particles_tend_to_the_posterior() {
     let expected = exact * of(0.2) + (1.0 - exact) * of(-0.2);
     assert!((sum - expected).abs() < 0.03, "{sum} {expected}");
     let sure = Measurement::new(Arc::new(Identity::new(2)), vec![0.0; 2], 0.0).unwrap();
-    assert!(Twisted { particles: 4, variance: 1.0 }.refuses(&sure).is_some());
+    assert!(Twisted { particles: 4, variance: 1.0, jacobian: Jacobian::default() }.refuses(&sure).is_some());
 }
 
 /// A step along the gradient brings the samples to the measurement.
@@ -271,7 +271,7 @@ fn dps_comes_near_the_measurement() {
     let a = operators().swap_remove(0);
     let known = measured(&a, 0.0);
     let off = |zeta: f64| {
-        let x = draw(&law, &Dps { zeta }, &known, ("ddpm", 300, 100));
+        let x = draw(&law, &Dps { zeta, ..Dps::default() }, &known, ("ddpm", 300, 100));
         let mut y = vec![0.0; a.outputs()];
         let mut total = 0.0;
         for row in x.chunks_exact(D) {

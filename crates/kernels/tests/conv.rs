@@ -89,9 +89,10 @@ fn forward_is_the_sum() {
 #[test]
 fn precision_holds_without_a_bias() {
     let device = Device::flex();
-    let (x, w) = (tensor([2, 8, 9, 9], 1, DType::F32, &device), tensor([20, 8, 3, 3], 2, DType::F32, &device));
+    // Of five by five, which no processor filters in single precision where bfloat16 is asked for.
+    let (x, w) = (tensor([2, 8, 9, 9], 1, DType::F32, &device), tensor([20, 8, 5, 5], 2, DType::F32, &device));
     let run = |bias: Option<_>, precision| {
-        values(&conv2d_ready(x.clone(), w.clone(), bias, 1, Padding::same(3), Some(Ready::new(precision))))
+        values(&conv2d_ready(x.clone(), w.clone(), bias, 1, Padding::same(5), Some(Ready::new(precision))))
     };
     for precision in [Precision::Single, Precision::Bf16] {
         assert_eq!(run(None, precision), run(Some(tensor([20], 3, DType::F32, &device) * 0.0), precision), "{precision:?}");

@@ -278,6 +278,19 @@ fn the_exact_classifier_is_bayes_rule() {
             assert!(largest_difference(&found, &expected) < 1e-6, "{config:?} at {u}: {found:?} {expected:?}");
             assert!(largest_difference(&rows_f64(guided.denoise_each(&x, &[t; 3])), &expected) < 1e-6);
 
+            // The component's Jacobian, the classifier's Hessian in it.
+            let v = batch_f64(vec![0.5, -1.0, 2.0, 0.3, 0.1, 0.7], 3, &Device::default());
+            let (clean, pulled) = guided.pullback(&x, t, &mut |_| v.clone());
+            assert!(largest_difference(&rows_f64(clean), &found) < 1e-12);
+            let back = |(i, &k): (usize, &usize)| {
+                let row = |of: &Batch| of.clone().narrow(0, i, 1);
+                rows_f64(component(k).pullback(&row(&x), t, &mut |_| row(&v)).1)
+            };
+            let exact: Vec<f64> = classes.iter().enumerate().flat_map(back).collect();
+            let size = exact.iter().fold(1.0f64, |top, v| top.max(v.abs()));
+            let off = largest_difference(&rows_f64(pulled), &exact);
+            assert!(off < 1e-3 * size, "{config:?} at {u}: {off} of {size}");
+
             // Affine in the scale, which at zero leaves the model.
             let at = |scale: f64| rows_f64(Classified { inner: &whole, classifier: &classifier, scale }.denoise(&x, t));
             assert_eq!(at(0.0), rows_f64(whole.denoise(&x, t)));

@@ -213,7 +213,7 @@ impl<'a> Solve<'a> {
     /// The samples that are drawn together: of questions under the same noise.
     fn chunk(&self, questions: &[Question], from: u64, total: u64) -> Result<Range<u64>, SolveError> {
         let particles = match &self.rule {
-            Some(RuleKind::Tds { particles, .. }) => *particles,
+            Some(RuleKind::Tds(twisted)) => twisted.particles,
             _ => 1,
         };
         let rows = particles * self.problem.windows(self.model, self.overlap)?;

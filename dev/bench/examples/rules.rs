@@ -201,7 +201,7 @@ fn particles() {
     println!("|---|---|---|---|");
     for count in [1, 2, 4, 8, 16, 32, 64] {
         let n = 6000;
-        let run = scorefield::control::Twisted { particles: count, variance: 1.7 };
+        let run = scorefield::control::Twisted { particles: count, variance: 1.7, jacobian: Default::default() };
         let numbers: Vec<u64> = (0..n).collect();
         let on = (DType::F64, &Device::default());
         let drawn =

@@ -194,6 +194,37 @@ fn a_classifier_steers() {
     refused(path, &sample("run", &["--classifier-scale", "2"]), &["--classifier"]);
     refused(path, &sample("sure", &["--classifier", "judge"]), &["label_dropout 0", "--guidance 1"]);
     done(path, &["sample", "sure", "--classifier", "judge", "--guidance", "1", "-n", "1", "--steps", "2", "-q", "-o", "c.npy"]);
+    // Questions are steered as samples are: by the class alone, an interval, a guide, joined classes, a classifier.
+    let solved = |extra: &[&str]| {
+        let ask = ["solve", "run", "digits@3", "--simulate", "--task", "inpaint", "--mask", "top", "--steps", "6", "-n", "1"];
+        let out = format!("solved-{}", extra.join("").replace(['/', ',', '='], "-"));
+        done(path, &[&ask[..], &["--noise", "30", "-q", "-o", &out], extra].concat());
+        std::fs::read(path.join(out).join("samples/0000.png")).unwrap()
+    };
+    let plain = solved(&["--class", "3"]);
+    for extra in [
+        &["--class", "3", "--guidance", "3"][..],
+        &["--class", "3", "--guidance", "3", "--guidance-interval", "0.01,1"],
+        &["--class", "3", "--guidance", "3", "--guidance-rescale", "0.8"],
+        &["--class", "3", "--guidance", "3", "--guide", "bare"],
+        &["--conditions", "3=2,5=-1"],
+        &["--class", "3", "--classifier", "judge", "--classifier-scale", "8"],
+    ] {
+        assert_ne!(solved(extra), plain, "{extra:?}");
+    }
+    assert_eq!(solved(&["--class", "3", "--guidance", "1"]), plain);
+    let pulled = ["--rule", "mmps:jacobian=pullback"];
+    assert_eq!(
+        solved(&[&["--class", "3", "--guidance", "3", "--guidance-interval", "9,9.2"][..], &pulled].concat()),
+        solved(&[&["--class", "3", "--guidance", "1"][..], &pulled].concat())
+    );
+    let (status, _, error) =
+        run(path, &["solve", "run", "digits@3", "--simulate", "--task", "denoise", "--guidance", "2", "-o", "never"]);
+    assert!(status == 2 && error.contains("no class") && !path.join("never").exists(), "{error}");
+    let (status, _, error) =
+        run(path, &["solve", "run", "digits@3", "--simulate", "--task", "denoise", "--precision", "bf16", "-o", "never"]);
+    assert!(status == 2 && error.contains("jacobian=pullback") && !path.join("never").exists(), "{error}");
+
     let (status, _, error) = run(path, &["sample", "run", "--classifier", "run", "-o", "never.npy"]);
     assert!(status == 1 && error.contains("a model of pictures") && error.contains("train DATA --classifier"), "{error}");
     let (status, _, error) = run(path, &["train", "toy:moons", "--classifier", "--out", "r"]);
@@ -269,6 +300,21 @@ fn pictures_are_given_to_pictures() {
     // A previewing run shows samples that are given what examples are given.
     done(path, &[&["train", "digits", "--steps", "3", "--set", "preview.every_seconds=60", "--out", "p"], &small[..]].concat());
     assert!(std::fs::read_dir(path.join("p/samples")).unwrap().count() == 1);
+
+    // One picture, in the size it was made poorer to and whole; the same of a question.
+    let ask = |condition: &str, out: &str| {
+        let ask = ["solve", "m", "digits@3..5", "--simulate", "--task", "inpaint", "--mask", "left", "--steps", "4", "-n", "2"];
+        done(path, &[&ask[..], &["--condition", condition, "-o", out, "-q"]].concat());
+        std::fs::read(path.join(out).join("000004/samples/0001.png")).unwrap()
+    };
+    assert_eq!(ask("digits@4", "one"), ask("digits", "all"));
+    assert_ne!(ask("digits@4", "one-again"), ask("digits@3", "other"));
+    let mut dark = scorefield::data::write::Picture::filled(8, 8, &[0]);
+    dark.bytes.iter_mut().enumerate().for_each(|(i, b)| *b = (i % 17) as u8);
+    dark.save_png(&path.join("four.png")).unwrap();
+    assert_ne!(draw(path, "m", &["--class", "none", "--condition", "four.png"]), of("3"));
+    let (status, _, error) = run(path, &["solve", "m", "digits@3", "--simulate", "--task", "denoise", "-o", "never"]);
+    assert!(status == 2 && error.contains("low:4") && !path.join("never").exists(), "{error}");
 
     refused(path, &["sample", "m"], &["8x8", "low:4", "--condition FILE"]);
     refused(path, &["sample", "m", "--condition", "toy:moons"], &["vectors of 2", "low:4", "8x8"]);

@@ -203,6 +203,21 @@ fn a_mask_may_come_last() {
     }
 }
 
+/// A mask after what makes pictures smaller is one of the small picture.
+#[test]
+fn a_mask_is_of_what_was_measured() {
+    let folder = tempdir().unwrap();
+    let path = folder.path();
+    small_model(path);
+    let task = "super-resolution:factor=2+inpaint";
+    let ask =
+        ["solve", "run", "digits@5", "--simulate", "--task", task, "--mask", "left", "--steps", "4", "-n", "1", "-o", "out"];
+    done(path, &ask.into_iter().chain(["-q"]).collect::<Vec<_>>());
+    let shown = PictureFile::read(&path.join("out/measurement.png")).unwrap();
+    assert_eq!((shown.width, shown.height), (4, 4));
+    assert!((0..16).all(|p| p % 4 < 2 || shown.values[p] == 0.0), "{:?}", shown.values);
+}
+
 /// Answers that equal the truth, two names that are one on some disks, and a folder whose first call came to nothing.
 #[test]
 fn odd_answers_are_read_again() {
@@ -285,6 +300,9 @@ fn what_cannot_be_asked_is_named() {
     refused("d.png --task inpaint --mask none.png", &["nothing"]);
     refused("d.png --task inpaint --mask half.png", &["128"]);
     refused("d.png --task inpaint --mask box:0,0,9,2", &["8 rows"]);
+    refused("d.png --task inpaint --mask columns:a", &["for tables", "8x8"]);
+    refused("d.png --task super-resolution:factor=2+inpaint --mask box:0,0,8,2", &["4 rows"]);
+    refused("d.png --task ct+inpaint --mask left", &["no picture"]);
     refused("d.png --task inpaint --mask random:1.5", &["share"]);
     refused("d.png --task denoise --noise -1", &["-1", "not negative"]);
     refused("d.png --task denoise --noise nan", &["NaN"]);

@@ -1,6 +1,6 @@
 //! Diffusion posterior sampling: every step is moved along the gradient of the distance to the measurement.
 
-use super::{Rule, Step};
+use super::{Jacobian, Rule, Step};
 use crate::measurement::{Measurement, like, rows_of};
 use scorefield_process::{Denoiser, Differentiable, Process, StepVariance};
 use scorefield_sample::Past;
@@ -14,11 +14,13 @@ use std::sync::Mutex;
 pub struct Dps {
     /// The weight; the paper has 0.3 to 1 for pictures in [-1, 1] and 1,000 steps of DDPM.
     pub zeta: f64,
+    /// How the gradient is taken.
+    pub jacobian: Jacobian,
 }
 
 impl Default for Dps {
     fn default() -> Self {
-        Self { zeta: 1.0 }
+        Self { zeta: 1.0, jacobian: Jacobian::default() }
     }
 }
 
@@ -37,7 +39,7 @@ impl Rule for Dps {
 
     fn step(&self, step: &Step<'_>, x: &Batch, past: &mut Past, noise: &mut dyn Noise) -> Batch {
         let (measured, m) = (step.measured, step.measured.operator().outputs());
-        let (clean, pulled) = step.model.pullback(x, step.leg.t, &mut |clean| {
+        let (clean, pulled) = self.jacobian.first(step.model, x, step.leg.t, &mut |clean| {
             let rows = rows_of(clean);
             let mut residual = measured.residual(&rows);
             for row in residual.chunks_exact_mut(m) {

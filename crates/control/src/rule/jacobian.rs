@@ -15,7 +15,7 @@ choice! {
 
 impl Jacobian {
     /// `D(x)` and its product with what `of` makes of it.
-    pub(super) fn first(self, d: &dyn Differentiable, x: &Batch, t: f64, of: &mut dyn FnMut(&Batch) -> Batch) -> (Batch, Batch) {
+    pub(crate) fn first(self, d: &dyn Differentiable, x: &Batch, t: f64, of: &mut dyn FnMut(&Batch) -> Batch) -> (Batch, Batch) {
         match self {
             Self::Difference => {
                 let clean = d.denoise(x, t);

@@ -46,12 +46,7 @@ pub enum RuleKind {
         repeats: usize,
     },
     /// [`Twisted`]: the twisted diffusion sampler.
-    Tds {
-        /// Particles of a sample.
-        particles: usize,
-        /// The variance of data.
-        variance: f64,
-    },
+    Tds(Twisted),
 }
 
 /// What samples are drawn by.
@@ -80,7 +75,7 @@ impl RuleKind {
             Self::Ddrm(Ddrm::default()),
             Self::Projection,
             Self::RePaint { repeats: 10 },
-            Self::Tds { particles: 16, variance: 0.0 },
+            Self::Tds(Twisted { particles: 16, variance: 0.0, jacobian: Jacobian::default() }),
         ]
     }
 
@@ -96,7 +91,7 @@ impl RuleKind {
             Self::Ddrm(_) => "ddrm",
             Self::Projection => "projection",
             Self::RePaint { .. } => "repaint",
-            Self::Tds { .. } => "tds",
+            Self::Tds(_) => "tds",
         }
     }
 
@@ -114,7 +109,7 @@ impl RuleKind {
             Self::Ddrm(_) => "steps in the basis of the measurement's singular vectors (Kawar et al. 2022)",
             Self::Projection => "the measured part of the state replaced at every step (Song et al. 2021)",
             Self::RePaint { .. } => "the same, every step made several times (Lugmayr et al. 2022)",
-            Self::Tds { .. } => "particles, exact as they grow in number; linear or not (Wu et al. 2023)",
+            Self::Tds(_) => "particles, exact as they grow in number; linear or not (Wu et al. 2023)",
         }
     }
 
@@ -125,7 +120,7 @@ impl RuleKind {
 
     /// Whether it changes the steps of a solver; others bring their own.
     pub fn takes_solver(&self) -> bool {
-        !matches!(self, Self::Ddrm(_) | Self::Tds { .. })
+        !matches!(self, Self::Ddrm(_) | Self::Tds(_))
     }
 
     /// Steps that suit it.
@@ -150,8 +145,8 @@ impl RuleKind {
             Self::Ddrm(rule) => Box::new(rule.clone()),
             Self::Projection => Box::new(Projection { repeats: 1 }),
             Self::RePaint { repeats } => Box::new(Projection { repeats: *repeats }),
-            Self::Tds { particles, variance } => {
-                return Drawing::Particles(Twisted { particles: *particles, variance: or(variance) });
+            Self::Tds(rule) => {
+                return Drawing::Particles(Twisted { variance: or(&rule.variance), ..rule.clone() });
             }
         };
         Drawing::Rule(rule)
@@ -163,6 +158,8 @@ impl RuleKind {
             Self::Mmps(rule) => rule.jacobian,
             Self::Tmpd(rule) => rule.jacobian,
             Self::PiGdm(rule) => rule.jacobian,
+            Self::Dps(rule) => rule.jacobian,
+            Self::Tds(rule) => rule.jacobian,
             _ => return false,
         };
         jacobian == Jacobian::Difference
@@ -212,7 +209,10 @@ impl Listed for RuleKind {
             Self::PiGdm(rule) => vec![variance(&mut rule.variance), jacobian(&mut rule.jacobian)],
             Self::Ddnm { variance: v } => vec![variance(v)],
             Self::DiffPir { lambda } => vec![Key::number("lambda", "the weight of the model", lambda, 1e-6..=1e6)],
-            Self::Dps(rule) => vec![Key::number("zeta", "the length of a step along the gradient", &mut rule.zeta, 0.0..=1e6)],
+            Self::Dps(rule) => vec![
+                Key::number("zeta", "the length of a step along the gradient", &mut rule.zeta, 0.0..=1e6),
+                jacobian(&mut rule.jacobian),
+            ],
             Self::Ddrm(rule) => vec![
                 Key::number("eta", "share of fresh noise in what was not measured", &mut rule.eta, 0.0..=1.0),
                 Key::number("eta_b", "share of the measurement where its noise is below the time's", &mut rule.eta_b, 0.0..=1.0),
@@ -220,9 +220,11 @@ impl Listed for RuleKind {
             Self::RePaint { repeats } => {
                 vec![Key::count("repeats", "how often each step is made", repeats, 1..=MOST_REPEATS)]
             }
-            Self::Tds { particles, variance: v } => {
-                vec![Key::count("particles", "of a sample", particles, 1..=MOST_PARTICLES), variance(v)]
-            }
+            Self::Tds(rule) => vec![
+                Key::count("particles", "of a sample", &mut rule.particles, 1..=MOST_PARTICLES),
+                variance(&mut rule.variance),
+                jacobian(&mut rule.jacobian),
+            ],
         }
     }
 }

@@ -80,7 +80,7 @@ pub enum Precision {
     #[serde(rename = "f32")]
     Single,
     /// bfloat16: eight bits of significand, the range of single precision. The gradients of strided convolutions and of attention are
-    /// in single precision all the same.
+    /// in single precision all the same, and so are, on processors without a matrix unit, convolutions that minimal filtering makes faster.
     #[serde(rename = "bf16")]
     Bf16,
 }
@@ -267,9 +267,10 @@ pub(crate) fn host_forward([x, w, added @ ..]: [&Host; 5], settings: &Settings) 
     let [bias, shift, residual] = added.each_ref().map(|a| Some(values(a)).filter(|a| !a.is_empty()));
     let tail = Finish { bias, shift, residual, gain: settings.gain };
     let ready = settings.ready.as_ref();
-    let halves = ready.and_then(|r| r.halves(w, [s.k, s.c, s.kernel[0] * s.kernel[1]]));
     let asked = ready.and_then(|r| r.0.algorithm);
     let minimal = asked.map_or_else(|| winograd_pays(&s), |a| a == Algorithm::Minimal && winograd::applies(&s));
+    let by_halves = ready.filter(|_| bf16::outruns(minimal));
+    let halves = by_halves.and_then(|r| r.halves(w, [s.k, s.c, s.kernel[0] * s.kernel[1]]));
     let y = match (halves, minimal) {
         (Some(halves), _) => bf16::forward(&s, x, &halves, tail),
         (None, true) => winograd::forward(&s, x, w, tail, ready.map(|r| &r.0.filters)),
@@ -307,8 +308,9 @@ impl ConvPullback {
         let [kh, kw] = s.kernel;
         let turns = s.stride == 1
             && [(s.pad.top, kh), (s.pad.bottom, kh), (s.pad.left, kw), (s.pad.right, kw)].iter().all(|&(p, k)| within(p, k));
-        match (self.precision, winograd_pays_backward(s)) {
-            (Precision::Bf16, _) if turns => (bf16::weight_gradient, bf16::input_gradient),
+        let minimal = winograd_pays_backward(s);
+        match (self.precision, minimal) {
+            (Precision::Bf16, _) if turns && bf16::outruns(minimal) => (bf16::weight_gradient, bf16::input_gradient),
             (_, true) => (winograd::weight_gradient, winograd::input_gradient),
             (_, false) => (direct::weight_gradient, direct::input_gradient),
         }

@@ -14,7 +14,7 @@ use scorefield::data::{self, Codec, PictureFile, Shape};
 use scorefield::model::Model;
 use scorefield::process::{Denoiser, Grid, GridKind};
 use scorefield::sample::{Solver, SolverKind};
-use scorefield::solve::{Problem, Solve};
+use scorefield::solve::{Problem, Solve, SolveError};
 use scorefield::tensor::Device;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -272,7 +272,8 @@ pub(super) fn digest(numbers: impl Iterator<Item = u64>) -> String {
 fn masked(tasks: &Tasks, own: Shape, whole: Option<[usize; 2]>, parts: &Parts) -> Result<Shape> {
     let Shape::Image { channels, height, width } = own else { return Ok(own) };
     let [height, width] = whole.unwrap_or([height, width]);
-    let seen = tasks.masked(Plane::new(channels, height, width)?, parts)?;
+    let plane = Plane::new(channels, height, width).map_err(SolveError::from)?;
+    let seen = tasks.masked(plane, parts).map_err(SolveError::from)?;
     Ok(Shape::Image { channels: seen.channels(), height: seen.height(), width: seen.width() })
 }
 
