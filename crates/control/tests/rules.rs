@@ -6,7 +6,7 @@ use scorefield_control::{Measurement, Twisted};
 use scorefield_process::oracle::Mixture;
 use scorefield_process::{Denoiser, GridKind, Process, ProcessConfig, ProcessExt};
 use scorefield_sample::{Job, SolverKind, Trajectory, sample};
-use scorefield_tensor::{DType, Device, Purpose, Streams, batch_f64, rows_f64};
+use scorefield_tensor::{DType, Device, Noise, Purpose, Streams, batch_f64, rows_f64};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -219,6 +219,32 @@ fn rules_come_near_the_posterior() {
             said.push(format!("{} {of_mean:.3} {of_trace:.3}{}", rule.name(), if fits { "" } else { " too far" }));
         }
         assert!(!said.iter().any(|s| s.contains("too far")), "{}: {said:?}", a.name());
+    }
+}
+
+/// DDRM's runs begin about the measurement: a measured entry is a normal about it, whose variance is the level's less the measurement's.
+#[test]
+fn ddrm_begins_about_the_measurement() {
+    let process = ProcessConfig::VpCosine { offset: 0.008 }.build().unwrap();
+    let a: Arc<dyn Operator> = Arc::new(Mask::new(&[true, false]).unwrap());
+    let (y, sigma, n) = (3.0, 0.5, 20_000);
+    let known = Measurement::new(a, vec![y], sigma).unwrap();
+    let t = process.time_of_ratio(2.0);
+    let at = process.at(t);
+    let zero = batch_f64(vec![0.0; 2 * n], n, &Device::default());
+    let mut noise = Streams::new(5, (0..n as u64).collect(), Purpose::Prior);
+    let x = Ddrm::default().start(&*process, &known, noise.normal(&zero) * at.sigma, t);
+    let x = rows_f64(x / at.alpha);
+    let moments = |k: usize| {
+        let column: Vec<f64> = x.iter().skip(k).step_by(2).copied().collect();
+        let mean = column.iter().sum::<f64>() / n as f64;
+        (mean, column.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / n as f64)
+    };
+    for (k, mean, variance) in [(0, y, 4.0 - sigma * sigma), (1, 0.0, 4.0)] {
+        let found = moments(k);
+        let error = (variance / n as f64).sqrt();
+        assert!((found.0 - mean).abs() < 5.0 * error, "entry {k}: {found:?}");
+        assert!((found.1 / variance - 1.0).abs() < 5.0 * (2.0 / n as f64).sqrt(), "entry {k}: {found:?}");
     }
 }
 

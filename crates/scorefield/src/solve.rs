@@ -277,7 +277,9 @@ impl<'a> Solve<'a> {
                 let model = self.denoiser(questions, &chunk, 1, tally)?;
                 let streams = Streams::new(self.seed, numbers, Purpose::Solver);
                 let process = model.process();
-                let start = prior(process, self.grid.times()[0], &streams, self.problem.inputs(), (&self.device, self.dtype));
+                let t = self.grid.times()[0];
+                let start = prior(process, t, &streams, self.problem.inputs(), (&self.device, self.dtype));
+                let start = rule.start(process, &measured, start, t);
                 let x = self.ruled(&*model, &*rule, &measured, streams, start, |k| watch(k as f64 / steps));
                 Ok(x.map(|x| (rows(x), Vec::new())))
             }

@@ -5,7 +5,7 @@ mod common;
 use common::*;
 use scorefield_data::{Dataset, Shape};
 use scorefield_model::{Classifier, Model, ModelError, Weights};
-use scorefield_nn::{MlpConfig, NetworkConfig, PooledConfig, TrunkConfig, UNetConfig};
+use scorefield_nn::{MlpConfig, NetworkConfig, PooledConfig, TrunkConfig};
 use scorefield_process::ProcessExt;
 use scorefield_tensor::{batch, rows};
 use scorefield_train::{ClassifierSummary, Coupling, Ended, Loss, TrainConfig, TrainError, Trainer};
@@ -76,16 +76,7 @@ fn it_learns_bayes_rule() {
 #[test]
 fn gradients_are_differences() {
     let folder = tempfile::tempdir().unwrap();
-    let unet = UNetConfig {
-        model_channels: 4,
-        channel_mult: vec![1.0, 2.0],
-        blocks: 1,
-        attention_levels: vec![1],
-        groups: 2,
-        group_width: 2,
-        ..UNetConfig::default()
-    };
-    let of_pictures = NetworkConfig::Pooled(PooledConfig { outputs: 3, trunk: TrunkConfig::UNet(unet) });
+    let of_pictures = NetworkConfig::Pooled(PooledConfig { outputs: 3, trunk: TrunkConfig::UNet(small_unet()) });
     let cases = [(points(40), of_vectors(recipe(30), 3)), (pictures(20), TrainConfig { network: of_pictures, ..recipe(20) })];
     for (i, (data, mut recipe)) in cases.into_iter().enumerate() {
         let folder = folder.path().join(i.to_string());

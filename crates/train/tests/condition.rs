@@ -70,17 +70,7 @@ fn runs_with_conditions_resume_bit_for_bit() {
     let table = half_given(folder.path(), 60);
     let mut mirrored = recipe_of_pictures(8);
     mirrored.examples.augment = None;
-    mirrored.network = NetworkConfig::UNet(UNetConfig {
-        model_channels: 4,
-        channel_mult: vec![1.0, 2.0],
-        blocks: 1,
-        attention_levels: vec![1],
-        groups: 2,
-        group_width: 2,
-        classes: 10,
-        condition_channels: 1,
-        ..UNetConfig::default()
-    });
+    mirrored.network = NetworkConfig::UNet(UNetConfig { classes: 10, condition_channels: 1, ..small_unet() });
     let digits = open("digits", &OpenOptions { condition: Some("low:4".parse().unwrap()), ..OpenOptions::default() }).unwrap();
     for (name, recipe, data) in [("table", of_vectors(recipe(12), 1), table), ("digits", mirrored, digits.subset(&[5, 9, 2, 7]))]
     {

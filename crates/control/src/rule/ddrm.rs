@@ -3,7 +3,7 @@
 use super::{Rule, Step};
 use crate::measurement::{Measurement, like, rows_of};
 use rayon::prelude::*;
-use scorefield_process::{Differentiable, ProcessExt};
+use scorefield_process::{Differentiable, Process, ProcessExt};
 use scorefield_sample::Past;
 use scorefield_tensor::{Batch, Noise};
 
@@ -51,6 +51,15 @@ impl Rule for Ddrm {
         let rows = rows_of(&clean);
         let moved = self.spectral(measured, [&rows, &rows, &rows], [1.0, 0.0]);
         like(moved, &clean)
+    }
+
+    /// The measured directions about the measurement (eq. 7): `x^_T ~ N(y^, r_T^2 - sigma_y^2 / s^2)`, the others `N(0, r_T^2)`.
+    fn start(&self, process: &dyn Process, measured: &Measurement, x: Batch, t: f64) -> Batch {
+        let at = process.at(t);
+        let z = rows_of(&(x.clone() / at.sigma));
+        let zero = vec![0.0; z.len()];
+        let whole = Self { eta: 1.0, eta_b: 1.0 };
+        like(whole.spectral(measured, [&zero, &zero, &z], [at.ratio(), at.ratio()]), &x) * at.alpha
     }
 
     fn step(&self, step: &Step<'_>, x: &Batch, _: &mut Past, noise: &mut dyn Noise) -> Batch {

@@ -63,6 +63,11 @@ pub trait Rule: fmt::Debug + Send + Sync {
     /// `E[x_0 | x_t = x, y]` for every row of `x`, `[n, d]`.
     fn denoise(&self, d: &dyn Differentiable, measured: &Measurement, x: &Batch, t: f64) -> Batch;
 
+    /// What a run starts from at time `t`, of a draw `x` of the prior `N(0, sigma^2)`: the draw itself unless the rule knows better.
+    fn start(&self, _process: &dyn Process, _measured: &Measurement, x: Batch, _t: f64) -> Batch {
+        x
+    }
+
     /// The state after a step; that of the solver on [`Rule::denoise`] unless the rule changes the step itself.
     fn step(&self, step: &Step<'_>, x: &Batch, past: &mut Past, noise: &mut dyn Noise) -> Batch {
         let conditioned = Conditioned { inner: step.model, rule: self, measured: step.measured };

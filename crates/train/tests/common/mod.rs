@@ -79,19 +79,21 @@ pub(crate) fn recipe_of_pictures(steps: u64) -> TrainConfig {
     (recipe.batch, recipe.accumulate, recipe.label_dropout) = (4, 2, 0.2);
     let augment = AugmentOptions { probability: 0.7, ..AugmentOptions::default() };
     recipe.examples = ExampleConfig { flip: true, augment: Some(augment), ..ExampleConfig::default() };
-    recipe.network = NetworkConfig::UNet(UNetConfig {
+    recipe.network = NetworkConfig::UNet(UNetConfig { classes: 3, augment: true, dropout: 0.2, ..small_unet() });
+    recipe
+}
+
+/// A U-Net of four channels with attention.
+pub(crate) fn small_unet() -> UNetConfig {
+    UNetConfig {
         model_channels: 4,
         channel_mult: vec![1.0, 2.0],
         blocks: 1,
         attention_levels: vec![1],
         groups: 2,
         group_width: 2,
-        classes: 3,
-        augment: true,
-        dropout: 0.2,
         ..UNetConfig::default()
-    });
-    recipe
+    }
 }
 
 pub(crate) fn create<'a>(path: &Path, recipe: &TrainConfig, data: &'a Dataset) -> Trainer<'a> {
