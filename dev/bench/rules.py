@@ -18,8 +18,8 @@ p.add_argument("--rounds", type=int, default=5)
 p.add_argument("rules", nargs="*")
 a = p.parse_args()
 rules = a.rules or [
-    "ddnm", "diffpir", "ddrm", "projection", "pigdm", "pigdm:jacobian=pullback", "dps", "dps:jacobian=pullback", "tmpd",
-    "tmpd:jacobian=pullback", "mmps:iterations=1", "mmps:iterations=2", "mmps:iterations=2,jacobian=pullback", "mmps:iterations=5",
+    "ddnm", "diffpir", "ddrm", "projection", "pigdm", "pigdm:jacobian=difference", "dps", "dps:jacobian=difference", "tmpd",
+    "tmpd:jacobian=pullback", "mmps:iterations=1", "mmps:iterations=1,jacobian=pullback", "mmps", "mmps:jacobian=pullback", "mmps:iterations=5",
 ]
 
 

@@ -13,9 +13,9 @@ use scorefield::control::rule::{Conditioned, Drawing, RuleKind, Ruled};
 use scorefield::eval::{Rows, sliced_wasserstein};
 use scorefield::process::oracle::Mixture;
 use scorefield::process::{Denoiser, GridKind, Process, ProcessConfig};
-use scorefield::sample::{Counted, Job, SolverKind, sample};
+use scorefield::sample::{Counted, SolverKind, Trajectory, prior};
 use scorefield::tensor::noise::Stream;
-use scorefield::tensor::{DType, Device, Purpose, rows_f64};
+use scorefield::tensor::{DType, Device, Purpose, Streams, rows_f64};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Instant;
@@ -178,8 +178,11 @@ fn draw(law: &Law, kind: &RuleKind, measured: &Measurement, n: u64) -> Option<(V
             }
             let ruled = Ruled { solver: &*solver, rule: &*rule, model: &counted, measured };
             let conditioned = Conditioned { inner: &counted, rule: &*rule, measured };
-            let job = Job { batch: n as usize, dtype: DType::F64, ..Job::new(3, n, D) };
-            sample(&conditioned, &ruled, &grid, &job, |_, _| ControlFlow::Continue(()))?
+            let (process, t) = (law.process(), grid.times()[0]);
+            let mut streams = Streams::new(3, (0..n).collect(), Purpose::Solver);
+            let start = prior(process, t, &streams, D, (&Device::default(), DType::F64));
+            let start = rule.start(process, measured, start, t);
+            Trajectory::new(&conditioned, &ruled, &grid, &mut streams, start).run()
         }
     };
     Some((rows_f64(x), counted.calls() as f64))

@@ -20,7 +20,7 @@ pub struct Dps {
 
 impl Default for Dps {
     fn default() -> Self {
-        Self { zeta: 1.0, jacobian: Jacobian::default() }
+        Self { zeta: 1.0, jacobian: Jacobian::Pullback }
     }
 }
 

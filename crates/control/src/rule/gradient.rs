@@ -67,10 +67,16 @@ const SHARE: f64 = 1e-2;
 
 /// Tweedie moment projection: the diagonal of `sigma_y^2 + sigma^2 / alpha A J A^T` is replaced by its row sums, `sigma_y^2 + sigma^2 / alpha A J
 /// A^T 1` (Boys et al. 2023, eq. 12 and 14). Two products with `J` a step.
-#[derive(Clone, Debug, PartialEq, Default)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Tmpd {
     /// How products are made.
     pub jacobian: Jacobian,
+}
+
+impl Default for Tmpd {
+    fn default() -> Self {
+        Self { jacobian: Jacobian::Difference }
+    }
 }
 
 impl Rule for Tmpd {

@@ -5,11 +5,13 @@ use scorefield_sample::choice;
 use scorefield_tensor::Batch;
 
 choice! {
-    /// How a product with `J = dD/dx` is made. `J` is symmetric for exact denoisers, so that `J v` and `J^T v` are the same.
+    /// How a product with `J = dD/dx` is made. `J` is symmetric for exact denoisers, so that `J v` and `J^T v` are the same. Of a network they
+    /// are not: the gradient that rules mean is `J^T v`. Rules that make one product a step take it; those that make several make them by
+    /// differences, at three fifths of the cost (measured: docs/inverse-problems.md).
     Jacobian {
-        Difference = "difference": "By a difference of two evaluations, of which one is there already: the cost of an evaluation, and about a \
-                     hundredth of error in single precision. Not for networks in less.",
-        Pullback = "pullback": "Back through the network: exact, and more than twice the cost.",
+        Pullback = "pullback": "`J^T v` back through the network: exact, more than twice the cost of an evaluation.",
+        Difference = "difference": "`J v` by a difference of two evaluations, of which one is there already: the cost of an evaluation, and about \
+                     a hundredth of error in single precision. Not for networks in less.",
     }
 }
 

@@ -68,14 +68,14 @@ impl RuleKind {
         vec![
             Self::Mmps(Mmps::default()),
             Self::Tmpd(Tmpd::default()),
-            Self::PiGdm(PiGdm { variance: 0.0, jacobian: Jacobian::default() }),
+            Self::PiGdm(PiGdm { variance: 0.0, jacobian: Jacobian::Pullback }),
             Self::Ddnm { variance: 0.0 },
             Self::DiffPir { lambda: 1.0 },
             Self::Dps(Dps::default()),
             Self::Ddrm(Ddrm::default()),
             Self::Projection,
             Self::RePaint { repeats: 10 },
-            Self::Tds(Twisted { particles: 16, variance: 0.0, jacobian: Jacobian::default() }),
+            Self::Tds(Twisted { particles: 16, variance: 0.0, jacobian: Jacobian::Pullback }),
         ]
     }
 
@@ -186,7 +186,7 @@ impl Listed for RuleKind {
         let spread = "the variance of data in the model's units; 0 is what the model says of its data";
         let variance = |v| Key::number("variance", spread, v, 0.0..=f64::INFINITY);
         fn jacobian(j: &mut Jacobian) -> Key<'_> {
-            Key::choice("jacobian", "products with it: by a difference of evaluations, or exactly, back through the network", j)
+            Key::choice("jacobian", "products with it: back through the network, or by a difference of evaluations, cheaper", j)
         }
         match self {
             Self::Mmps(rule) => vec![

@@ -24,9 +24,10 @@ pub struct Mmps {
 }
 
 impl Default for Mmps {
-    /// The paper finds that a few iterations do.
+    /// The paper finds that a few iterations do; with learned denoisers, whose Jacobians are neither symmetric nor positive, many do harm
+    /// (docs/inverse-problems.md).
     fn default() -> Self {
-        Self { iterations: 5, tolerance: 1e-6, jacobian: Jacobian::default() }
+        Self { iterations: 2, tolerance: 1e-6, jacobian: Jacobian::Difference }
     }
 }
 
