@@ -2,6 +2,7 @@
 
 mod calibration;
 mod error;
+mod portions;
 mod posterior;
 mod problem;
 
@@ -14,6 +15,7 @@ use crate::GenerateError;
 use crate::generate::{ClassChoice, require_posterior_mean};
 use crate::guidance::{Guidance, Rows};
 use crate::tally::Tally;
+use portions::Portions;
 use scorefield_control::rule::{Conditioned, Drawing, Rule, RuleKind, Ruled};
 use scorefield_control::{Measurement, Tiled};
 use scorefield_data::Shape;
@@ -43,7 +45,7 @@ pub struct Solve<'a> {
     pub seed: u64,
     /// Samples of each question, at most 65,536.
     pub samples: u64,
-    /// Rows that the network sees at once, but at least one sample with its particles and windows: memory and nothing else.
+    /// Rows that the network sees at once: memory and, where one sample's particles or windows are more, one more evaluation for a gradient.
     pub batch: usize,
     /// Pixels that neighbouring windows share where the problem is larger than the model.
     pub overlap: usize,
@@ -236,8 +238,18 @@ impl<'a> Solve<'a> {
         let samples = rows(&|i| i % self.samples);
         let conditions = rows(&|i| questions[(i / self.samples) as usize].number);
         let weight = self.guidance.checked(self.model)?;
-        let rows = Rows { seed: self.seed, samples: &samples, conditions: &conditions };
-        let guided = self.guidance.denoiser(self.model, rows, weight, tally);
+        let portion = |(samples, conditions): (&[u64], &[u64])| {
+            self.guidance.denoiser(self.model, Rows { seed: self.seed, samples, conditions }, weight, tally)
+        };
+        // Particles and windows of a single sample may be more than fit.
+        let at_once = self.batch.max(1);
+        let guided: Box<dyn Differentiable> = match samples.len() <= at_once {
+            true => portion((&samples, &conditions)),
+            false => {
+                let parts = samples.chunks(at_once).zip(conditions.chunks(at_once)).map(portion).collect();
+                Box::new(Portions::new(parts, at_once))
+            }
+        };
         let (Some(whole), Shape::Image { channels, height, width }) = (self.problem.whole(), self.model.meta().codec.shape())
         else {
             return Ok(guided);

@@ -109,6 +109,36 @@ fn larger_pictures_are_tiled_where_asked() {
     done(path, &ask.into_iter().chain(["--tile", "--overlap", "3"]).collect::<Vec<_>>());
     let back = PictureFile::read(&path.join("out/a/samples/0001.png")).unwrap();
     assert_eq!((back.width, back.height), (17, 12));
+    // Windows of a sample, and particles, in several calls: the same answer.
+    for (rule, name) in [("mmps", "m"), ("pigdm", "p"), ("tds:particles=5", "t")] {
+        let drawn = |batch: &str| {
+            let out = format!("out-{name}-{batch}");
+            let ask = [
+                "solve",
+                "run",
+                "in",
+                "--task",
+                "deblur:sigma=0.7",
+                "--noise",
+                "4",
+                "-n",
+                "1",
+                "--steps",
+                "4",
+                "--tile",
+                "--rule",
+                rule,
+                "-o",
+                &out,
+                "--batch",
+                batch,
+                "-q",
+            ];
+            done(path, &ask);
+            bytes(&path.join(&out).join("a/samples/0000.png"))
+        };
+        assert_eq!(drawn("3"), drawn("64"), "{rule}");
+    }
 }
 
 /// Interrupted between two measurements and called again, the answers are those of one call.
