@@ -10,7 +10,7 @@ use scorefield::model::{Model, Weights};
 use scorefield::process::GridKind;
 use scorefield::sample::SolverKind;
 use scorefield::tensor::Device;
-use scorefield::{ClassChoice, Generate};
+use scorefield::{ClassChoice, Generate, Guidance};
 use std::ops::ControlFlow;
 use std::path::Path;
 
@@ -20,7 +20,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let model = Model::load(path, Weights::Ema, &device)?;
     let solver = "heun".parse::<SolverKind>()?.build();
     let drawn = Generate {
-        class: ClassChoice::InTurn,
+        guidance: Guidance { class: ClassChoice::InTurn, ..Guidance::default() },
         // Sample 17 of seed 0 is the same whatever stands here.
         batch: 36,
         ..Generate::new(&model, &*solver, GridKind::Karras { rho: 7.0 }.grid(model.process(), 18)?, 36)

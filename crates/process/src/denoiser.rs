@@ -1,6 +1,6 @@
 //! A denoiser is one function; score, noise and velocity are views of it.
 
-use crate::{Process, ProcessExt, StepVariance, slope};
+use crate::{Process, ProcessExt, StepVariance, directional};
 use scorefield_tensor::Batch;
 
 /// The posterior mean `E[x_0 | x_t = x]` under a process: all a sampler needs to know of a model.
@@ -76,10 +76,10 @@ pub trait DenoiserExt: Denoiser {
         self.process().at(t).noise(x, &self.denoise(x, t))
     }
 
-    /// `J v` with `J = dD/dx`, row by row, by a difference ([`slope`]): an evaluation of `D` and no more, where `clean` is `D(x, t)` already. The
+    /// `J v` with `J = dD/dx`, row by row, by a difference ([`directional`]): an evaluation of `D` and no more, where `clean` is `D(x, t)` already. The
     /// Jacobian of an exact denoiser is symmetric, `alpha / sigma^2` times the covariance of `x_0` given `x_t`; that of a network nearly so.
     fn pushforward(&self, x: &Batch, t: f64, clean: &Batch, v: &Batch) -> Batch {
-        slope(|x| self.denoise(x, t), x, clean, v, self.process().at(t).sigma)
+        directional(|x| self.denoise(x, t), x, clean, v, self.process().at(t).sigma)
     }
 
     /// The velocity of the probability flow, `dx/dt = f x - g^2 score / 2` (Song et al. 2021, eq. 13), in its form without

@@ -5,6 +5,7 @@
 //! target) is derived from them, once, in [`Marginal`] and [`Prediction`].
 
 mod denoiser;
+mod directional;
 pub mod grid;
 mod marginal;
 mod nearest;
@@ -14,11 +15,11 @@ mod process;
 mod rescheduled;
 mod reverse_step;
 pub mod schedule;
-mod slope;
 pub mod states;
 mod thresholded;
 
 pub use denoiser::{Denoiser, DenoiserExt, Differentiable};
+pub use directional::directional;
 pub use grid::{Grid, GridError, GridKind, GridTextError, Leg};
 pub use marginal::{Marginal, Posterior};
 pub use nearest::nearest;
@@ -27,5 +28,4 @@ pub use process::{Process, ProcessExt, Span};
 pub use rescheduled::{Rescheduled, common_span};
 pub use reverse_step::{ReverseStep, StepVariance};
 pub use schedule::{ProcessConfig, ProcessError, ProcessTextError};
-pub use slope::slope;
 pub use thresholded::{Clip, ClipError, Thresholded};

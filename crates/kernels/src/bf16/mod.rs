@@ -37,14 +37,13 @@ pub fn unit_name() -> &'static str {
     }
 }
 
-/// Whether products of bfloat16 are faster here than single precision, by minimal filtering where that is `minimal`: a matrix unit makes eight
-/// times as many products, the dot products twice as many, minimal filtering needs a quarter (and its transforms); plain Rust is slower than
-/// either.
-pub(crate) fn outruns(minimal: bool) -> bool {
+/// Whether products of bfloat16 are faster here than minimal filtering in single precision: a matrix unit makes eight times as many products, the
+/// dot products twice as many, minimal filtering needs a quarter (and its transforms); plain Rust is slower than either.
+pub(crate) fn outruns_filtering() -> bool {
     match unit::Unit::detect() {
         #[cfg(target_arch = "x86_64")]
         unit::Unit::Matrix => true,
-        _ => !minimal,
+        _ => false,
     }
 }
 

@@ -1,7 +1,6 @@
 //! The register block `C[32, 32] = A B` in bfloat16, on what the processor has for it.
 
 use crate::micro::{Isa, transpose};
-use std::sync::OnceLock;
 
 #[cfg(target_arch = "x86_64")]
 mod amx;
@@ -68,19 +67,16 @@ pub(crate) enum Unit {
 }
 
 impl Unit {
-    /// The fastest there is, found once. The matrix unit takes the operating system's leave, which is asked for here.
+    /// The fastest there is. The matrix unit takes the operating system's leave, which is asked for here.
     pub(crate) fn detect() -> Self {
-        static FOUND: OnceLock<Unit> = OnceLock::new();
-        *FOUND.get_or_init(|| {
-            #[cfg(target_arch = "x86_64")]
-            {
-                // Operands are written by vectors for both: a machine that hides these from a guest gets the plain body.
-                if dot::usable() {
-                    return if amx::usable() { Self::Matrix } else { Self::Dot };
-                }
+        #[cfg(target_arch = "x86_64")]
+        {
+            // Operands are written by vectors for both: a machine that hides these from a guest gets the plain body.
+            if dot::usable() {
+                return if amx::usable() { Self::Matrix } else { Self::Dot };
             }
-            Self::Plain
-        })
+        }
+        Self::Plain
     }
 
     /// All there are, for tests that compare them.

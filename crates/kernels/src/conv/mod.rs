@@ -116,6 +116,8 @@ pub struct Ready(Arc<Kept>);
 #[derive(Default)]
 struct Kept {
     precision: Precision,
+    /// Whether bfloat16 is faster than minimal filtering on this machine: asked once, because a guest's processor is slow to tell.
+    halves_outrun_filtering: bool,
     /// In place of the rule's, to be timed.
     algorithm: Option<Algorithm>,
     filters: winograd::Kept,
@@ -132,7 +134,8 @@ impl fmt::Debug for Kept {
 impl Ready {
     /// Nothing yet, for products in some precision.
     pub fn new(precision: Precision) -> Self {
-        Self(Arc::new(Kept { precision, ..Kept::default() }))
+        let halves_outrun_filtering = precision == Precision::Bf16 && bf16::outruns_filtering();
+        Self(Arc::new(Kept { precision, halves_outrun_filtering, ..Kept::default() }))
     }
 
     /// Nothing yet, for single precision and an algorithm of the caller's choice that [applies](Algorithm::applies).
@@ -151,6 +154,11 @@ impl Ready {
             let mut kept = self.0.columns.lock().unwrap_or_else(PoisonError::into_inner);
             kept.get_or_insert_with(|| Arc::new(bf16::Columns::new(w, outputs, inputs))).clone()
         })
+    }
+
+    /// Whether a convolution that filtering in single precision is for (`minimal`), or is not, is made of bfloat16.
+    fn in_halves(&self, minimal: bool) -> bool {
+        self.0.precision == Precision::Bf16 && (self.0.halves_outrun_filtering || !minimal)
     }
 
     /// The weights `[rows, channels, taps]` in bfloat16, if that is the precision.
@@ -269,7 +277,7 @@ pub(crate) fn host_forward([x, w, added @ ..]: [&Host; 5], settings: &Settings) 
     let ready = settings.ready.as_ref();
     let asked = ready.and_then(|r| r.0.algorithm);
     let minimal = asked.map_or_else(|| winograd_pays(&s), |a| a == Algorithm::Minimal && winograd::applies(&s));
-    let by_halves = ready.filter(|_| bf16::outruns(minimal));
+    let by_halves = ready.filter(|r| r.in_halves(minimal));
     let halves = by_halves.and_then(|r| r.halves(w, [s.k, s.c, s.kernel[0] * s.kernel[1]]));
     let y = match (halves, minimal) {
         (Some(halves), _) => bf16::forward(&s, x, &halves, tail),
@@ -289,16 +297,17 @@ pub(crate) struct ConvPullback {
     x: Option<Host>,
     w: Option<Host>,
     shape: Shape,
-    precision: Precision,
+    /// Whether the gradients are made of bfloat16.
+    halves: bool,
     gain: f32,
 }
 
 impl ConvPullback {
     pub(crate) fn new([x, w, ..]: [Host; 5], need: [bool; 5], settings: &Settings) -> Self {
         let shape = shape(&x, &w, settings.stride, settings.pad);
-        let precision = settings.ready.as_ref().map_or_else(Precision::default, Ready::precision);
+        let halves = settings.ready.as_ref().is_some_and(|r| r.in_halves(winograd_pays_backward(&shape)));
         let (x, w) = (need[1].then(|| contiguous(&x)), need[0].then(|| contiguous(&w)));
-        Self { x, w, shape, precision, gain: settings.gain }
+        Self { x, w, shape, halves, gain: settings.gain }
     }
 
     /// How the gradients with respect to weights and input are computed.
@@ -309,8 +318,8 @@ impl ConvPullback {
         let turns = s.stride == 1
             && [(s.pad.top, kh), (s.pad.bottom, kh), (s.pad.left, kw), (s.pad.right, kw)].iter().all(|&(p, k)| within(p, k));
         let minimal = winograd_pays_backward(s);
-        match (self.precision, minimal) {
-            (Precision::Bf16, _) if turns && bf16::outruns(minimal) => (bf16::weight_gradient, bf16::input_gradient),
+        match (self.halves && turns, minimal) {
+            (true, _) => (bf16::weight_gradient, bf16::input_gradient),
             (_, true) => (winograd::weight_gradient, winograd::input_gradient),
             (_, false) => (direct::weight_gradient, direct::input_gradient),
         }

@@ -8,7 +8,7 @@
 //! exact for `s = 1` and the exact classifier (Song et al. 2021, section 5; Dhariwal and Nichol 2021, section 4, where `s` is the gradient
 //! scale: the law is then `p(x) p(c | x)^s`).
 
-use scorefield_process::{Denoiser, Differentiable, Process, ProcessExt, StepVariance, slope};
+use scorefield_process::{Denoiser, Differentiable, Process, ProcessExt, StepVariance, directional};
 use scorefield_tensor::{Batch, Coefficient, Known};
 
 /// What is known of a row's class at each noise level: all that guidance needs of a classifier.
@@ -49,7 +49,7 @@ impl<D: Denoiser, C: NoisyClassifier> Classified<D, C> {
     }
 }
 
-/// `J^T v + s sigma^2 / alpha H v`, `H` the Hessian of `ln p(c | x_t)`: symmetric, its product a difference of gradients ([`slope`]).
+/// `J^T v + s sigma^2 / alpha H v`, `H` the Hessian of `ln p(c | x_t)`: symmetric, its product a difference of gradients ([`directional`]).
 impl<D: Differentiable, C: NoisyClassifier> Differentiable for Classified<D, C> {
     fn pullback(&self, x: &Batch, t: f64, cotangent: &mut dyn FnMut(&Batch) -> Batch) -> (Batch, Batch) {
         if self.scale == 0.0 {
@@ -67,7 +67,7 @@ impl<D: Differentiable, C: NoisyClassifier> Differentiable for Classified<D, C> 
             v
         });
         let (clean, v) = seen.expect("a pullback calls its cotangent");
-        (clean, back + slope(gradient, x, &own, &v, at.sigma) * reach)
+        (clean, back + directional(gradient, x, &own, &v, at.sigma) * reach)
     }
 }
 

@@ -3,7 +3,7 @@
 use scorefield_tensor::{Batch, Coefficient, Column, DType, rows_f64};
 
 /// `J v` of a function of rows by a one-sided difference, `(f(x + h v) - f(x)) / h`: one more call of `f`. `at_x` is `f(x)`; `length` is how far
-/// an entry of `x` moves before `f` changes its slope (of denoisers, the noise).
+/// an entry of `x` moves before `f` bends (of denoisers, the noise).
 ///
 /// Row by row `h` is such that the entries move by [`SHARE`] of the length in their root mean square, or by less where double precision allows it.
 /// The error has two parts: of the curvature, the share that was moved, and of rounding, the precision of `f` over the distance that it moved.
@@ -11,7 +11,7 @@ use scorefield_tensor::{Batch, Coefficient, Column, DType, rows_f64};
 /// # Panics
 /// When `v` is of another shape than `x`.
 #[track_caller]
-pub fn slope(f: impl FnOnce(&Batch) -> Batch, x: &Batch, at_x: &Batch, v: &Batch, length: f64) -> Batch {
+pub fn directional(f: impl FnOnce(&Batch) -> Batch, x: &Batch, at_x: &Batch, v: &Batch, length: f64) -> Batch {
     assert_eq!(x.dims(), v.dims(), "a state and its direction");
     let share = if x.dtype() == DType::F64 { SHARE_F64 } else { SHARE };
     let size = rows_f64(v.clone().powi_scalar(2).mean_dim(1).sqrt());
@@ -35,10 +35,10 @@ mod tests {
     }
 
     #[test]
-    fn the_slope_of_a_cube_is_three_squares() {
+    fn a_cube_grows_by_three_squares() {
         let device = Device::default();
         let (x, v) = (batch_f64(vec![1.0, 2.0, -0.5, 0.1], 2, &device), batch_f64(vec![1.0, -3.0, 0.0, 0.0], 2, &device));
-        let found = rows_f64(slope(cubes, &x, &cubes(&x), &v, 1.0));
+        let found = rows_f64(directional(cubes, &x, &cubes(&x), &v, 1.0));
         for (found, right) in found.iter().zip([3.0, -36.0, 0.0, 0.0]) {
             assert!((found - right).abs() < 1e-4 * right.abs().max(1.0), "{found} instead of {right}");
         }
@@ -50,7 +50,7 @@ mod tests {
         let x = batch(vec![1.0, 2.0], 1, &Device::default());
         for length in [1e-8_f32, 1.0, 1e8] {
             let v = batch(vec![length, length], 1, &Device::default());
-            let found = rows(slope(cubes, &x, &cubes(&x), &v, 0.1));
+            let found = rows(directional(cubes, &x, &cubes(&x), &v, 0.1));
             for (found, right) in found.iter().zip([3.0, 12.0]) {
                 assert!((found / length - right).abs() < 0.01 * right, "{found} for {length}");
             }
