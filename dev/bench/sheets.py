@@ -22,7 +22,7 @@ a = p.parse_args()
 
 heads = ["truth", "measurement", "mean", "spread", "5 %", "50 %", "95 %"] + [f"sample {i + 1}" for i in range(a.samples)]
 figure, axes = plt.subplots(len(a.rows), len(heads), figsize=(1.02 * len(heads) + 1.6, 1.04 * len(a.rows) + 0.3), squeeze=False)
-for line, row in zip(axes, a.rows):
+for first, (line, row) in zip([True] + [False] * len(a.rows), zip(axes, a.rows)):
     label, folder = row.rsplit("=", 1)
     folder = pathlib.Path(folder)
     arrays = np.load(folder / "arrays.npz")
@@ -55,7 +55,7 @@ for line, row in zip(axes, a.rows):
         if picture is not None:
             shown = np.clip(picture / top, 0, 1).transpose(1, 2, 0)
             axis.imshow(shown if shown.shape[2] == 3 else shown[..., 0], cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-        if line is axes[0]:
+        if first:
             axis.set_title(head, fontsize=8)
     line[0].text(-0.12, 0.5, label, transform=line[0].transAxes, ha="right", va="center", fontsize=8)
 figure.subplots_adjust(left=1.55 / (1.02 * len(heads) + 1.6), right=0.995, top=1 - 0.25 / (1.04 * len(a.rows) + 0.3), bottom=0.005, wspace=0.05, hspace=0.05)

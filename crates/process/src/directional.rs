@@ -5,7 +5,7 @@ use scorefield_tensor::{Batch, Coefficient, Column, DType, rows_f64};
 /// `J v` of a function of rows by a one-sided difference, `(f(x + h v) - f(x)) / h`: one more call of `f`. `at_x` is `f(x)`; `length` is how far
 /// an entry of `x` moves before `f` bends (of denoisers, the noise).
 ///
-/// Row by row `h` is such that the entries move by [`SHARE`] of the length in their root mean square, or by less where double precision allows it.
+/// Row by row `h` is such that the entries move by a hundredth of the length in their root mean square, or by less where double precision allows it.
 /// The error has two parts: of the curvature, the share that was moved, and of rounding, the precision of `f` over the distance that it moved.
 ///
 /// # Panics

@@ -14,7 +14,7 @@ pub(crate) fn load(context: &Context, path: &Path, weights: Weights) -> Result<M
         None => Ok(model),
         Some(condition) => Err(misuse(format!(
             "{}: a model that is given {} with every example (data.condition = {}); expected a model without a condition: it can be sampled \
-             by sample --condition, and nothing else yet",
+             by sample --condition and asked by solve --condition, and nothing else yet",
             path.display(),
             condition.codec.shape(),
             condition.source
