@@ -34,14 +34,17 @@ for first, (line, row) in zip([True] + [False] * len(a.rows), zip(axes, a.rows))
     spread = np.repeat(np.sqrt((arrays["deviation"] ** 2).mean(0, keepdims=True)) * 4, channels, 0)
     seen = arrays["measurement"]
     task = json.loads((folder / "solve.json").read_text())["task"]
-    measured = None
-    for c in (channels, 1):
-        scale = round((truth.size // channels * c / seen.size) ** 0.5)
-        if seen.size * scale * scale == c * height * width and not task.startswith(("mri", "ct", "phase", "compressed")):
-            measured = seen.reshape(c, height // scale, width // scale).repeat(scale, 1).repeat(scale, 2)
-    if measured is None and (folder / "measurement.png").is_file():
-        file = plt.imread(folder / "measurement.png")
-        measured = (file[..., :3].transpose(2, 0, 1) if file.ndim == 3 else file[None]) * top
+    measured, file = None, folder / "measurement.png"
+    last = task.split("+")[-1]
+    if file.is_file() and last.startswith("inpaint"):
+        # Numbers of what is known: the file has them in their places.
+        measured = plt.imread(file)
+        measured = (measured[..., :3].transpose(2, 0, 1) if measured.ndim == 3 else measured[None]) * top
+    elif file.is_file():
+        for c in (channels, 1):
+            scale = round((height * width * c / seen.size) ** 0.5)
+            if measured is None and seen.size * scale * scale == c * height * width:
+                measured = seen.reshape(c, height // scale, width // scale).repeat(scale, 1).repeat(scale, 2)
     if measured is None and not task.startswith("phase"):
         # The shortest picture that gives it: the second cell of the sheet.
         sheet = plt.imread(folder / "sheet.png")

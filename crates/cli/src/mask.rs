@@ -112,6 +112,6 @@ fn of_file(mask: &str, shape: Shape) -> Result<Vec<bool>> {
     match known.len() {
         n if n == shape.len() => Ok(known),
         n if n == shape.plane() && matches!(shape, Shape::Image { .. }) => Ok(known.repeat(shape.channels())),
-        n => Err(misuse(format!("--mask {mask}: {n} numbers, but an example of the model has {}", shape.len()))),
+        n => Err(misuse(format!("--mask {mask}: {n} numbers, but what is masked has {} ({shape})", shape.len()))),
     }
 }

@@ -100,6 +100,28 @@ fn precision_holds_without_a_bias() {
     assert_ne!(run(None, Precision::Single), run(None, Precision::Bf16));
 }
 
+/// What is told of a layer is what runs: where it says that products are in single precision, they have its bits.
+#[test]
+fn the_algorithm_told_is_the_one_that_runs() {
+    let device = Device::flex();
+    for (c, k, size, side) in [(8, 20, 9, 3), (8, 20, 9, 5), (4, 6, 2, 3), (32, 16, 16, 3), (32, 16, 16, 1)] {
+        let (x, w) = (tensor([2, c, size, size], 1, DType::F32, &device), tensor([k, c, side, side], 2, DType::F32, &device));
+        let pad = Padding::same(side);
+        let ready = Ready::new(Precision::Bf16);
+        let run = |ready| values(&conv2d_ready(x.clone(), w.clone(), None, 1, pad, Some(ready)));
+        let told = ready.algorithm(x.dims(), w.dims(), 1, pad);
+        let half = run(ready);
+        match told {
+            Some(algorithm) => assert_eq!(half, run(Ready::by(algorithm)), "{c} {k} {size} {side}: {algorithm:?}"),
+            None => assert_ne!(half, run(Ready::new(Precision::Single)), "{c} {k} {size} {side}"),
+        }
+        assert_eq!(
+            Ready::new(Precision::Single).algorithm(x.dims(), w.dims(), 1, pad),
+            Some(Algorithm::of(x.dims(), w.dims(), 1, pad))
+        );
+    }
+}
+
 #[test]
 fn gradients_are_the_derivatives() {
     for &case in CASES {

@@ -36,6 +36,11 @@ impl Classifier {
         Self(self.0.in_precision(precision))
     }
 
+    /// What its products are made of.
+    pub fn precision(&self) -> Precision {
+        self.0.precision()
+    }
+
     /// The description.
     pub fn meta(&self) -> &ModelMeta {
         self.0.meta()

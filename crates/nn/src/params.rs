@@ -220,7 +220,7 @@ impl Params {
     /// the cost of the memory (for convolutions of 3 x 3 up to four times the weights in single precision, half of them in bfloat16).
     #[must_use]
     pub fn kept(self, precision: Precision) -> Self {
-        let ready = Some(self.values.iter().map(|_| Ready::new(precision)).collect());
+        let ready = Some(Ready::each(precision, self.values.len()));
         Self { ready, ..self }
     }
 

@@ -10,6 +10,7 @@ use scorefield_process::Differentiable;
 use scorefield_sample::{Classified, Composed, Guided, NoisyClassifier};
 use scorefield_tensor::Batch;
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 /// What a model is told of its samples, and how far it follows. [`Guidance::default`] is a random class each, and the model as it is.
 #[derive(Clone, Default)]
@@ -30,9 +31,9 @@ pub struct Guidance<'a> {
     /// A classifier of noised data and the scale of its gradient: the class is then its business, and the model is told of none unless there
     /// is a weight, of which 1 is the model under the class ([`Classified`]).
     pub classifier: Option<(&'a Classifier, f64)>,
-    /// What samples of a model that was trained with a condition are given with: encoded rows, of which sample `i` has row `i` modulo their
-    /// number.
-    pub condition: Option<Vec<f32>>,
+    /// What samples of a model that was trained with a condition are given with: encoded rows, of which sample `i` of [`Generate`](crate::Generate) has row
+    /// `i` modulo their number, and question `i` of [`Solve`](crate::solve::Solve) row `i`, or the only one.
+    pub condition: Option<Arc<[f32]>>,
 }
 
 /// The rows of a batch.
@@ -84,6 +85,12 @@ impl Guidance<'_> {
     /// How many classes samples can be asked for: the classifier's, if there is one.
     pub(crate) fn classes(&self, model: &Model) -> usize {
         self.classifier.map_or_else(|| model.network().classes(), |(classifier, _)| classifier.classes())
+    }
+
+    /// How many conditions there are.
+    pub(crate) fn conditions(&self, model: &Model) -> Option<u64> {
+        let (meta, rows) = (model.meta().condition.as_ref()?, self.condition.as_ref()?);
+        Some((rows.len() / meta.codec.shape().len()) as u64)
     }
 
     /// A model, or a guide of it, as a denoiser of a range of samples with their conditions.

@@ -16,7 +16,7 @@ use crate::generate::{ClassChoice, require_posterior_mean};
 use crate::guidance::{Guidance, Rows};
 use crate::tally::Tally;
 use portions::Portions;
-use scorefield_control::rule::{Conditioned, Drawing, Rule, RuleKind, Ruled};
+use scorefield_control::rule::{Conditioned, Drawing, Jacobian, Rule, RuleKind, Ruled};
 use scorefield_control::{Measurement, Tiled};
 use scorefield_data::Shape;
 use scorefield_model::Model;
@@ -123,6 +123,15 @@ impl<'a> Solve<'a> {
             return say("the model never saw examples without their class (label_dropout 0): choose a class".into());
         }
         self.guidance.checked(self.model)?;
+        if let Some(rows) = self.guidance.conditions(self.model).filter(|rows| *rows > 1)
+            && let Some(question) = questions.iter().find(|q| q.number >= rows)
+        {
+            return say(format!(
+                "measurement {} and a condition of {rows} rows, numbered from 0: expected one row for each measurement by its number, or one row \
+                 for all",
+                question.number
+            ));
+        }
         if self.guidance.condition.is_some() && self.problem.whole().is_some() {
             return say("windows of a larger picture, and a model that is given a condition of its own size".into());
         }
@@ -137,12 +146,8 @@ impl<'a> Solve<'a> {
             return say("noise of a deviation that is no number from 0 on".into());
         }
         let Some(kind) = &self.rule else { return Ok(()) };
-        if kind.takes_differences() && self.model.precision() != Precision::Single {
-            let name = kind.name();
-            return say(format!(
-                "rule {name} by differences of a model whose products are made in bfloat16, which is too coarse for them: take \
-                 {name}:jacobian=pullback, or single precision"
-            ));
+        if let Some(what) = self.too_coarse(kind) {
+            return say(what);
         }
         let draws = kind.repeats() * (3 + self.solver.evaluations_per_step());
         if draws >= DRAWS {
@@ -161,6 +166,27 @@ impl<'a> Solve<'a> {
             }
         }
         Ok(())
+    }
+
+    /// What is wrong with differences of answers in bfloat16, where the rule takes any: of the models, or of a classifier's gradients, whose slope is a
+    /// difference under every rule with a Jacobian.
+    fn too_coarse(&self, kind: &RuleKind) -> Option<String> {
+        let (jacobian, name) = (kind.jacobian()?, kind.name());
+        let coarse = |precision: Precision| precision != Precision::Single;
+        if self.guidance.classifier.is_some_and(|(c, scale)| scale != 0.0 && coarse(c.precision())) {
+            return Some(format!(
+                "rule {name} with a classifier in bfloat16, which is too coarse for the differences of its gradients: take single precision, or \
+                 a rule without a gradient (ddnm)"
+            ));
+        }
+        let models = [Some(self.model), self.guidance.guide];
+        let differs = jacobian == Jacobian::Difference && models.into_iter().flatten().any(|m| coarse(m.precision()));
+        differs.then(|| {
+            format!(
+                "rule {name} by differences of a model in bfloat16, which is too coarse for them: take {name}:jacobian=pullback, or single \
+                 precision"
+            )
+        })
     }
 
     /// Whether the model has learned the variance of its steps: asked of itself, with one row.
@@ -182,6 +208,7 @@ impl<'a> Solve<'a> {
         mut answered: impl FnMut(usize, Answer) -> ControlFlow<()>,
     ) -> Result<Option<Cost>, SolveError> {
         self.check(questions)?;
+        let weight = self.guidance.checked(self.model)?;
         let tally = Tally::default();
         let d = self.problem.inputs();
         let total = questions.len() as u64 * self.samples;
@@ -189,7 +216,7 @@ impl<'a> Solve<'a> {
         let mut done = 0;
         while done < total {
             let chunk = self.chunk(questions, done, total)?;
-            let drawn = self.draw(questions, chunk.clone(), &tally, |share| watch(done, share))?;
+            let drawn = self.draw(questions, chunk.clone(), (weight, &tally), |share| watch(done, share))?;
             let Some((states, effective)) = drawn else { return Ok(None) };
             for i in 0..(chunk.end - chunk.start) as usize {
                 let state = &states[i * d..(i + 1) * d];
@@ -231,13 +258,12 @@ impl<'a> Solve<'a> {
         questions: &[Question],
         chunk: &Range<u64>,
         copies: usize,
-        tally: &'t Tally,
+        (weight, tally): (Option<f64>, &'t Tally),
     ) -> Result<Box<dyn Differentiable + 't>, SolveError> {
         let windows = self.problem.windows(self.model, self.overlap)?;
         let rows = |of: &dyn Fn(u64) -> u64| chunk.clone().map(of).collect::<Vec<_>>().repeat(copies * windows);
         let samples = rows(&|i| i % self.samples);
         let conditions = rows(&|i| questions[(i / self.samples) as usize].number);
-        let weight = self.guidance.checked(self.model)?;
         let portion = |(samples, conditions): (&[u64], &[u64])| {
             self.guidance.denoiser(self.model, Rows { seed: self.seed, samples, conditions }, weight, tally)
         };
@@ -263,14 +289,14 @@ impl<'a> Solve<'a> {
         &self,
         questions: &[Question],
         chunk: Range<u64>,
-        tally: &Tally,
+        with: (Option<f64>, &Tally),
         mut watch: impl FnMut(f64) -> ControlFlow<()>,
     ) -> Result<Option<(Vec<f32>, Vec<f64>)>, SolveError> {
         let asked: Vec<&Question> = chunk.clone().map(|i| &questions[(i / self.samples) as usize]).collect();
         let numbers: Vec<u64> = chunk.clone().zip(&asked).map(|(i, q)| q.number * MOST_SAMPLES + i % self.samples).collect();
         let steps = (self.grid.times().len() - 1) as f64;
         let Some(kind) = &self.rule else {
-            let model = self.denoiser(questions, &chunk, 1, tally)?;
+            let model = self.denoiser(questions, &chunk, 1, with)?;
             let streams = Streams::new(self.seed, numbers, Purpose::Solver);
             let start = self.edited(&asked, &streams, &*model);
             let x = self.follow(&*model, self.solver, streams, start, |k| watch(k as f64 / steps));
@@ -279,14 +305,14 @@ impl<'a> Solve<'a> {
         let measured = self.problem.measurement(&asked)?;
         match kind.build(self.model.meta().sigma_data.powi(2)) {
             Drawing::Particles(twisted) => {
-                let model = self.denoiser(questions, &chunk, twisted.particles, tally)?;
+                let model = self.denoiser(questions, &chunk, twisted.particles, with)?;
                 let on = (self.dtype, &self.device);
                 let drawn =
                     twisted.sample(&*model, &measured, &self.grid, (self.seed, &numbers), on, |k| watch(k as f64 / steps));
                 Ok(drawn.map(|drawn| (rows(drawn.x), drawn.effective)))
             }
             Drawing::Rule(rule) => {
-                let model = self.denoiser(questions, &chunk, 1, tally)?;
+                let model = self.denoiser(questions, &chunk, 1, with)?;
                 let streams = Streams::new(self.seed, numbers, Purpose::Solver);
                 let process = model.process();
                 let t = self.grid.times()[0];

@@ -93,10 +93,12 @@ impl<D: Denoiser> Denoiser for Tallied<'_, D> {
     }
 }
 
+/// A gradient is a call that goes back as well.
 impl<C: NoisyClassifier> NoisyClassifier for Tallied<'_, C> {
     #[track_caller]
     fn log_probability(&self, x: &Batch, times: &[f64]) -> (Vec<f64>, Batch) {
         self.tally.add(x);
+        self.tally.pullbacks.fetch_add(x.dims()[0] as u64, Relaxed);
         self.inner.log_probability(x, times)
     }
 }

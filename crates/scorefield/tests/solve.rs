@@ -3,7 +3,13 @@
 use scorefield::control::operator::Matrix;
 use scorefield::control::{Parts, Task, Tasks};
 use scorefield::data::{Codec, CodecOptions, Dataset, Shape};
-use scorefield::solve::{Problem, SolveError};
+use scorefield::model::Model;
+use scorefield::nn::{NetworkConfig, UNetConfig};
+use scorefield::process::GridKind;
+use scorefield::sample::SolverKind;
+use scorefield::solve::{Problem, Solve, SolveError};
+use scorefield::tensor::{Device, batch};
+use std::ops::ControlFlow;
 
 fn parts(d: usize, task: &Task) -> Parts {
     let matrix = || Matrix::new(3, d, (0..3 * d).map(|i| (i as f64).sin()).collect()).unwrap();
@@ -56,6 +62,61 @@ fn measurements_have_one_meaning_in_both_units() {
     let table = Codec::fit(&data, &CodecOptions::default()).unwrap();
     for task in [Task::Inpaint, Task::Denoise, Task::Matrix, Task::CompressedSensing { share: 0.5, seed: 3 }] {
         agrees(&table, &task, &rows[12..18]);
+    }
+}
+
+/// A U-Net of numbers drawn for all its weights, so that its Jacobian is not a multiple of one.
+fn drawn_model() -> Model {
+    let unet = UNetConfig {
+        model_channels: 8,
+        channel_mult: vec![1.0, 2.0],
+        blocks: 1,
+        attention_levels: vec![1],
+        groups: 4,
+        group_width: 2,
+        ..UNetConfig::default()
+    };
+    let codec = Codec::pictures([1, 8, 8], [-1.0, 1.0], Vec::new());
+    let bare = scorefield::untrained::model(&NetworkConfig::UNet(unet), codec, &Device::default()).unwrap();
+    let mut weights = bare.weights().clone();
+    for (i, values) in weights.values_mut().iter_mut().enumerate() {
+        let n = values.dims()[0];
+        let shift = (0..n).map(|j| 0.08 * ((i * 31 + j) as f32 * 0.7).sin()).collect();
+        *values = values.clone() + batch(shift, 1, &Device::default()).reshape([n]);
+    }
+    Model::new(bare.meta().clone(), weights).unwrap()
+}
+
+/// The windows and particles of a sample in one call or in several: the numbers are the same to the bit, under every kind of product, and a
+/// gradient back through the network takes one evaluation more.
+#[test]
+fn portions_are_the_whole() {
+    let model = drawn_model();
+    let tasks: Tasks = "deblur:sigma=0.7".parse().unwrap();
+    let problem = Problem::new(&model.meta().codec, Some([12, 17]), &tasks, &Parts::default()).unwrap();
+    let picture: Vec<f32> = (0..12 * 17).map(|p| (p * 37 % 256) as f32).collect();
+    let questions: Vec<_> = (0..2).map(|i| problem.question(i, &problem.measure(&picture), 9.0).unwrap()).collect();
+    let solver = "ddpm".parse::<SolverKind>().unwrap().build();
+    for rule in ["mmps", "mmps:jacobian=pullback", "pigdm", "tds:particles=3", "ddnm"] {
+        let run = |batch: usize| {
+            let grid = GridKind::LogSnr.grid(model.process(), 4).unwrap();
+            let solve =
+                Solve { samples: 2, batch, overlap: 3, ..Solve::new(&model, &problem, rule.parse().unwrap(), &*solver, grid) };
+            let mut states = Vec::new();
+            let cost = solve.run(
+                &questions,
+                |_, _| ControlFlow::Continue(()),
+                |_, answer| {
+                    states.extend(answer.states.iter().map(|v| v.to_bits()));
+                    ControlFlow::Continue(())
+                },
+            );
+            (states, cost.unwrap().unwrap())
+        };
+        let ((whole, cost), (parts, dearer)) = (run(1000), run(5));
+        assert_eq!(whole, parts, "{rule}");
+        assert_eq!(cost.pullbacks, dearer.pullbacks, "{rule}");
+        assert_eq!(dearer.evaluations - cost.evaluations, cost.pullbacks, "{rule}");
     }
 }
 

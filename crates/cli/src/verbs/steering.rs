@@ -13,6 +13,7 @@ use scorefield::{ClassChoice, Guidance};
 use serde_json::{Value, json};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// The flags.
 #[derive(Args, Debug)]
@@ -61,7 +62,7 @@ pub(crate) struct Steering {
     rescale: f64,
     joined: Vec<(u32, f64)>,
     scale: f64,
-    condition: Option<Vec<f32>>,
+    condition: Option<Arc<[f32]>>,
 }
 
 impl Steering {
@@ -82,6 +83,11 @@ impl Steering {
     /// The other model that samples are guided away from.
     pub(crate) fn guide(&self) -> Option<&Model> {
         self.guide.as_ref()
+    }
+
+    /// The classifier.
+    pub(crate) fn classifier(&self) -> Option<&Classifier> {
+        self.classifier.as_ref()
     }
 
     /// Encoded rows of the condition.
@@ -109,7 +115,7 @@ impl Flags {
             rescale: self.rescale.unwrap_or(0.0),
             joined: self.joined(model)?,
             scale: self.scale(),
-            condition: self.condition(model)?,
+            condition: self.condition(model)?.map(Arc::from),
         })
     }
 

@@ -246,6 +246,37 @@ fn a_mask_is_of_what_was_measured() {
     let shown = PictureFile::read(&path.join("out/measurement.png")).unwrap();
     assert_eq!((shown.width, shown.height), (4, 4));
     assert!((0..16).all(|p| p % 4 < 2 || shown.values[p] == 0.0), "{:?}", shown.values);
+    // Measured ones, too: small pictures, of which the masked half does not count.
+    let small: Vec<f32> = (0..32).map(|i| (i % 5) as f32).collect();
+    scorefield::data::write::array(&path.join("small.npy"), &small, &[2, 16]).unwrap();
+    done(
+        path,
+        &[
+            "solve",
+            "run",
+            "small.npy",
+            "--task",
+            task,
+            "--mask",
+            "left",
+            "--steps",
+            "4",
+            "-n",
+            "1",
+            "-o",
+            "two",
+            "--noise",
+            "0",
+            "-q",
+        ],
+    );
+    let shown = PictureFile::read(&path.join("two/000001/measurement.png")).unwrap();
+    let value = |p: usize| ((16 + p) % 5) as f32 / 16.0 * 255.0;
+    assert!((0..16).filter(|p| p % 4 < 2).all(|p| (shown.values[p] - value(p)).abs() <= 0.5), "{:?}", shown.values);
+    scorefield::data::write::array(&path.join("short.npy"), &[1.0; 5], &[1, 5]).unwrap();
+    let (status, _, said) =
+        run(path, &["solve", "run", "digits@5", "--simulate", "--task", task, "--mask", "short.npy", "-o", "never"]);
+    assert!(status == 2 && said.contains("5 numbers") && said.contains("masked has 16") && said.contains("4x4"), "{said}");
 }
 
 /// Answers that equal the truth, two names that are one on some disks, and a folder whose first call came to nothing.

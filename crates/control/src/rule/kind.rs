@@ -152,17 +152,16 @@ impl RuleKind {
         Drawing::Rule(rule)
     }
 
-    /// Whether it takes differences of the model's answers, which need them in single precision.
-    pub fn takes_differences(&self) -> bool {
-        let jacobian = match self {
-            Self::Mmps(rule) => rule.jacobian,
-            Self::Tmpd(rule) => rule.jacobian,
-            Self::PiGdm(rule) => rule.jacobian,
-            Self::Dps(rule) => rule.jacobian,
-            Self::Tds(rule) => rule.jacobian,
-            _ => return false,
-        };
-        jacobian == Jacobian::Difference
+    /// How it multiplies by the Jacobian of the model, if it does: differences need the model's answers in single precision.
+    pub fn jacobian(&self) -> Option<Jacobian> {
+        match self {
+            Self::Mmps(rule) => Some(rule.jacobian),
+            Self::Tmpd(rule) => Some(rule.jacobian),
+            Self::PiGdm(rule) => Some(rule.jacobian),
+            Self::Dps(rule) => Some(rule.jacobian),
+            Self::Tds(rule) => Some(rule.jacobian),
+            _ => None,
+        }
     }
 
     /// How often a step of the solver is made in one of the rule.

@@ -116,7 +116,8 @@ pub struct Ready(Arc<Kept>);
 #[derive(Default)]
 struct Kept {
     precision: Precision,
-    /// Whether bfloat16 is faster than minimal filtering on this machine: asked once, because a guest's processor is slow to tell.
+    /// Whether bfloat16 is faster than minimal filtering on this machine: asked once for all of a network's, because a guest's processor is
+    /// slow to tell.
     halves_outrun_filtering: bool,
     /// In place of the rule's, to be timed.
     algorithm: Option<Algorithm>,
@@ -134,8 +135,20 @@ impl fmt::Debug for Kept {
 impl Ready {
     /// Nothing yet, for products in some precision.
     pub fn new(precision: Precision) -> Self {
+        Self::each(precision, 1).remove(0)
+    }
+
+    /// [`Ready::new`] for each of `count` weights.
+    pub fn each(precision: Precision, count: usize) -> Vec<Self> {
         let halves_outrun_filtering = precision == Precision::Bf16 && bf16::outruns_filtering();
-        Self(Arc::new(Kept { precision, halves_outrun_filtering, ..Kept::default() }))
+        let one = |_| Self(Arc::new(Kept { precision, halves_outrun_filtering, ..Kept::default() }));
+        (0..count).map(one).collect()
+    }
+
+    /// The algorithm in single precision that computes a convolution of such sizes ([`Algorithm::of`]); `None` where it is made of bfloat16.
+    pub fn algorithm(&self, x: [usize; 4], w: [usize; 4], stride: usize, pad: Padding) -> Option<Algorithm> {
+        let chosen = self.0.algorithm.unwrap_or_else(|| Algorithm::of(x, w, stride, pad));
+        (!self.in_halves(chosen == Algorithm::Minimal)).then_some(chosen)
     }
 
     /// Nothing yet, for single precision and an algorithm of the caller's choice that [applies](Algorithm::applies).
@@ -305,7 +318,8 @@ pub(crate) struct ConvPullback {
 impl ConvPullback {
     pub(crate) fn new([x, w, ..]: [Host; 5], need: [bool; 5], settings: &Settings) -> Self {
         let shape = shape(&x, &w, settings.stride, settings.pad);
-        let halves = settings.ready.as_ref().is_some_and(|r| r.in_halves(winograd_pays_backward(&shape)));
+        // As forward: what filtering makes there, its gradients are in single precision by whatever way.
+        let halves = settings.ready.as_ref().is_some_and(|r| r.in_halves(winograd_pays(&shape)));
         let (x, w) = (need[1].then(|| contiguous(&x)), need[0].then(|| contiguous(&w)));
         Self { x, w, shape, halves, gain: settings.gain }
     }

@@ -105,16 +105,16 @@ impl Line {
                 };
                 let size = [h + call.pad.top + call.pad.bottom - kh, w + call.pad.left + call.pad.right - kw]
                     .map(|s| s / call.stride + 1);
-                let chosen = Algorithm::of([n, c, h, w], [k, c, kh, kw], call.stride, call.pad);
-                let others = match context.precision {
-                    Precision::Bf16 => Vec::new(),
-                    Precision::Single => [Algorithm::Direct, Algorithm::Minimal]
+                let chosen = ready.algorithm([n, c, h, w], [k, c, kh, kw], call.stride, call.pad);
+                let others = match chosen {
+                    None => Vec::new(),
+                    Some(chosen) => [Algorithm::Direct, Algorithm::Minimal]
                         .into_iter()
                         .filter(|&a| a != chosen && a.applies([k, c, kh, kw], call.stride, call.pad))
                         .map(|a| (name(a).to_owned(), run(&Ready::by(a))))
                         .collect(),
                 };
-                let algorithm = if context.precision == Precision::Bf16 { unit_name() } else { name(chosen) };
+                let algorithm = chosen.map_or_else(unit_name, name);
                 (algorithm.to_owned(), run(&ready), 2e-9 * (n * k * size[0] * size[1] * c * kh * kw) as f64, others)
             }
             (input, weights) => {

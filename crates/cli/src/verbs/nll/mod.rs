@@ -322,6 +322,13 @@ pub(in crate::verbs) fn open_for(model: &Model, spec: &str) -> Result<Dataset> {
         data = data::open(spec, &options)?;
         data.report().notes.iter().for_each(|note| warn(&format!("note: {spec}: {note}")));
     }
+    if let (true, Some(condition)) = (data.shape() != shape, &model.meta().condition)
+        && matches!(condition.source, data::ConditionSource::Columns(_))
+    {
+        // A table like that of the training: the columns that were given to the model are not among what it models.
+        options.condition = Some(condition.source.clone());
+        data = data::open(spec, &options)?;
+    }
     if data.shape() != shape {
         return Err(misuse(format!(
             "{spec}: {}, but the model takes {shape}; expected data like those it was trained on",

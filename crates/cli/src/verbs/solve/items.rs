@@ -136,7 +136,9 @@ fn read(setup: &Setup<'_>, spec: &str, whole: bool) -> Result<Vec<Read>> {
         _ => (spec, None),
     };
     let seen = if setup.tiles() { None } else { Some(setup.problem(None)?.seen()) };
-    if whole || matches!(seen, Some(Seen::Part(_))) && !name.ends_with(".npy") {
+    // Of a part of the model's own shape the whole is given, as a data set has it.
+    let own = |seen: Seen| matches!(seen, Seen::Part(shape) if shape.entries() == setup.codec().shape().len());
+    if whole || seen.is_some_and(own) && !name.ends_with(".npy") {
         let data = open_for(setup.model, name)?;
         return chosen(&data, spec, places);
     }

@@ -42,7 +42,7 @@ pub(crate) struct Solve {
     /// What was done to it (info --tasks); several after each other with + between; edit starts from a picture or a sketch under noise
     #[arg(long, value_name = "TASK[:key=value,...]")]
     task: String,
-    /// How samples are drawn (info --rules); mmps for linear measurements, dps for others
+    /// How samples are drawn (info --rules); mmps for linear measurements (by pullback in bf16), dps for others
     #[arg(long, value_name = "NAME[:key=value,...]")]
     rule: Option<String>,
     /// Samples of each measurement; 19 with --calibrate
@@ -96,7 +96,7 @@ pub(crate) struct Solve {
     /// The seed
     #[arg(long, value_name = "S", default_value_t = 0)]
     seed: u64,
-    /// Samples computed at once; changes the memory used and nothing else
+    /// Rows that the network sees at once: changes memory and time, not the answers
     #[arg(long, value_name = "B", default_value_t = 64)]
     batch: usize,
     /// The folder; for --calibrate optional

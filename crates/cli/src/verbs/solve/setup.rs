@@ -8,14 +8,15 @@ use crate::verbs::sample::grid_named;
 use crate::verbs::steering::Steering;
 use anyhow::Result;
 use scorefield::control::operator::{Kernel, Matrix, MeasurementNoise, Shape as Plane};
-use scorefield::control::rule::RuleKind;
+use scorefield::control::rule::{Dps, Jacobian, Mmps, RuleKind};
 use scorefield::control::{Parts, Seen, Task, Tasks};
 use scorefield::data::{self, Codec, PictureFile, Shape};
-use scorefield::model::Model;
+use scorefield::model::{Classifier, Model};
+use scorefield::nn::Precision;
 use scorefield::process::{Denoiser, Grid, GridKind};
 use scorefield::sample::{Solver, SolverKind};
 use scorefield::solve::{Problem, Solve, SolveError};
-use scorefield::tensor::Device;
+use scorefield::tensor::{Batch, Device, batch, rows};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -53,7 +54,7 @@ impl<'a> Setup<'a> {
             (Kind::Edit(_), Some(_)) => return Err(misuse("--rule: task edit measures nothing, it has no rule")),
             (Kind::Edit(_), None) => None,
             (Kind::Measured(_), Some(text)) => Some(text.parse::<RuleKind>()?),
-            (Kind::Measured(tasks), None) => Some(usual_rule(tasks)),
+            (Kind::Measured(tasks), None) => Some(usual_rule(tasks, model.precision())),
         };
         if matches!(kind, Kind::Edit(_)) {
             let of_no_use = [
@@ -240,7 +241,8 @@ impl<'a> Setup<'a> {
             "kernel_file": kernel.as_deref().and_then(content), "matrix": a.matrix,
             "matrix_file": a.matrix.as_deref().and_then(content), "noise": format!("{:?}", self.law),
             "solver": self.solver_name(), "grid": self.grid.0.to_string(), "steps": self.steps(),
-            "steering": a.steering.json(), "guide": self.steering.guide().map(|guide| self.answer_of(guide)), "condition":
+            "steering": a.steering.json(), "guide": self.steering.guide().map(|guide| self.answer_of(guide)),
+            "classifier": self.steering.classifier().map(|classifier| self.verdict_of(classifier)), "condition":
             self.steering.condition().map(|rows| digest(rows.iter().map(|v| u64::from(v.to_bits())))), "quantiles": self.shares, "tile": a.tile, "overlap": a.overlap, "seed": a.seed,
         })
     }
@@ -250,15 +252,27 @@ impl Setup<'_> {
     /// What tells models apart: one evaluation on a fixed state, to four digits.
     fn answer_of(&self, model: &Model) -> String {
         let (d, span) = (model.dim(), model.process().span());
-        let row: Vec<f32> = (0..d).map(|i| (i as f32).sin()).collect();
         let classes = (model.network().classes() > 0).then(|| vec![None]);
         let condition = model.meta().condition.as_ref().map(|meta| vec![0.0; meta.codec.shape().len()]);
-        let x = scorefield::tensor::batch(row, 1, &self.device);
-        let out = model.denoiser_given(classes, condition).denoise(&x, 0.5 * (span.start + span.end));
-        let out = scorefield::tensor::rows(out);
+        let out = model.denoiser_given(classes, condition).denoise(&self.fixed(), 0.5 * (span.start + span.end));
+        let out = rows(out);
         let size = (out.iter().map(|v| v * v).sum::<f32>() / d as f32).sqrt();
         let told: Vec<String> = [0, d / 3, d / 2, d - 1].iter().map(|i| format!("{:.3}", out[*i])).collect();
         format!("{size:.4} {}", told.join(" "))
+    }
+}
+
+impl Setup<'_> {
+    /// A state that is always the same.
+    fn fixed(&self) -> Batch {
+        batch((0..self.model.dim()).map(|i| (i as f32).sin()).collect(), 1, &self.device)
+    }
+
+    /// What tells classifiers apart: what one says of that state.
+    fn verdict_of(&self, classifier: &Classifier) -> String {
+        let span = classifier.process().span();
+        let said = rows(classifier.log_probabilities(&self.fixed(), &[span.start + 0.1 * (span.end - span.start)]));
+        said.iter().map(|v| format!("{v:.3}")).collect::<Vec<_>>().join(" ")
     }
 }
 
@@ -295,11 +309,14 @@ fn kind_of(text: &str) -> Result<Kind> {
     }
 }
 
-/// Exact on normal laws where the measurement is linear; the one that takes any otherwise.
-fn usual_rule(tasks: &Tasks) -> RuleKind {
+/// Exact on normal laws where the measurement is linear; the one that takes any otherwise. Bfloat16 is too coarse for differences.
+fn usual_rule(tasks: &Tasks, precision: Precision) -> RuleKind {
     let nonlinear = |t: &Task| matches!(t, Task::Declip { .. } | Task::Gamma { .. } | Task::PhaseRetrieval { .. });
-    let name = if tasks.0.iter().any(nonlinear) { "dps" } else { "mmps" };
-    RuleKind::all().into_iter().find(|k| k.name() == name).expect("it is in the list")
+    match (tasks.0.iter().any(nonlinear), precision) {
+        (true, _) => RuleKind::Dps(Dps::default()),
+        (false, Precision::Single) => RuleKind::Mmps(Mmps::default()),
+        (false, Precision::Bf16) => RuleKind::Mmps(Mmps { jacobian: Jacobian::Pullback, ..Mmps::default() }),
+    }
 }
 
 /// Whether the measurement is a picture.
