@@ -122,36 +122,21 @@ impl Guidance<'_> {
             let conditions = self.joined.iter().map(|&(class, w)| (w, all(Some(class)))).collect();
             return Box::new(Composed { base: all(None), conditions });
         }
-        if let Some((classifier, scale)) = self.classifier {
-            let asked = self.class.among(classifier.classes(), of.seed, of.samples);
-            let classes = asked.into_iter().flatten().flatten().collect();
-            let inner: Box<dyn Differentiable> = match self.weight {
-                // All of the class is the classifier's.
-                None => {
-                    let none = (model.network().classes() > 0).then(|| vec![None; n]);
-                    Box::new(tally.of(self.told(model, none, of.conditions)))
-                }
-                Some(_) => self.by_weight(model, of, weight, tally),
-            };
-            return Box::new(Classified { inner, classifier: tally.of(OfClasses { classifier, classes }), scale });
-        }
-        self.by_weight(model, of, weight, tally)
-    }
-
-    /// The model under its class, and guidance away from another.
-    fn by_weight<'t>(
-        &'t self,
-        model: &'t Model,
-        of: Rows<'_>,
-        weight: Option<f64>,
-        tally: &'t Tally,
-    ) -> Box<dyn Differentiable + 't> {
-        let main = tally.of(self.plain(model, of));
-        let Some(w) = weight else { return Box::new(main) };
-        let guide = match self.guide {
-            Some(guide) => tally.of(self.plain(guide, of)),
-            None => tally.of(self.told(model, Some(vec![None; of.samples.len()]), of.conditions)),
+        // With a classifier all of the class is its own, unless there is a weight.
+        let main = tally.of(match (self.classifier, self.weight) {
+            (Some(_), None) => self.told(model, (model.network().classes() > 0).then(|| vec![None; n]), of.conditions),
+            _ => self.plain(model, of),
+        });
+        let inner: Box<dyn Differentiable> = match weight {
+            None => Box::new(main),
+            Some(w) => {
+                let guide = self.guide.map_or_else(|| all(None), |guide| tally.of(self.plain(guide, of)));
+                Box::new(Guided { interval: self.interval.clone(), ..Guided::new(main, guide, w).rescaled(self.rescale) })
+            }
         };
-        Box::new(Guided { interval: self.interval.clone(), ..Guided::new(main, guide, w).rescaled(self.rescale) })
+        let Some((classifier, scale)) = self.classifier else { return inner };
+        let asked = self.class.among(classifier.classes(), of.seed, of.samples);
+        let classes = asked.into_iter().flatten().flatten().collect();
+        Box::new(Classified { inner, classifier: tally.of(OfClasses { classifier, classes }), scale })
     }
 }

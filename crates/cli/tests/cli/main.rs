@@ -12,4 +12,5 @@ mod plots;
 mod samples;
 mod signals;
 mod solve;
+mod solve_refusals;
 mod states;
