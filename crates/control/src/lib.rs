@@ -26,6 +26,6 @@ mod tiled;
 mod twisted;
 
 pub use measurement::{Measurement, MeasurementError};
-pub use task::{Beyond, Parts, Seen, Smaller, Task, TaskError, Tasks};
+pub use task::{Beyond, Chain, Parts, Seen, Smaller, Task, TaskError, Tasks};
 pub use tiled::{Tiled, TilesError};
 pub use twisted::{Drawn, Twisted};

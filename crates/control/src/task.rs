@@ -1,8 +1,10 @@
-//! What is asked of a model by name: `TASK[:key=value,...]`, and several after each other, `TASK+TASK`.
+//! What is asked of a model by name: `TASK[:key=value,...]`, several after each other, `TASK+TASK`, and beside each other, `TASK & TASK`.
 
 mod build;
+mod several;
 
-pub use build::{TaskError, Tasks};
+pub use build::TaskError;
+pub use several::{Chain, Tasks};
 
 use crate::operator::{Kernel, Matrix, Shape};
 use scorefield_sample::named::Listed;

@@ -27,7 +27,7 @@ fn every_task_measures_what_it_says() {
             matrix: all.matrix.filter(|_| task == Task::Matrix),
             bounds: None,
         };
-        let (operator, seen) = Tasks(vec![task.clone()]).operator(shape, &own).unwrap();
+        let (operator, seen) = Tasks::from(task.clone()).operator(shape, &own).unwrap();
         let count = match seen {
             Seen::Picture(shape) => shape.entries(),
             Seen::Part(whole) => {
@@ -51,7 +51,7 @@ fn every_task_measures_what_it_says() {
 #[test]
 fn tasks_follow_each_other() {
     let tasks: Tasks = "colourise+super-resolution:factor=2".parse().unwrap();
-    assert_eq!("declip:gain=1e+1".parse::<Tasks>().unwrap().0, [Task::Declip { gain: 10.0 }]);
+    assert_eq!("declip:gain=1e+1".parse::<Tasks>().unwrap(), Task::Declip { gain: 10.0 }.into());
     assert_eq!(tasks.to_string(), "colourise+super-resolution:factor=2");
     let shape = Shape::new(3, 4, 4).unwrap();
     let (operator, seen) = tasks.operator(shape, &Parts::default()).unwrap();
@@ -62,6 +62,33 @@ fn tasks_follow_each_other() {
     // The mean of pixels 0, 1, 4, 5 of channel c is 16 c + 2.5.
     let first = 0.299 * 2.5 + 0.587 * 18.5 + 0.114 * 34.5;
     assert!((y[0] - first).abs() < 1e-12 && (y[1] - first - 2.0).abs() < 1e-12, "{y:?}");
+}
+
+/// Beside each other the numbers of all stand in order: a small picture, and half of a grey one, of one state.
+#[test]
+fn tasks_stand_beside_each_other() {
+    let tasks: Tasks = "super-resolution:factor=2 & colourise+inpaint".parse().unwrap();
+    let shape = Shape::new(3, 4, 4).unwrap();
+    assert_eq!(tasks.masked(shape, &Parts::default()).unwrap(), Shape::new(1, 4, 4).unwrap());
+    let half: Vec<bool> = (0..16).map(|i| i < 8).collect();
+    let parts = Parts { mask: Some(half), ..Parts::default() };
+    let (operator, seen) = tasks.operator(shape, &parts).unwrap();
+    assert_eq!(seen, Seen::Numbers(12 + 8));
+    let x: Vec<f64> = (0..48).map(|i| f64::from(i * i)).collect();
+    let mut y = vec![0.0; 20];
+    operator.apply(&x, &mut y);
+    let mut at = 0;
+    for chain in &tasks.0 {
+        let alone = Tasks::from(chain.clone());
+        let own = alone.taken(&parts);
+        let (one, _) = alone.operator(shape, &own).unwrap();
+        let mut part = vec![0.0; one.outputs()];
+        one.apply(&x, &mut part);
+        assert_eq!(y[at..at + part.len()], part);
+        at += part.len();
+    }
+    assert_eq!(at, 20);
+    assert!("denoise & ".parse::<Tasks>().is_err());
 }
 
 #[test]

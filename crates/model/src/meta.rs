@@ -64,6 +64,13 @@ pub struct ConditionMeta {
     pub codec: Codec,
 }
 
+impl ConditionMeta {
+    /// What stands for a condition that is hidden from the network: the middle of every number's scale.
+    pub fn hidden(&self) -> Vec<f32> {
+        vec![0.0; self.codec.shape().len()]
+    }
+}
+
 /// What a noise-conditional classifier was found to be worth.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -140,6 +147,9 @@ pub struct TrainingSummary {
     pub ema_half_life: f64,
     /// The share of labels that was dropped.
     pub label_dropout: f64,
+    /// The share of conditions that was hidden. Files older than the field have none.
+    #[serde(default)]
+    pub condition_dropout: f64,
     /// Batch size times accumulated batches.
     pub batch: u64,
     /// The seed.

@@ -49,6 +49,7 @@ pub(crate) fn config(data: &Dataset, m: Measured) -> TrainConfig {
         accumulate: 1,
         precision: Default::default(),
         label_dropout: if classes > 0 { 0.1 } else { 0.0 },
+        condition_dropout: 0.0,
         save_seconds: 60.0,
         time_input: TimeInput::QuarterLogRatio,
         length: if pictures { Length::Minutes(30.0) } else { Length::Steps(8_000) },

@@ -34,6 +34,9 @@ pub struct Guidance<'a> {
     /// What samples of a model that was trained with a condition are given with: encoded rows, of which sample `i` of [`Generate`](crate::Generate) has row
     /// `i` modulo their number, and question `i` of [`Solve`](crate::solve::Solve) row `i`, or the only one.
     pub condition: Option<Arc<[f32]>>,
+    /// The weight `v` of `H + v (D - H)` with `D` all of the above but the classifier and `H` the model under the same class without its condition
+    /// (Ho and Salimans 2022, of conditions); none or 1 is `D` itself. The interval and the rescaling are those of the other weight.
+    pub condition_weight: Option<f64>,
 }
 
 /// The rows of a batch.
@@ -93,6 +96,11 @@ impl Guidance<'_> {
         Some((rows.len() / meta.codec.shape().len()) as u64)
     }
 
+    /// A model as a denoiser of so many samples whose condition is hidden.
+    fn hidden<'m>(model: &'m Model, classes: Classes, n: usize) -> ModelDenoiser<'m> {
+        model.denoiser_given(classes, model.meta().condition.as_ref().map(|meta| meta.hidden().repeat(n)))
+    }
+
     /// A model, or a guide of it, as a denoiser of a range of samples with their conditions.
     fn told<'m>(&self, model: &'m Model, classes: Classes, numbers: &[u64]) -> ModelDenoiser<'m> {
         let rows = |meta: &ConditionMeta| {
@@ -108,6 +116,16 @@ impl Guidance<'_> {
         self.told(model, self.class.among(model.network().classes(), of.seed, of.samples), of.conditions)
     }
 
+    /// Guidance away from `guide`, at the levels and with the rescaling that are asked for.
+    fn guided<'t>(
+        &self,
+        model: impl Differentiable + 't,
+        guide: impl Differentiable + 't,
+        weight: f64,
+    ) -> Box<dyn Differentiable + 't> {
+        Box::new(Guided { interval: self.interval.clone(), ..Guided::new(model, guide, weight).rescaled(self.rescale) })
+    }
+
     /// The model under its class, guided as asked; `weight` is what [`Guidance::checked`] returned.
     pub(crate) fn denoiser<'t>(
         &'t self,
@@ -117,22 +135,28 @@ impl Guidance<'_> {
         tally: &'t Tally,
     ) -> Box<dyn Differentiable + 't> {
         let n = of.samples.len();
-        let all = |class: Option<u32>| tally.of(self.told(model, Some(vec![class; n]), of.conditions));
-        if !self.joined.is_empty() {
-            let conditions = self.joined.iter().map(|&(class, w)| (w, all(Some(class)))).collect();
-            return Box::new(Composed { base: all(None), conditions });
-        }
-        // With a classifier all of the class is its own, unless there is a weight.
-        let main = tally.of(match (self.classifier, self.weight) {
-            (Some(_), None) => self.told(model, (model.network().classes() > 0).then(|| vec![None; n]), of.conditions),
-            _ => self.plain(model, of),
-        });
-        let inner: Box<dyn Differentiable> = match weight {
-            None => Box::new(main),
-            Some(w) => {
-                let guide = self.guide.map_or_else(|| all(None), |guide| tally.of(self.plain(guide, of)));
-                Box::new(Guided { interval: self.interval.clone(), ..Guided::new(main, guide, w).rescaled(self.rescale) })
+        let told = |classes: Classes| tally.of(self.told(model, classes, of.conditions));
+        let all = |class: Option<u32>| told(Some(vec![class; n]));
+        // With a classifier all of the class is its own, unless there is a weight; joined classes bring theirs.
+        let classes: Classes = match (self.classifier, self.weight, &self.joined[..]) {
+            (Some(_), None, _) | (.., [_, ..]) => (model.network().classes() > 0).then(|| vec![None; n]),
+            _ => self.class.among(model.network().classes(), of.seed, of.samples),
+        };
+        let inner: Box<dyn Differentiable> = if self.joined.is_empty() {
+            match weight {
+                None => Box::new(told(classes.clone())),
+                Some(w) => {
+                    let guide = self.guide.map_or_else(|| all(None), |guide| tally.of(self.plain(guide, of)));
+                    self.guided(told(classes.clone()), guide, w)
+                }
             }
+        } else {
+            let conditions = self.joined.iter().map(|&(class, w)| (w, all(Some(class)))).collect();
+            Box::new(Composed { base: all(None), conditions })
+        };
+        let inner = match self.condition_weight.filter(|v| *v != 1.0) {
+            None => inner,
+            Some(v) => self.guided(inner, tally.of(Self::hidden(model, classes, n)), v),
         };
         let Some((classifier, scale)) = self.classifier else { return inner };
         let asked = self.class.among(classifier.classes(), of.seed, of.samples);

@@ -32,6 +32,7 @@ pub fn config(network: NetworkConfig, batch: usize) -> TrainConfig {
         accumulate: 1,
         precision: Default::default(),
         label_dropout: 0.0,
+        condition_dropout: 0.0,
         save_seconds: 1e9,
         time_input: TimeInput::Time { scale: 999.0 },
         length: Length::Steps(1_000_000),

@@ -24,7 +24,7 @@ fn parts(d: usize, task: &Task) -> Parts {
 /// `A(state of x)` is what a question makes of `A(x)`, and its noise is in the same units: a change of the measurement by one deviation is one
 /// deviation.
 fn agrees(codec: &Codec, task: &Task, natural: &[f32]) {
-    let problem = Problem::new(codec, None, &Tasks(vec![task.clone()]), &parts(natural.len(), task)).unwrap();
+    let problem = Problem::new(codec, None, &task.clone().into(), &parts(natural.len(), task)).unwrap();
     let y = problem.measure(natural);
     let question = problem.question(0, &y, 2.5).unwrap();
     let state = problem.state(natural);
@@ -123,7 +123,7 @@ fn portions_are_the_whole() {
 #[test]
 fn impossible_measurements_are_named() {
     let codec = Codec::pictures([1, 4, 4], [-1.0, 1.0], Vec::new());
-    let problem = Problem::new(&codec, None, &Tasks(vec![Task::Denoise]), &Parts::default()).unwrap();
+    let problem = Problem::new(&codec, None, &Task::Denoise.into(), &Parts::default()).unwrap();
     assert!(matches!(problem.question(0, &[0.0; 15], 1.0), Err(SolveError::Measurement(_))));
     assert!(problem.question(0, &[0.0; 16], -1.0).is_err() && problem.question(0, &[f64::NAN; 16], 1.0).is_err());
     let mut y = vec![100.0; 16];

@@ -16,7 +16,14 @@ pub(crate) fn codec(config: &TrainConfig, data: &Dataset) -> Result<Option<Codec
     if taken != given {
         return Err(TrainError::Condition { network: taken, data: given });
     }
-    let Some(condition) = data.condition() else { return Ok(None) };
+    let Some(condition) = data.condition() else {
+        if config.condition_dropout > 0.0 {
+            let (found, expected) =
+                (config.condition_dropout.to_string(), "0: examples are given with nothing that could be hidden");
+            return Err(ConfigError { key: "condition_dropout", found, expected }.into());
+        }
+        return Ok(None);
+    };
     let kinds: [(&'static str, bool); 4] = [
         ("states", config.states.is_none()),
         ("consistency", config.consistency.is_none()),

@@ -23,6 +23,9 @@ pub struct TrainConfig {
     /// Share of labels hidden from the network, for classifier-free guidance (Ho and Salimans 2022).
     #[serde(default)]
     pub label_dropout: f64,
+    /// Share of conditions hidden from the network, for guidance by them.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub condition_dropout: f64,
     /// Seconds between saves.
     #[serde(default = "save_seconds")]
     pub save_seconds: f64,
@@ -64,6 +67,10 @@ pub struct TrainConfig {
 
 fn one() -> usize {
     1
+}
+
+fn is_zero(v: &f64) -> bool {
+    *v == 0.0
 }
 
 fn save_seconds() -> f64 {
@@ -230,10 +237,16 @@ impl TrainConfig {
         let o = &self.optim;
         let minutes = if let Length::Minutes(m) = self.length { m } else { 1.0 };
         let not_negative = |v: f64| v.is_finite() && v >= 0.0;
-        let checks: [(&'static str, f64, bool, &'static str); 15] = [
+        let checks: [(&'static str, f64, bool, &'static str); 16] = [
             ("batch", self.batch as f64, self.batch > 0, "one or more"),
             ("accumulate", self.accumulate as f64, self.accumulate > 0, "one or more"),
             ("label_dropout", self.label_dropout, (0.0..=1.0).contains(&self.label_dropout), "a share between 0 and 1"),
+            (
+                "condition_dropout",
+                self.condition_dropout,
+                (0.0..=1.0).contains(&self.condition_dropout),
+                "a share between 0 and 1",
+            ),
             ("save_seconds", self.save_seconds, self.save_seconds >= 0.0, "seconds, zero or more"),
             ("length.minutes", minutes, minutes.is_finite() && minutes > 0.0, "minutes above 0"),
             ("optim.lr", o.lr, o.lr.is_finite() && o.lr > 0.0, "a learning rate above 0"),

@@ -233,7 +233,7 @@ impl Trainer<'_> {
             time: drawn.times.iter().map(|&t| time_input.at(process, t)).collect(),
             classes: self.classes(examples),
             augment: examples.augment.clone(),
-            condition: examples.condition.clone(),
+            condition: self.conditions_told(examples),
         };
         let mode = Mode::Train { noise: Streams::new(*seed, examples.samples.clone(), Purpose::Dropout) };
         let leaves = self.leaves();

@@ -37,6 +37,7 @@ impl Trainer<'_> {
                 loss: p.loss,
                 ema_half_life: self.config.ema.half_life(0, p.total.unwrap_or(p.step)),
                 label_dropout: self.config.label_dropout,
+                condition_dropout: self.config.condition_dropout,
                 batch: (self.config.batch * self.config.accumulate) as u64,
                 seed: self.config.seed,
                 version: env!("CARGO_PKG_VERSION").into(),

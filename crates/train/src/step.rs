@@ -198,7 +198,7 @@ impl<'a> Trainer<'a> {
             classes: self.classes(examples),
             // What a classifier is not told of an augmentation it learns to look past.
             augment: examples.augment.clone().filter(|_| self.classifier.is_none()),
-            condition: examples.condition.clone(),
+            condition: self.conditions_told(examples),
         };
         let labels = self.classifier.as_ref().map(|_| examples.labels.iter().flatten().copied().collect());
         let on_output = objective.weights(process, prediction, times);
@@ -244,6 +244,19 @@ impl<'a> Trainer<'a> {
             };
             examples.labels.iter().zip(&examples.samples).map(|(label, &sample)| label.filter(|_| !hide(sample))).collect()
         })
+    }
+
+    /// The conditions the network is told: some are hidden, independently of the labels.
+    pub(crate) fn conditions_told(&self, examples: &HostBatch) -> Option<Vec<f32>> {
+        let (mut told, share) = (examples.condition.clone()?, self.config.condition_dropout);
+        if let (true, Some(hidden)) = (share > 0.0, self.condition_meta().map(|meta| meta.hidden())) {
+            for (row, &sample) in told.chunks_exact_mut(hidden.len()).zip(&examples.samples) {
+                if Stream::new(self.config.seed, sample, Purpose::LabelDrop, 1, 0).uniform(0) < share {
+                    row.copy_from_slice(&hidden);
+                }
+            }
+        }
+        Some(told)
     }
 }
 

@@ -84,6 +84,32 @@ fn runs_with_conditions_resume_bit_for_bit() {
     }
 }
 
+/// Conditions that are all hidden change nothing of the weights, those that are hidden now and then do, and the model says which share was.
+#[test]
+fn conditions_are_hidden_by_share() {
+    let folder = tempfile::tempdir().unwrap();
+    let table = half_given(folder.path(), 60);
+    let text = std::fs::read_to_string(folder.path().join("t.csv")).unwrap();
+    let turned: Vec<&str> = text.lines().skip(1).collect();
+    // The same `b` with the `a` of another row.
+    let lines: Vec<String> = (0..60)
+        .map(|i| format!("{},{}", turned[59 - i].split_once(',').unwrap().0, turned[i].split_once(',').unwrap().1))
+        .collect();
+    std::fs::write(folder.path().join("u.csv"), format!("a,b\n{}\n", lines.join("\n"))).unwrap();
+    let other = opened(&folder.path().join("u.csv"), "columns:a").unwrap();
+    let answer = |share: f64, data: &Dataset, name: &str| {
+        let run_folder = folder.path().join(name);
+        run(&mut create(&run_folder, &TrainConfig { condition_dropout: share, ..of_vectors(recipe(12), 1) }, data)).0.unwrap();
+        let model = Model::load(&run_folder, Weights::Raw, &Default::default()).unwrap();
+        assert_eq!(model.meta().training.condition_dropout, share);
+        let x = batch(vec![0.3, -0.7], 2, &Default::default());
+        rows(model.denoiser_given(None, Some(vec![0.0, 0.0])).denoise(&x, 0.4))
+    };
+    assert_eq!(answer(1.0, &table, "a"), answer(1.0, &other, "b"));
+    let (half, none) = (answer(0.5, &table, "c"), answer(0.0, &table, "d"));
+    assert!(half != none && half != answer(1.0, &table, "e") && half != answer(0.5, &other, "f"));
+}
+
 /// The network and the data agree on the condition, and it stands beside nothing that would leave it out.
 #[test]
 fn conditions_that_cannot_be() {

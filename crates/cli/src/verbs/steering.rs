@@ -22,17 +22,20 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "C")]
     class: Option<String>,
     /// What samples are given with, for a model trained with data.condition: rows of FILE (an array, a table, a picture, a folder of
-    /// pictures), all in turn or row I
+    /// pictures), all in turn or row I; none where training hid some (condition_dropout above 0)
     #[arg(long, value_name = "FILE[@I]")]
     condition: Option<String>,
     /// Weight of guidance, away from the model without its class or from --guide; 1 is none
     #[arg(long = "guidance", value_name = "W", allow_negative_numbers = true)]
     weight: Option<f64>,
+    /// Weight of guidance by the condition, away from the model without it (trained with condition_dropout above 0); 1 is none
+    #[arg(long = "condition-guidance", value_name = "V", allow_negative_numbers = true)]
+    condition_weight: Option<f64>,
     /// Guide only at noise levels sigma/alpha from LOW to HIGH; elsewhere the model stands alone
-    #[arg(long = "guidance-interval", value_name = "LOW,HIGH", requires = "weight", allow_hyphen_values = true)]
+    #[arg(long = "guidance-interval", value_name = "LOW,HIGH", allow_hyphen_values = true)]
     interval: Option<String>,
     /// Pull the deviation of guided clean data to the unguided one's by a share from 0 to 1: less contrast at large weights
-    #[arg(long = "guidance-rescale", value_name = "PHI", requires = "weight", allow_negative_numbers = true)]
+    #[arg(long = "guidance-rescale", value_name = "PHI", allow_negative_numbers = true)]
     rescale: Option<f64>,
     /// Be guided away from a weaker model of the same data (autoguidance) and not from the model without its class
     #[arg(long, value_name = "MODEL", requires = "weight")]
@@ -63,6 +66,7 @@ pub(crate) struct Steering {
     joined: Vec<(u32, f64)>,
     scale: f64,
     condition: Option<Arc<[f32]>>,
+    condition_weight: Option<f64>,
 }
 
 impl Steering {
@@ -77,6 +81,7 @@ impl Steering {
             joined: self.joined.clone(),
             classifier: self.classifier.as_ref().map(|classifier| (classifier, self.scale)),
             condition: self.condition.clone(),
+            condition_weight: self.condition_weight,
         }
     }
 
@@ -116,6 +121,7 @@ impl Flags {
             joined: self.joined(model)?,
             scale: self.scale(),
             condition: self.condition(model)?.map(Arc::from),
+            condition_weight: self.condition_weight,
         })
     }
 
@@ -157,10 +163,11 @@ impl Flags {
     }
 
     /// Each flag, and whether it was given.
-    pub(crate) fn given(&self) -> [(&'static str, bool); 7] {
+    pub(crate) fn given(&self) -> [(&'static str, bool); 8] {
         [
             ("--condition", self.condition.is_some()),
             ("--guidance", self.weight.is_some()),
+            ("--condition-guidance", self.condition_weight.is_some()),
             ("--guidance-interval", self.interval.is_some()),
             ("--guidance-rescale", self.rescale.is_some()),
             ("--guide", self.guide.is_some()),
@@ -177,7 +184,7 @@ impl Flags {
     /// What was asked for, to be told.
     pub(crate) fn json(&self) -> Value {
         json!({
-            "weight": self.weight, "interval": self.interval, "rescale": self.rescale, "guide": self.guide,
+            "weight": self.weight, "condition_weight": self.condition_weight, "interval": self.interval, "rescale": self.rescale, "guide": self.guide,
             "class": self.class, "conditions": self.conditions, "classifier": self.classifier, "classifier_scale": self.classifier.as_ref().map(|_| self.scale()),
         })
     }

@@ -5,6 +5,7 @@ mod conditions;
 mod density;
 mod errors;
 mod export;
+mod given;
 mod hub;
 mod import;
 mod options;

@@ -328,3 +328,48 @@ fn columns_are_filled_in() {
         assert!((b - known).abs() < 0.05, "{line} {known}");
     }
 }
+
+/// Two measurements of one digit, a file for each task or one array of all numbers: the same answers, which agree with both.
+#[test]
+fn one_thing_is_measured_in_two_ways() {
+    let folder = tempdir().unwrap();
+    let path = folder.path();
+    small_model(path);
+    let array = |name: &str, values: &[f32]| {
+        scorefield::data::write::array(&path.join(name), values, &[1, values.len()]).unwrap();
+    };
+    let whole: Vec<f32> = (0..64).map(|p| if (2..6).contains(&(p % 8)) { 2.0 * (p / 8) as f32 } else { 0.0 }).collect();
+    let mean = |p: usize| [0, 1, 8, 9].map(|by| whole[p / 4 * 16 + p % 4 * 2 + by]).iter().sum::<f32>() / 4.0;
+    let small: Vec<f32> = (0..16).map(mean).collect();
+    let left = (0..64).filter(|p| p % 8 < 4).map(|p| whole[p]);
+    array("whole.npy", &whole);
+    array("small.npy", &small);
+    array("both.npy", &small.iter().copied().chain(left).collect::<Vec<_>>());
+    let tasks =
+        ["--task", "super-resolution:factor=2", "--task", "inpaint", "--mask", "left", "--noise", "0.1", "--rule", "ddnm"];
+    let ask = |files: &[&'static str], out: &'static str| {
+        [&["solve", "run"][..], files, &tasks, &["-n", "2", "--steps", "12", "--json", "-o", out]].concat()
+    };
+    let told = json(&done(path, &ask(&["small.npy", "whole.npy"], "two")));
+    assert!(told["consistency"].as_f64().unwrap() < 0.8, "{told}");
+    assert!(told["task"].as_str().unwrap().ends_with(" & inpaint"), "{told}");
+    done(path, &ask(&["both.npy"], "one"));
+    let arrays = ["two", "one"].map(|out| bytes(&path.join(out).join("samples/0001.png")));
+    assert_eq!(arrays[0], arrays[1]);
+    // Their order is that of the tasks, and a file more or less is told.
+    let said = |files: &[&'static str]| {
+        let (status, _, said) = run(path, &ask(files, "never"));
+        assert!(status == 2 && !path.join("never").exists(), "{said}");
+        said
+    };
+    let swapped = said(&["whole.npy", "small.npy"]);
+    assert!(swapped.contains("64") && swapped.contains("16"), "{swapped}");
+    let third = said(&["small.npy", "whole.npy", "whole.npy"]);
+    assert!(third.contains("3 are given, 2 --task"), "{third}");
+    array("short.npy", &small);
+    let short = said(&["short.npy"]);
+    assert!(short.contains("16 numbers") && short.contains("48"), "{short}");
+    scorefield::data::write::array(&path.join("many.npy"), &[0.0; 128], &[2, 64]).unwrap();
+    let many = said(&["small.npy", "many.npy"]);
+    assert!(many.contains("many.npy: 2 measurements, but small.npy: 1"), "{many}");
+}

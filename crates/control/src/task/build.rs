@@ -2,12 +2,9 @@
 
 use super::{Beyond, Parts, Seen, Smaller, Task};
 use crate::operator::{
-    Clip, Composed, Convolution, Dense, Edge, Gamma, Grey, Identity, Kernel, Mask, Operator, OperatorError, PartialFourier,
-    PhaseRetrieval, Radon, Separable, Shape, Stacked, Uniforms,
+    Clip, Convolution, Dense, Edge, Gamma, Grey, Identity, Kernel, Mask, Operator, OperatorError, PartialFourier, PhaseRetrieval,
+    Radon, Separable, Shape, Stacked, Uniforms,
 };
-use scorefield_sample::NamedError;
-use std::fmt;
-use std::str::FromStr;
 
 /// Why there is no such measurement.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -51,7 +48,7 @@ impl Task {
     ///
     /// # Errors
     /// When the shape is none that can be so measured.
-    fn one(&self, shape: Shape, parts: &Parts) -> Result<(Box<dyn Operator>, Seen), TaskError> {
+    pub(super) fn one(&self, shape: Shape, parts: &Parts) -> Result<(Box<dyn Operator>, Seen), TaskError> {
         let task = self.name();
         let missing = |what| TaskError::Missing { task, what };
         let wrong = |error| TaskError::Operator { task, error };
@@ -150,80 +147,4 @@ fn uniforms(seed: usize) -> Box<Uniforms<'static>> {
         i += 1;
         stream.uniform(i - 1)
     })
-}
-
-/// Tasks after each other, the first measuring the state: `grey` a picture, then make it smaller.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Tasks(pub Vec<Task>);
-
-impl FromStr for Tasks {
-    type Err = NamedError;
-
-    fn from_str(text: &str) -> Result<Self, NamedError> {
-        // A plus within a number (1e+2) joins nothing.
-        let joins = |i: &usize| text[i + 1..].starts_with(|c: char| c.is_ascii_alphabetic() || c == ' ');
-        let places: Vec<usize> = text.match_indices('+').map(|(i, _)| i).filter(joins).collect();
-        let starts = [0].into_iter().chain(places.iter().map(|i| i + 1));
-        let ends = places.iter().copied().chain([text.len()]);
-        starts.zip(ends).map(|(a, b)| text[a..b].parse()).collect::<Result<_, _>>().map(Self)
-    }
-}
-
-impl fmt::Display for Tasks {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.iter().map(Task::to_string).collect::<Vec<_>>().join("+"))
-    }
-}
-
-impl Tasks {
-    /// The operator on natural states of a shape, and what it gives.
-    ///
-    /// # Errors
-    /// When the shape cannot be so measured, a part is missing or of no use, or a task follows one that gives no picture.
-    pub fn operator(&self, shape: Shape, parts: &Parts) -> Result<(Box<dyn Operator>, Seen), TaskError> {
-        let has = |of: &dyn Fn(&Task) -> bool| self.0.iter().any(of);
-        let unused = [
-            ("a mask", parts.mask.is_some() && !has(&|t| *t == Task::Inpaint)),
-            ("a kernel", parts.kernel.is_some() && !has(&|t| matches!(t, Task::Deblur { .. }))),
-            ("a matrix", parts.matrix.is_some() && !has(&|t| *t == Task::Matrix)),
-        ];
-        if let Some((what, _)) = unused.into_iter().find(|(_, unused)| *unused) {
-            return Err(TaskError::Unused { what, tasks: self.to_string() });
-        }
-        self.measured(shape, parts)
-    }
-
-    /// The shape that the mask of task inpaint has: that of what the tasks before it give of states of a shape; the states' own where there is no
-    /// such task.
-    ///
-    /// # Errors
-    /// As [`Tasks::operator`] of the tasks before it.
-    pub fn masked(&self, shape: Shape, parts: &Parts) -> Result<Shape, TaskError> {
-        let before = self.0.iter().position(|t| *t == Task::Inpaint).unwrap_or(0);
-        if before == 0 {
-            return Ok(shape);
-        }
-        match Self(self.0[..before].to_vec()).measured(shape, parts)?.1 {
-            Seen::Picture(shape) | Seen::Part(shape) => Ok(shape),
-            Seen::Numbers(_) => Err(TaskError::After { first: self.0[before - 1].name(), second: Task::Inpaint.name() }),
-        }
-    }
-
-    /// The operator of the tasks, each on what the one before it gives.
-    fn measured(&self, shape: Shape, parts: &Parts) -> Result<(Box<dyn Operator>, Seen), TaskError> {
-        let Some((first, rest)) = self.0.split_first() else {
-            return Err(TaskError::Missing { task: "(none)", what: "at least one is needed" });
-        };
-        let (mut whole, mut seen) = first.one(shape, parts)?;
-        let mut before = first;
-        for task in rest {
-            let Seen::Picture(shape) = seen else {
-                return Err(TaskError::After { first: before.name(), second: task.name() });
-            };
-            let (next, looks) = task.one(shape, parts)?;
-            whole = Box::new(Composed::new(next, whole).map_err(|error| TaskError::Operator { task: task.name(), error })?);
-            (seen, before) = (looks, task);
-        }
-        Ok((whole, seen))
-    }
 }

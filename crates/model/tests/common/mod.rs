@@ -30,6 +30,7 @@ pub(crate) fn meta(data: &Dataset, network: NetworkConfig) -> ModelMeta {
             loss: 1e-300 / 7.0,
             ema_half_life: 30.0,
             label_dropout: 0.1,
+            condition_dropout: 0.0,
             batch: 8,
             seed: 1 << 63,
             version: "0.0".into(),

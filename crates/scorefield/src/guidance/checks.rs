@@ -10,6 +10,7 @@ impl Guidance<'_> {
     /// Refuses guidance that the model cannot give; the weight, if it changes anything.
     pub(crate) fn checked(&self, model: &Model) -> Result<Option<f64>, GenerateError> {
         self.check_condition(model)?;
+        self.check_condition_weight(model)?;
         let classes = model.network().classes();
         if let Some((classifier, scale)) = self.classifier {
             self.check_classifier(model, classifier, scale)?;
@@ -22,17 +23,7 @@ impl Guidance<'_> {
         if !w.is_finite() {
             return Err(GenerateError::Weight { weight: w.to_string() });
         }
-        self.check_interval(model)?;
-        let phi = self.rescale;
-        if !(0.0..=1.0).contains(&phi) {
-            return Err(GenerateError::Rescale {
-                found: phi.to_string(),
-                why: "expected a share from 0 (none) to 1 (all of it)",
-            });
-        }
-        if phi > 0.0 && model.dim() < 2 {
-            return Err(GenerateError::Rescale { found: phi.to_string(), why: "an example of one number has no deviation" });
-        }
+        self.check_level(model)?;
         if let Some(guide) = self.guide {
             check_guide(model, guide)?;
             return Ok(Some(w).filter(|w| *w != 1.0));
@@ -114,14 +105,47 @@ impl Guidance<'_> {
         }
     }
 
+    /// The weight of a condition needs a model that saw examples without theirs.
+    fn check_condition_weight(&self, model: &Model) -> Result<(), GenerateError> {
+        let Some(v) = self.condition_weight else { return Ok(()) };
+        if !v.is_finite() {
+            return Err(GenerateError::Weight { weight: v.to_string() });
+        }
+        let no = |why| Err(GenerateError::NoGuidance { weight: v.to_string(), why });
+        if model.meta().condition.is_none() {
+            return no("was trained without a condition");
+        }
+        if v != 1.0 && model.meta().training.condition_dropout == 0.0 {
+            return no("never saw examples without their condition (condition_dropout 0)");
+        }
+        self.check_level(model)
+    }
+
     /// What only changes guidance is nothing without it.
     fn refuse_without_weight(&self) -> Result<Option<f64>, GenerateError> {
+        if self.condition_weight.is_some() && self.guide.is_none() {
+            return Ok(None);
+        }
         let alone =
             [("an interval", self.interval.is_some()), ("a rescaling", self.rescale != 0.0), ("a guide", self.guide.is_some())];
         match alone.into_iter().find(|(_, given)| *given) {
             None => Ok(None),
             Some((what, _)) => Err(GenerateError::Unweighted { what }),
         }
+    }
+
+    /// The levels and the rescaling of guidance.
+    fn check_level(&self, model: &Model) -> Result<(), GenerateError> {
+        self.check_interval(model)?;
+        let phi = self.rescale;
+        let wrong = |why| Err(GenerateError::Rescale { found: phi.to_string(), why });
+        if !(0.0..=1.0).contains(&phi) {
+            return wrong("expected a share from 0 (none) to 1 (all of it)");
+        }
+        if phi > 0.0 && model.dim() < 2 {
+            return wrong("an example of one number has no deviation");
+        }
+        Ok(())
     }
 
     fn check_interval(&self, model: &Model) -> Result<(), GenerateError> {

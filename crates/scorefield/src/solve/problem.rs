@@ -55,7 +55,7 @@ impl Problem {
         let mut problem = Self::with(codec, whole, natural, seen)?;
         if let (Seen::Part(_), Some(mask)) = (seen, &parts.mask) {
             let places: Vec<usize> = (0..mask.len()).filter(|i| mask[*i]).collect();
-            let alone = tasks.0.len() == 1;
+            let alone = tasks.each().count() == 1;
             if let (true, Some((exact, lengths))) = (alone, &mut problem.exact) {
                 // Rows of a mask are of length one by themselves.
                 *lengths = places.iter().map(|i| problem.scale[*i]).collect();

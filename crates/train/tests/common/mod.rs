@@ -47,6 +47,7 @@ pub(crate) fn recipe(steps: u64) -> TrainConfig {
         accumulate: 1,
         precision: Default::default(),
         label_dropout: 0.0,
+        condition_dropout: 0.0,
         save_seconds: 1e9,
         time_input: TimeInput::QuarterLogRatio,
         length: Length::Steps(steps),

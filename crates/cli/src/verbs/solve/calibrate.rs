@@ -39,7 +39,7 @@ impl Solve {
             can_be_written(output)?;
         }
         let data = open_for(setup.model, spec)?;
-        let problem = Arc::new(setup.problem(None)?);
+        let problem = Arc::new(setup.problem(None, None)?);
         let take = self.examples.min(data.len());
         if data.len() as u64 > MOST_QUESTIONS {
             return Err(misuse(format!("{spec}: {} examples; at most {MOST_QUESTIONS}", data.len())));

@@ -53,71 +53,112 @@ impl Item {
 impl Solve {
     /// The measurements, and whether there is one by itself.
     pub(super) fn items(&self, setup: &Setup<'_>) -> Result<(Vec<Item>, bool)> {
-        let spec = self.measurement.as_deref().unwrap_or_default();
-        let truths = self.truth.as_deref().map(|t| read(setup, t, true)).transpose()?;
-        let read_items = read(setup, spec, self.simulate || setup.edits())?;
-        if let Some(far) = read_items.iter().find(|r| r.number >= MOST_QUESTIONS) {
+        let specs = &self.measurement;
+        let whole = self.simulate || setup.edits();
+        if specs.len() > 1 && (whole || specs.len() != setup.beside()) {
+            let (n, tasks) = (specs.len(), setup.beside());
+            let hint = if whole { "one is measured" } else { "one for each --task" };
+            return Err(misuse(format!("MEASUREMENT: {n} are given, {tasks} --task; {hint} (many: a folder, or DATA@I..J)")));
+        }
+        let truths = self.truth.as_deref().map(|t| read(setup, None, t, true)).transpose()?;
+        // A file for each of the measurements beside each other, or one of all numbers.
+        let parts: Vec<Option<usize>> = if specs.len() > 1 { (0..specs.len()).map(Some).collect() } else { vec![None] };
+        let sources: Vec<Vec<Read>> =
+            specs.iter().zip(&parts).map(|(spec, of)| read(setup, *of, spec, whole)).collect::<Result<_>>()?;
+        let (spec, count) = (&specs[0], sources[0].len());
+        if let Some((other, found)) = specs.iter().zip(&sources).map(|(s, r)| (s, r.len())).find(|(_, n)| *n != count) {
+            return Err(misuse(format!(
+                "{other}: {found} measurements, but {spec}: {count}; they are of the same things in the same order"
+            )));
+        }
+        if let Some(far) = sources[0].iter().find(|r| r.number >= MOST_QUESTIONS) {
             return Err(misuse(format!("{spec}: measurement {}; expected numbers below {MOST_QUESTIONS}", far.number)));
         }
         if let Some(truths) = &truths
-            && truths.len() != read_items.len()
+            && truths.len() != count
         {
             let truth = self.truth.as_deref().unwrap_or_default();
-            return Err(misuse(format!("--truth {truth}: {} examples for {} measurements", truths.len(), read_items.len())));
+            return Err(misuse(format!("--truth {truth}: {} examples for {count} measurements", truths.len())));
         }
-        let single = read_items.len() == 1 && !Path::new(spec).is_dir();
-        let mut problems: Vec<Arc<Problem>> = Vec::new();
-        let mut items = Vec::with_capacity(read_items.len());
-        for (place, one) in read_items.into_iter().enumerate() {
-            let problem = problem_for(setup, &one, self.simulate || setup.edits(), &mut problems)?;
+        let single = count == 1 && !Path::new(spec).is_dir();
+        let mut problems = Problems::default();
+        let mut items = Vec::with_capacity(count);
+        for place in 0..count {
+            let one: Vec<(Option<usize>, &Read)> = parts.iter().copied().zip(sources.iter().map(|s| &s[place])).collect();
+            let size = size(setup, &one, whole)?;
+            let problem = problems.of(setup, None, size)?;
             let truth = match &truths {
                 Some(truths) => Some(as_state(setup, &truths[place], &problem)?),
                 None => None,
             };
-            items.push(item(setup, one, truth, problem, self.seed, self.simulate)?);
+            items.push(item(setup, &one, truth, &problem, &mut problems, (self.seed, self.simulate))?);
         }
         names_apart(&mut items);
         Ok((items, single))
     }
 }
 
+/// Problems that were made already, by the measurement they are of and the size of the whole.
+#[derive(Default)]
+struct Problems(Vec<(Option<usize>, Arc<Problem>)>);
+
+impl Problems {
+    fn of(&mut self, setup: &Setup<'_>, of: Option<usize>, whole: Option<[usize; 2]>) -> Result<Arc<Problem>> {
+        if let Some((_, problem)) = self.0.iter().find(|(which, p)| *which == of && p.whole() == whole) {
+            return Ok(problem.clone());
+        }
+        let problem = Arc::new(setup.problem(of, whole)?);
+        self.0.push((of, problem.clone()));
+        Ok(problem)
+    }
+}
+
 /// An example of a data set whose measurement is simulated.
 pub(super) fn simulated(setup: &Setup<'_>, problem: &Arc<Problem>, natural: Vec<f32>, number: u64, seed: u64) -> Result<Item> {
     let read = Read { name: format!("{number:06}"), number, values: natural, shape: None, kind: None };
-    item(setup, read, None, problem.clone(), seed, true)
+    item(setup, &[(None, &read)], None, problem, &mut Problems::default(), (seed, true))
 }
 
+/// One measurement of what was read, beside each other, of the whole or each of its own task.
 fn item(
     setup: &Setup<'_>,
-    read: Read,
+    one: &[(Option<usize>, &Read)],
     truth: Option<Vec<f32>>,
-    problem: Arc<Problem>,
-    seed: u64,
-    simulate: bool,
+    problem: &Arc<Problem>,
+    problems: &mut Problems,
+    (seed, simulate): (u64, bool),
 ) -> Result<Item> {
-    let (name, kind, number) = (read.name.clone(), read.kind, read.number);
+    let first = one[0].1;
+    let (name, number, problem) = (first.name.clone(), first.number, problem.clone());
+    let kind = one.iter().find_map(|(_, read)| read.kind);
     if setup.edits() {
-        let natural = as_state(setup, &read, &problem)?;
+        let natural = as_state(setup, first, &problem)?;
         let question = Question { number, y: problem.state(&natural), sigma: 0.0 };
         let y = natural.iter().map(|v| f64::from(*v)).collect();
         return Ok(Item { name, y, sigma: 0.0, truth: None, kind, problem, question });
     }
     let (y, truth) = if simulate {
-        let natural = as_state(setup, &read, &problem)?;
+        let natural = as_state(setup, first, &problem)?;
         (noise::drawn(&setup.law, &problem.measure(&natural), seed, number), Some(natural))
     } else {
-        (as_measurement(setup, &read, &problem)?, truth)
+        let mut y = Vec::with_capacity(problem.outputs());
+        for (of, read) in one {
+            let own = problems.of(setup, *of, problem.whole())?;
+            let part = as_measurement(setup, *of, read, &own)?;
+            if setup.keeps_bounds() {
+                own.within(&read.name, &part, noise::largest(&setup.law, &part))?;
+            }
+            y.extend(part);
+        }
+        (y, truth)
     };
     let sigma = noise::deviation(&setup.law, &y);
     let question = problem.question(number, &y, sigma).map_err(|e| misuse(format!("{name}: {e}")))?;
-    if !simulate && setup.keeps_bounds() {
-        problem.within(&name, &y, noise::largest(&setup.law, &y))?;
-    }
     Ok(Item { name, y, sigma, truth, kind, problem, question })
 }
 
 /// What a name stands for: pictures each as it is, or examples of a data set; `whole` ones are of the model's shape.
-fn read(setup: &Setup<'_>, spec: &str, whole: bool) -> Result<Vec<Read>> {
+fn read(setup: &Setup<'_>, of: Option<usize>, spec: &str, whole: bool) -> Result<Vec<Read>> {
     let path = Path::new(spec);
     let pictures = matches!(setup.codec().shape(), Shape::Image { .. });
     // A folder without one picture is that of a data set in other files.
@@ -135,7 +176,7 @@ fn read(setup: &Setup<'_>, spec: &str, whole: bool) -> Result<Vec<Read>> {
         Some((name, places)) if !path.exists() => (name, Some(places)),
         _ => (spec, None),
     };
-    let seen = if setup.tiles() { None } else { Some(setup.problem(None)?.seen()) };
+    let seen = if setup.tiles() { None } else { Some(setup.problem(of, None)?.seen()) };
     // Of a part of the model's own shape the whole is given, as a data set has it.
     let own = |seen: Seen| matches!(seen, Seen::Part(shape) if shape.entries() == setup.codec().shape().len());
     if whole || seen.is_some_and(own) && !name.ends_with(".npy") {
@@ -185,21 +226,30 @@ fn range_of(spec: &str, places: Option<&str>, count: usize) -> Result<std::ops::
     Ok(found)
 }
 
-/// The problem for a picture of this size: the model's own, or a larger one that is tiled.
-fn problem_for(setup: &Setup<'_>, read: &Read, whole: bool, known: &mut Vec<Arc<Problem>>) -> Result<Arc<Problem>> {
-    let mut size = None;
-    if let (true, Some([_, height, width])) = (setup.tiles(), read.shape) {
-        let factor = if whole { 1 } else { setup.factor() };
-        size = Some([height * factor, width * factor]);
-    } else if setup.tiles() {
-        return Err(misuse(format!("--tile: {} is no picture file; other data are of the model's size", read.name)));
+/// The height and width of the whole where it is tiled: what was read, as many times larger as its task made it smaller.
+fn size(setup: &Setup<'_>, one: &[(Option<usize>, &Read)], whole: bool) -> Result<Option<[usize; 2]>> {
+    if !setup.tiles() {
+        return Ok(None);
     }
-    if let Some(problem) = known.iter().find(|p| p.whole() == size) {
-        return Ok(problem.clone());
+    let mut known: Option<(&str, [usize; 2])> = None;
+    for (of, read) in one {
+        let name = &read.name;
+        let Some([_, height, width]) = read.shape else {
+            return Err(misuse(format!("--tile: {name} is no picture file; other data are of the model's size")));
+        };
+        let factor = if whole { 1 } else { setup.factor(*of) };
+        let size = [height * factor, width * factor];
+        match known {
+            Some((other, [h, w])) if [h, w] != size => {
+                return Err(misuse(format!(
+                    "{name}: of a picture of {} x {} pixels, but {other}: of {w} x {h}",
+                    size[1], size[0]
+                )));
+            }
+            _ => known = Some((name, size)),
+        }
     }
-    let problem = Arc::new(setup.problem(size)?);
-    known.push(problem.clone());
-    Ok(problem)
+    Ok(known.map(|(_, size)| size))
 }
 
 /// What was read as natural values of a state.
@@ -213,7 +263,7 @@ fn as_state(setup: &Setup<'_>, read: &Read, problem: &Problem) -> Result<Vec<f32
 }
 
 /// What was read as the numbers of a measurement.
-fn as_measurement(setup: &Setup<'_>, read: &Read, problem: &Problem) -> Result<Vec<f64>> {
+fn as_measurement(setup: &Setup<'_>, of: Option<usize>, read: &Read, problem: &Problem) -> Result<Vec<f64>> {
     let seen = problem.seen();
     let expected = match seen {
         Seen::Picture(shape) | Seen::Part(shape) => shape.entries(),
@@ -223,10 +273,10 @@ fn as_measurement(setup: &Setup<'_>, read: &Read, problem: &Problem) -> Result<V
         return Err(misuse(format!(
             "{}: a picture, but {} gives {m} numbers: an array (.npy), or --simulate if this is what was measured",
             read.name,
-            setup.task()
+            setup.task_of(of)
         )));
     }
-    let values = fitted(setup, read, seen_shape(seen), expected, &format!("{} gives", setup.task()))?;
+    let values = fitted(setup, read, seen_shape(seen), expected, &format!("{} gives", setup.task_of(of)))?;
     // Of a part that is known the whole is given.
     if let Some(kept) = problem.kept() {
         return Ok(kept.iter().map(|i| f64::from(values[*i])).collect());

@@ -36,12 +36,13 @@ pub(crate) struct Solve {
     /// A model file, a run folder, or another project's checkpoint
     #[arg(value_name = "MODEL")]
     model: PathBuf,
-    /// What was measured
+    /// What was measured; where --task is given several times one for each, or an array of the numbers of all
     #[arg(value_name = "MEASUREMENT", required_unless_present = "calibrate", conflicts_with = "calibrate")]
-    measurement: Option<String>,
-    /// What was done to it (info --tasks); several after each other with + between; edit starts from a picture or a sketch under noise
-    #[arg(long, value_name = "TASK[:key=value,...]")]
-    task: String,
+    measurement: Vec<String>,
+    /// What was done to it (info --tasks); several after each other with + between; given again, the same thing was measured in another way
+    /// too; edit starts from a picture or a sketch under noise
+    #[arg(long, value_name = "TASK[:key=value,...]", required = true)]
+    task: Vec<String>,
     /// How samples are drawn (info --rules); mmps for linear measurements (by pullback in bf16), dps for others
     #[arg(long, value_name = "NAME[:key=value,...]")]
     rule: Option<String>,

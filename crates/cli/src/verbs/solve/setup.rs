@@ -9,7 +9,7 @@ use crate::verbs::steering::Steering;
 use anyhow::Result;
 use scorefield::control::operator::{Kernel, Matrix, MeasurementNoise, Shape as Plane};
 use scorefield::control::rule::{Dps, Jacobian, Mmps, RuleKind};
-use scorefield::control::{Parts, Seen, Task, Tasks};
+use scorefield::control::{Chain, Parts, Seen, Task, Tasks};
 use scorefield::data::{self, Codec, PictureFile, Shape};
 use scorefield::model::{Classifier, Model};
 use scorefield::nn::Precision;
@@ -49,7 +49,7 @@ enum Kind {
 impl<'a> Setup<'a> {
     pub(super) fn new(asked: &'a Asked, model: &'a Model, steering: &'a Steering, device: Device) -> Result<Self> {
         let codec = &model.meta().codec;
-        let kind = kind_of(&asked.task)?;
+        let kind = kind_of(&asked.task.join(" & "))?;
         let rule = match (&kind, &asked.rule) {
             (Kind::Edit(_), Some(_)) => return Err(misuse("--rule: task edit measures nothing, it has no rule")),
             (Kind::Edit(_), None) => None,
@@ -99,7 +99,7 @@ impl<'a> Setup<'a> {
             grid = Grid::new(times[skipped.min(times.len() - 2)..].to_vec())?;
         }
         let picture = codec.bounds().is_some();
-        let numbers = matches!(&kind, Kind::Measured(tasks) if !gives_picture(tasks));
+        let numbers = matches!(&kind, Kind::Measured(tasks) if !tasks.0.iter().all(gives_picture));
         let usual = if picture && !numbers { "round" } else { "0" };
         let law = noise::law(asked.noise.as_deref().unwrap_or(usual), codec.bounds().filter(|_| !numbers))?;
         let built = solver.build();
@@ -122,14 +122,14 @@ impl<'a> Setup<'a> {
         setup.matrix = asked.matrix.as_deref().map(matrix_of).transpose()?;
         // What cannot be asked of the model's own shape cannot be asked of a larger one, but for the mask's size.
         if !asked.tile {
-            setup.own = Some(setup.problem(None)?);
+            setup.own = Some(setup.problem(None, None)?);
         }
         Ok(setup)
     }
 
-    /// The problem on the model's shape, or on pictures of `whole` (height, width).
-    pub(super) fn problem(&self, whole: Option<[usize; 2]>) -> Result<Problem> {
-        if let (None, Some(own)) = (whole, &self.own) {
+    /// The problem on the model's shape, or on pictures of `whole` (height, width): of all measurements beside each other, or of that of a number.
+    pub(super) fn problem(&self, of: Option<usize>, whole: Option<[usize; 2]>) -> Result<Problem> {
+        if let (None, None, Some(own)) = (of, whole, &self.own) {
             return Ok(own.clone());
         }
         let codec = &self.model.meta().codec;
@@ -139,14 +139,28 @@ impl<'a> Setup<'a> {
             let shape = masked(tasks, codec.shape(), whole, &parts)?;
             parts.mask = Some(mask::known(asked, shape, codec.channels(), self.asked.seed)?);
         }
-        Ok(Problem::new(codec, whole, tasks, &parts)?)
+        match of {
+            None => Ok(Problem::new(codec, whole, tasks, &parts)?),
+            Some(i) => {
+                let one = Tasks::from(tasks.0[i].clone());
+                Ok(Problem::new(codec, whole, &one, &one.taken(&parts))?)
+            }
+        }
     }
 
-    /// How much smaller the measured picture is than the whole.
-    pub(super) fn factor(&self) -> usize {
+    /// How many measurements of one state stand beside each other.
+    pub(super) fn beside(&self) -> usize {
+        match &self.kind {
+            Kind::Measured(tasks) => tasks.0.len(),
+            Kind::Edit(_) => 1,
+        }
+    }
+
+    /// How much smaller the measured picture is than the whole: that of a number, or the only one.
+    pub(super) fn factor(&self, of: Option<usize>) -> usize {
         let Kind::Measured(tasks) = &self.kind else { return 1 };
-        let of = |task: &Task| if let Task::SuperResolution { factor, .. } = task { *factor } else { 1 };
-        tasks.0.iter().map(of).product()
+        let factor = |task: &Task| if let Task::SuperResolution { factor, .. } = task { *factor } else { 1 };
+        tasks.0[of.unwrap_or(0)].0.iter().map(factor).product()
     }
 
     /// Whether the answer starts from the measurement and is not measured.
@@ -200,8 +214,13 @@ impl<'a> Setup<'a> {
     }
 
     pub(super) fn task(&self) -> String {
+        self.task_of(None)
+    }
+
+    /// What is measured, all of it or one of the measurements beside each other.
+    pub(super) fn task_of(&self, of: Option<usize>) -> String {
         match &self.kind {
-            Kind::Measured(tasks) => tasks.to_string(),
+            Kind::Measured(tasks) => of.map_or_else(|| tasks.to_string(), |i| tasks.0[i].to_string()),
             Kind::Edit(strength) => format!("edit:strength={strength}"),
         }
     }
@@ -312,7 +331,7 @@ fn kind_of(text: &str) -> Result<Kind> {
 /// Exact on normal laws where the measurement is linear; the one that takes any otherwise. Bfloat16 is too coarse for differences.
 fn usual_rule(tasks: &Tasks, precision: Precision) -> RuleKind {
     let nonlinear = |t: &Task| matches!(t, Task::Declip { .. } | Task::Gamma { .. } | Task::PhaseRetrieval { .. });
-    match (tasks.0.iter().any(nonlinear), precision) {
+    match (tasks.each().any(nonlinear), precision) {
         (true, _) => RuleKind::Dps(Dps::default()),
         (false, Precision::Single) => RuleKind::Mmps(Mmps::default()),
         (false, Precision::Bf16) => RuleKind::Mmps(Mmps { jacobian: Jacobian::Pullback, ..Mmps::default() }),
@@ -320,14 +339,14 @@ fn usual_rule(tasks: &Tasks, precision: Precision) -> RuleKind {
 }
 
 /// Whether the measurement is a picture.
-fn gives_picture(tasks: &Tasks) -> bool {
+fn gives_picture(chain: &Chain) -> bool {
     let numbers = |t: &Task| {
         matches!(
             t,
             Task::CompressedSensing { .. } | Task::Matrix | Task::Mri { .. } | Task::Ct { .. } | Task::PhaseRetrieval { .. }
         )
     };
-    !tasks.0.last().is_some_and(numbers)
+    !chain.0.last().is_some_and(numbers)
 }
 
 fn shares_of(text: &str) -> Result<Vec<f64>> {

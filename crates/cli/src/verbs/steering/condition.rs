@@ -14,6 +14,14 @@ impl Flags {
         let Some(meta) = &model.meta().condition else {
             return Err(misuse(format!("--condition {text}: the model was trained without a condition; leave it out")));
         };
+        if text == "none" {
+            if model.meta().training.condition_dropout == 0.0 {
+                return Err(misuse(
+                    "--condition none: the model never saw examples without their condition (condition_dropout 0); expected FILE[@I]",
+                ));
+            }
+            return Ok(Some(meta.hidden()));
+        }
         let numbered = text.rsplit_once('@').and_then(|(spec, i)| Some((spec, i.parse::<usize>().ok()?)));
         let (spec, chosen) = match numbered {
             Some((spec, i)) if !Path::new(text).exists() => (spec, Some(i)),
