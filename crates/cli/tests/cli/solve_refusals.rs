@@ -54,6 +54,10 @@ fn what_cannot_be_asked_is_named() {
     refused("bright.npy --task denoise", &["4000", "16"]);
     refused("d.png --task matrix --matrix matrix.npy --simulate", &["10", "64"]);
     refused("d.png --task deblurr", &["deblur"]);
+    refused("d.png --task edit --task denoise", &["edit", "stands alone"]);
+    refused("d.png d.png --task denoise", &["2 are given, 1 --task", "DATA@I..J"]);
+    refused("d.png d.png --task denoise --task deblur --simulate", &["2 are given, 2 --task", "one is measured"]);
+    refused("d.png --task denoise --task deblur", &["a picture", "128 numbers", "a file for each --task"]);
     refused("d.png --task deblur --rule mpps", &["mmps"]);
     refused("d.png --task gamma --rule mmps --simulate", &["linear", "dps"]);
     refused("d.png --task deblur:motion=3 --rule ddrm", &["singular"]);

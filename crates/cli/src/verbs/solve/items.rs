@@ -271,9 +271,10 @@ fn as_measurement(setup: &Setup<'_>, of: Option<usize>, read: &Read, problem: &P
     };
     if let (Seen::Numbers(m), Some(_)) = (seen, read.shape) {
         return Err(misuse(format!(
-            "{}: a picture, but {} gives {m} numbers: an array (.npy), or --simulate if this is what was measured",
+            "{}: a picture, but {} gives {m} numbers: {}an array (.npy), or --simulate if this is what was measured",
             read.name,
-            setup.task_of(of)
+            setup.task_of(of),
+            if of.is_none() && setup.beside() > 1 { "a file for each --task, " } else { "" }
         )));
     }
     let values = fitted(setup, read, seen_shape(seen), expected, &format!("{} gives", setup.task_of(of)))?;

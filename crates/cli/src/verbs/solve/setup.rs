@@ -312,6 +312,10 @@ fn masked(tasks: &Tasks, own: Shape, whole: Option<[usize; 2]>, parts: &Parts) -
 
 /// Tasks, or `edit`.
 fn kind_of(text: &str) -> Result<Kind> {
+    let name = |one: &str| one.split([':', '+']).next().unwrap_or_default().trim() == "edit";
+    if text.contains('&') && text.split('&').any(name) {
+        return Err(misuse(format!("--task {text}: edit measures nothing, it stands alone")));
+    }
     let Some(rest) = text.strip_prefix("edit").filter(|rest| rest.is_empty() || rest.starts_with(':')) else {
         return Ok(Kind::Measured(text.parse::<Tasks>().map_err(|e| {
             let more = if e.to_string().starts_with("there is no task") { ", edit" } else { "" };
