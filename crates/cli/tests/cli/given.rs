@@ -146,7 +146,8 @@ fn conditions_guide_where_some_were_hidden() {
     train("sure", &["--steps", "5"]);
     std::fs::write(path.join("one.csv"), "a\n1.2\n").unwrap();
     let drawn = |more: &[&str]| {
-        done(path, &[&["sample", "m", "-q", "-n", "64", "--steps", "12", "-o", "s.csv"], more].concat());
+        let steps: &[&str] = if more.contains(&"--steps") { &[] } else { &["--steps", "12"] };
+        done(path, &[&["sample", "m", "-q", "-n", "64", "-o", "s.csv"], more, steps].concat());
         let text = std::fs::read_to_string(path.join("s.csv")).unwrap();
         text.lines().skip(1).map(|l| l.parse::<f64>().unwrap()).collect::<Vec<_>>()
     };
@@ -161,6 +162,12 @@ fn conditions_guide_where_some_were_hidden() {
     assert_eq!((by("0"), by("1")), (without.clone(), given.clone()));
     let far = by("3");
     assert!(mean(&far) > mean(&given) + 0.3, "{} {}", mean(&far), mean(&given));
+    // One step of Euler's is linear in the denoiser, which is linear in the weight.
+    let step = |v: &str| drawn(&["--condition", "one.csv", "--condition-guidance", v, "--solver", "euler", "--steps", "1"]);
+    for ((none, one), three) in step("0").into_iter().zip(step("1")).zip(step("3")) {
+        let expected = none + 3.0 * (one - none);
+        assert!((three - expected).abs() < 1e-3 && (one - none).abs() > 1e-2, "{none} {one}: {three}, not {expected}");
+    }
     // Where the levels leave it out it is the model itself.
     let nowhere = drawn(&["--condition", "one.csv", "--condition-guidance", "3", "--guidance-interval", "0.0021,0.0022"]);
     assert_eq!(nowhere, given);
