@@ -26,6 +26,20 @@ impl<'a, T> Disjoint<'a, T> {
         self.start
     }
 
+    /// Elements of the slice.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// A part of the slice that threads share in their turn.
+    ///
+    /// # Safety
+    /// As [`Disjoint::slice`] for all that is written through the part.
+    pub(crate) unsafe fn part(&self, start: usize, len: usize) -> Self {
+        assert!(start + len <= self.len, "a part of {len} at {start} leaves a slice of {}", self.len);
+        Self { start: self.start.wrapping_add(start), len, borrow: PhantomData }
+    }
+
     /// A part of the slice.
     ///
     /// # Safety

@@ -7,10 +7,12 @@
 //! Every number is one fixed sequence of roundings whatever the batch and the number of threads, as in [`direct`](super::direct); it
 //! is another sequence than there, and errs by about ten times as much (some 1e-6 of the largest output).
 
+mod filters;
 mod tiles;
 mod transform;
 mod weight_gradient;
 
+pub(crate) use filters::Kept;
 pub(crate) use tiles::Tiling;
 pub(crate) use weight_gradient::weight_gradient;
 
@@ -18,85 +20,25 @@ use super::geometry::Shape;
 use super::tail::Finish;
 use crate::gemm::BLOCK;
 use crate::micro::disjoint::Disjoint;
-use crate::micro::{HALF, Isa, PANEL, ROWS, Tile, tile, transpose};
+use crate::micro::{HALF, Isa, PANEL, ROWS, Tile, tile};
 use crate::parallel::{for_each_job, scratch, threads, unset};
-use std::sync::{Arc, Mutex, PoisonError};
+use filters::{Filters, groups};
+use std::ops::Range;
 use tiles::GROUP;
-use transform::{Ending, POINTS, Patches, Places, read_filters, read_patches, write_tiles};
+use transform::{Ending, POINTS, Patches, Places, read_patches, write_tiles};
 
-/// Rows of `M` that are transformed back at once.
-const BAND: usize = 64;
+/// Groups of rows of `M` that are transformed back at once.
+const BAND: usize = 6;
+/// Groups of tiles in a panel.
+const HALVES: usize = PANEL / GROUP;
 /// Most panels of a job.
 const PANELS: usize = 2;
 /// Numbers between the points of `V`, `M` and `U` beside their own: without them all points would fall into the same lines of the cache.
 const SKEW: usize = 16;
 
-/// Filters that a first call transforms for all that follow.
-pub(crate) type Kept = Mutex<Option<Arc<Vec<f32>>>>;
-
 /// Whether a convolution can be done here.
 pub(crate) fn applies(s: &Shape) -> bool {
     s.kernel == [3, 3] && s.stride == 1 && [s.pad.top, s.pad.left, s.pad.bottom, s.pad.right].iter().all(|p| *p <= 2)
-}
-
-/// Transformed filters, `[36][rows, sums]`.
-pub(crate) struct Filters<'a> {
-    values: &'a [f32],
-    rows: usize,
-    sums: usize,
-}
-
-impl<'a> Filters<'a> {
-    /// Numbers that the filters of a correlation take.
-    pub(crate) fn room(rows: usize, sums: usize) -> usize {
-        POINTS * Self::step(rows, sums)
-    }
-
-    fn step(rows: usize, sums: usize) -> usize {
-        rows * sums + SKEW
-    }
-
-    /// Filters transformed before, by [`Filters::new`] into `values`.
-    pub(crate) fn of(values: &'a [f32], rows: usize, sums: usize) -> Self {
-        assert!(values.len() >= Self::room(rows, sums), "transformed filters of other channels");
-        Self { values, rows, sums }
-    }
-
-    /// From weights `[k, c, 3, 3]`; `turned` for the gradient with respect to the input: channels exchanged, places reversed.
-    pub(crate) fn new(w: &[f32], [k, c]: [usize; 2], turned: bool, room: &'a mut [f32]) -> Self {
-        let (rows, sums) = if turned { (c, k) } else { (k, c) };
-        let (isa, step) = (Isa::detect(), Self::step(rows, sums));
-        assert!(room.len() >= Self::room(rows, sums), "room for transformed filters");
-        let out = Disjoint::new(room);
-        for_each_job(rows, rows * sums < 1 << 12, |row| {
-            // SAFETY: jobs write different rows of the matrices.
-            let at = |p: usize, s: usize, len: usize| unsafe { out.slice(p * step + row * sums + s, len) };
-            let (mut square, mut g, mut u) = ([0.0; 16 * 16], [0.0; 9 * 16], [0.0; POINTS * 16]);
-            for first in (0..sums).step_by(16) {
-                let count = (sums - first).min(16);
-                let (from, apart) = if turned { ((first * c + row) * 9, c * 9) } else { ((row * c + first) * 9, 9) };
-                if count == 16 && from + 15 * apart + 16 <= w.len() {
-                    // Sixteen numbers of each filter, of which nine are its own.
-                    transpose(isa, &w[from..], apart, &mut square, 16, 16, 16);
-                    for t in 0..9 {
-                        g[if turned { 8 - t } else { t } * 16..][..16].copy_from_slice(&square[t * 16..][..16]);
-                    }
-                } else {
-                    for l in 0..count {
-                        for t in 0..9 {
-                            g[if turned { 8 - t } else { t } * 16 + l] = w[from + l * apart + t];
-                        }
-                    }
-                }
-                // SAFETY: 9 and 36 vectors of 16.
-                unsafe { read_filters(isa, g.as_ptr(), u.as_mut_ptr(), 16) };
-                for (p, from) in u.chunks_exact(16).enumerate() {
-                    at(p, first, count).copy_from_slice(&from[..count]);
-                }
-            }
-        });
-        Self { values: room, rows, sums }
-    }
 }
 
 /// The correlation `y[i] = sum_c filters[i, c] * src[c]` and its tail for every picture: `[n, rows, height, width]`.
@@ -112,45 +54,81 @@ pub(crate) fn correlate(t: &Tiling, src: &[f32], filters: &Filters<'_>, tail: Fi
     let isa = Isa::detect();
     let cut = Cut::new(t, rows, sums);
     let out = Disjoint::new(out);
-    for_each_job(cut.blocks * cut.splits, cut.serial, |job| {
-        let (block, split) = (job / cut.splits, job % cut.splits);
-        let first = block * cut.panels * (PANEL / GROUP);
-        let groups = first..t.groups().min(first + cut.panels * (PANEL / GROUP));
-        let panels = groups.len().div_ceil(PANEL / GROUP);
-        let band_rows = split * rows / cut.splits..(split + 1) * rows / cut.splits;
-        let v_step = panels * sums * PANEL + SKEW;
-        let height = BAND.min(band_rows.len());
-        let m_step = height * panels * PANEL + SKEW;
-        scratch(POINTS * (v_step + m_step), |room| {
-            let (v, m) = room.split_at_mut(POINTS * v_step);
-            read_all(isa, t, src, groups.clone(), panels, v, v_step);
-            let places: Vec<Places> = groups.clone().map(|g| t.places(g)).collect();
-            let bands = band_rows.len().div_ceil(BAND);
-            for band in 0..bands {
-                let top = band_rows.start + band * band_rows.len() / bands;
-                let bottom = band_rows.start + (band + 1) * band_rows.len() / bands;
-                multiply(isa, filters, top..bottom, panels, (v, v_step), (m, m_step));
-                for row in top..bottom {
-                    for (g, places) in places.iter().enumerate() {
-                        let from = &m[(row - top) * panels * PANEL + g * GROUP..];
-                        assert!(from.len() >= (POINTS - 1) * m_step + GROUP);
-                        let end = Ending {
-                            bias: tail.bias_of(row),
-                            shift: tail.shift.map_or([0.0; GROUP], |s| places.pictures.map(|n| s[n * rows + row])),
-                            residual: tail.residual.map(|r| r[row * t.target.area()..].as_ptr()),
-                            gain: tail.gain,
-                        };
-                        // SAFETY: the products of the row's tiles are 36 vectors in `m`. A tile of one row is written by one job,
-                        // and the masks keep it in its plane, which begins at `row * area` and whose pictures `at` counts; the
-                        // residual is as large as the target.
-                        unsafe {
-                            let plane = out.start().add(row * t.target.area());
-                            write_tiles(isa, from.as_ptr(), m_step, &end, plane, t.target.size[1], places);
-                        }
+    let block = |block: usize| {
+        let first = block * cut.panels * HALVES;
+        first..t.groups().min(first + cut.panels * HALVES)
+    };
+    let v_step = cut.panels * sums * PANEL + SKEW;
+    if cut.splits == 1 {
+        for_each_job(cut.blocks, cut.serial, |job| {
+            scratch(POINTS * v_step, |v| {
+                read_all(isa, t, src, block(job), 0..sums, &Disjoint::new(v), v_step);
+                finish(isa, t, block(job), filters, 0..rows.div_ceil(ROWS), (v, v_step), tail, &out);
+            });
+        });
+        return;
+    }
+    // Few tiles: the patches are transformed by all threads, then each takes some rows.
+    scratch(cut.blocks * POINTS * v_step, |v| {
+        let patches = Disjoint::new(v);
+        let shares = (2 * threads()).div_ceil(cut.blocks).min(sums);
+        for_each_job(cut.blocks * shares, cut.serial, |job| {
+            let (b, share) = (job / shares, job % shares);
+            let channels = share * sums / shares..(share + 1) * sums / shares;
+            // SAFETY: what a job writes in a block are the vectors of its own channels.
+            let v = unsafe { patches.part(b * POINTS * v_step, POINTS * v_step) };
+            read_all(isa, t, src, block(b), channels, &v, v_step);
+        });
+        let count = rows.div_ceil(ROWS);
+        for_each_job(cut.blocks * cut.splits, cut.serial, |job| {
+            let (b, split) = (job / cut.splits, job % cut.splits);
+            let groups = split * count / cut.splits..(split + 1) * count / cut.splits;
+            finish(isa, t, block(b), filters, groups, (&v[b * POINTS * v_step..], v_step), tail, &out);
+        });
+    });
+}
+
+/// Products of some groups of rows with the transformed patches of some tiles, and what becomes of them.
+fn finish(
+    isa: Isa,
+    t: &Tiling,
+    tiles: Range<usize>,
+    filters: &Filters<'_>,
+    range: Range<usize>,
+    v: (&[f32], usize),
+    tail: Finish<'_>,
+    out: &Disjoint<'_>,
+) {
+    let rows = filters.rows;
+    let width = tiles.len().next_multiple_of(HALVES) * GROUP;
+    let band = range.len().div_ceil(range.len().div_ceil(BAND));
+    let m_step = band * ROWS * width + SKEW;
+    let places: Vec<Places> = tiles.map(|g| t.places(g)).collect();
+    let all: Vec<Range<usize>> = groups(rows).skip(range.start).take(range.len()).collect();
+    scratch(POINTS * m_step, |m| {
+        for band in all.chunks(band) {
+            multiply(isa, filters, band, places.len(), v, (m, m_step));
+            let (top, bottom) = (band[0].start, band[band.len() - 1].end);
+            for row in top..bottom {
+                for (g, places) in places.iter().enumerate() {
+                    let from = &m[(row - top) * width + g * GROUP..];
+                    assert!(from.len() >= (POINTS - 1) * m_step + GROUP);
+                    let end = Ending {
+                        bias: tail.bias_of(row),
+                        shift: tail.shift.map_or([0.0; GROUP], |s| places.pictures.map(|n| s[n * rows + row])),
+                        residual: tail.residual.map(|r| r[row * t.target.area()..].as_ptr()),
+                        gain: tail.gain,
+                    };
+                    // SAFETY: the products of the row's tiles are 36 vectors in `m`. A tile of one row is written by one job, and the
+                    // masks keep it in its plane, which begins at `row * area` and whose pictures `at` counts; the residual is as large
+                    // as the target.
+                    unsafe {
+                        let plane = out.start().add(row * t.target.area());
+                        write_tiles(isa, from.as_ptr(), m_step, &end, plane, t.target.size[1], places);
                     }
                 }
             }
-        });
+        }
     });
 }
 
@@ -164,15 +142,12 @@ struct Cut {
 
 impl Cut {
     fn new(t: &Tiling, rows: usize, sums: usize) -> Self {
-        let all = t.groups().div_ceil(PANEL / GROUP);
+        let all = t.groups().div_ceil(HALVES);
         let serial = threads() == 1 || t.tiles() * rows * sums < 1 << 12;
         let wanted = if serial { 1 } else { 2 * threads() };
-        let mut panels = PANELS.min(all);
-        while all.div_ceil(panels) < wanted && panels > 1 {
-            panels -= 1;
-        }
+        let panels = PANELS.min(all);
         let blocks = all.div_ceil(panels);
-        let splits = if serial { 1 } else { wanted.div_ceil(blocks).min(rows.div_ceil(2 * ROWS)) };
+        let splits = wanted.div_ceil(blocks).min(rows.div_ceil(2 * ROWS));
         Self { panels, blocks, splits, serial }
     }
 }
@@ -187,54 +162,45 @@ fn read_plane(patches: &Patches, src: &[f32], plane: usize, work: impl FnOnce(*c
     }
 }
 
-/// `V[p][panel][c][32]` of some groups of tiles, points `step` apart.
-fn read_all(isa: Isa, t: &Tiling, src: &[f32], groups: std::ops::Range<usize>, panels: usize, v: &mut [f32], step: usize) {
-    let (channels, area) = (t.source.channels, t.source.area());
-    assert!(v.len() >= POINTS * step && step >= panels * channels * PANEL);
-    for g in 0..panels * (PANEL / GROUP) {
-        let to = &mut v[g / 2 * channels * PANEL + g % 2 * HALF..];
-        if g >= groups.len() {
-            // The second half of the last panel may lack its tiles.
-            for p in 0..POINTS {
-                (0..channels).for_each(|c| to[p * step + c * PANEL..][..HALF].fill(0.0));
-            }
-            continue;
-        }
-        let patches: Patches = t.patches(groups.start + g);
-        for c in 0..channels {
-            let to = &mut to[c * PANEL..];
-            assert!(to.len() >= (POINTS - 1) * step + HALF);
+/// Some channels of `V[p][panel][c][32]` for some groups of tiles, points `step` apart.
+fn read_all(isa: Isa, t: &Tiling, src: &[f32], groups: Range<usize>, channels: Range<usize>, v: &Disjoint<'_>, step: usize) {
+    let (all, area) = (t.source.channels, t.source.area());
+    assert!(step >= groups.len().div_ceil(HALVES) * all * PANEL && channels.end <= all && v.len() >= POINTS * step);
+    for (g, group) in groups.enumerate() {
+        let patches: Patches = t.patches(group);
+        let first = g / HALVES * all * PANEL + g % HALVES * HALF;
+        for c in channels.clone() {
             read_plane(&patches, src, c * area, |src, patches| {
-                // SAFETY: the rows are readable (see `read_plane`), and 36 vectors fit, as asserted.
-                unsafe { read_patches(isa, src, patches, to.as_mut_ptr(), step) }
+                // SAFETY: the rows are readable (see `read_plane`); a channel of a group has its own vectors of sixteen in every point,
+                // and the points have room for all, as asserted.
+                unsafe { read_patches(isa, src, patches, v.start().add(first + c * PANEL), step) }
             });
         }
     }
 }
 
-/// `M[p] = U[p] V[p]` for some rows: `[p][row][panel][32]`.
+/// `M[p] = U[p] V[p]` for some groups of rows and of tiles: `[p][row][panel][32]`.
 fn multiply(
     isa: Isa,
     filters: &Filters<'_>,
-    rows: std::ops::Range<usize>,
-    panels: usize,
+    rows: &[Range<usize>],
+    tiles: usize,
     (v, v_step): (&[f32], usize),
     (m, m_step): (&mut [f32], usize),
 ) {
-    let (sums, u_step) = (filters.sums, Filters::step(filters.rows, filters.sums));
-    let groups = rows.len().div_ceil(ROWS);
+    let (sums, panels) = (filters.sums, tiles.div_ceil(HALVES));
     for p in 0..POINTS {
-        let (u, v, m) = (&filters.values[p * u_step..], &v[p * v_step..], &mut m[p * m_step..]);
+        let (v, m) = (&v[p * v_step..], &mut m[p * m_step..]);
         for first in (0..sums).step_by(BLOCK) {
             let kc = (sums - first).min(BLOCK);
             for panel in 0..panels {
                 let b = &v[(panel * sums + first) * PANEL..][..kc * PANEL];
-                for group in 0..groups {
-                    let (top, bottom) = (group * rows.len() / groups, (group + 1) * rows.len() / groups);
-                    let a = &u[(rows.start + top) * sums + first..];
-                    let c = &mut m[(top * panels + panel) * PANEL..];
-                    let ldc = panels * PANEL;
-                    tile(isa, Tile { m: bottom - top, n: PANEL, kc, a, rs: sums, cs: 1, b, c, ldc, add: first > 0 });
+                // The second half of the last panel may lack its tiles.
+                let n = (tiles - panel * HALVES).min(HALVES) * GROUP;
+                for group in rows {
+                    let (a, rs, cs) = filters.at(p, group, first);
+                    let c = &mut m[((group.start - rows[0].start) * panels + panel) * PANEL..];
+                    tile(isa, Tile { m: group.len(), n, kc, a, rs, cs, b, c, ldc: panels * PANEL, add: first > 0 });
                 }
             }
         }
@@ -248,13 +214,7 @@ pub(crate) fn forward(s: &Shape, x: &[f32], w: &[f32], tail: Finish<'_>, ready: 
     let mut y = unset(s.n * s.k * t.target.area());
     let (k, c) = (s.k, s.c);
     if let Some(ready) = ready {
-        let mut kept = ready.lock().unwrap_or_else(PoisonError::into_inner);
-        let values = Arc::clone(kept.get_or_insert_with(|| {
-            let mut room = unset(Filters::room(k, c));
-            Filters::new(w, [k, c], false, &mut room);
-            Arc::new(room)
-        }));
-        drop(kept);
+        let values = ready.values(w, [k, c]);
         correlate(&t, x, &Filters::of(&values, k, c), tail, &mut y);
     } else {
         scratch(Filters::room(k, c), |room| correlate(&t, x, &Filters::new(w, [k, c], false, room), tail, &mut y));
