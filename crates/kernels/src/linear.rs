@@ -3,9 +3,10 @@
 use crate::bf16;
 use crate::conv::{Precision, Ready};
 use crate::extension::KernelOps;
-use crate::gemm::{BLOCK, Columns, Left, Matrix, Packed, Rows, Transposed, blocks, product};
+use crate::gemm::{BLOCK, Columns, Left, Matrix, Packed, Rows, Transposed, blocks, in_place, product, product_in_place};
 use crate::host::{Host, contiguous, dims, fast, host, values};
 use crate::micro::disjoint::Disjoint;
+use crate::micro::lanes;
 use crate::parallel::{for_each_job, scratch, unset};
 use crate::record::Pullback;
 use burn::backend::Dispatch;
@@ -69,10 +70,28 @@ pub(crate) fn host_forward(x: &Host, w: &Host, bias: Option<&Host>, ready: Optio
     } else {
         scratch(Packed::room(i, o), |room| {
             let packed = Packed::new(&Columns::new(w, i, o, &blocks), o, &blocks, room);
-            product(n, o, &blocks, &Left::rows(x, i, &blocks), &packed, &Matrix::new(o, bias), &mut y);
+            rows_by(&packed, [n, o], &blocks, &Left::rows(x, i, &blocks), bias, &mut y);
         });
     }
     host(y, [n, o])
+}
+
+/// Many rows by packed columns, and a bias.
+fn rows_by(packed: &Packed<'_>, [n, o]: [usize; 2], blocks: &[usize], x: &Left<'_>, bias: Option<&[f32]>, y: &mut [f32]) {
+    if in_place(n, o) {
+        product_in_place(o, blocks, x, packed, |rows| bias.into_iter().for_each(|bias| shift_rows(rows, bias)), y);
+    } else {
+        product(n, o, blocks, x, packed, &Matrix::new(o, bias), y);
+    }
+}
+
+lanes! {
+    /// Adds the same numbers to each row.
+    fn shift_rows(rows: &mut [f32], shift: &[f32]) {
+        for row in rows.chunks_exact_mut(shift.len()) {
+            row.iter_mut().zip(shift).for_each(|(y, b)| *y += b);
+        }
+    }
 }
 
 /// `dx = dy w`, `dw = dy^T x`, `db = sum over rows of dy`.
@@ -99,7 +118,10 @@ impl LinearPullback {
             }
             let (w, blocks) = (values(&w), blocks(o, BLOCK));
             let mut dx = unset(n * i);
-            product(n, i, &blocks, &Left::rows(dy, o, &blocks), &Rows::new(w, i, &blocks), &Matrix::new(i, None), &mut dx);
+            scratch(Packed::room(o, i), |room| {
+                let packed = Packed::new(&Rows::new(w, i, &blocks), i, &blocks, room);
+                rows_by(&packed, [n, i], &blocks, &Left::rows(dy, o, &blocks), None, &mut dx);
+            });
             host(dx, [n, i])
         });
         let dw = self.x.map(|x| {

@@ -6,6 +6,7 @@
 
 use crate::layer::{Layout, Linear, Pass, Place};
 use crate::{Init, Input, ops};
+use rayon::prelude::*;
 use scorefield_tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
@@ -73,29 +74,35 @@ impl TimeFeatures {
     /// The features of each time, row after row. `frequencies` are the frozen ones of Fourier features.
     fn of(&self, times: &[f64], width: usize, frequencies: &[f32]) -> Vec<f32> {
         let half = width / 2;
-        let mut out = vec![0.0f32; times.len() * width];
-        for (row, &t) in out.chunks_mut(width).zip(times) {
+        let argument = |t: f64, k: usize| match *self {
+            Self::Sinusoidal { endpoint, scale, .. } => (scale * t) as f32 * frequency(10_000.0, k, half, endpoint),
+            Self::Fourier { frequency_first, .. } => {
+                let (t, w) = (t as f32, frequencies[k]);
+                let two_pi = std::f64::consts::TAU as f32;
+                if frequency_first { t * (w * two_pi) } else { t * w * 2.0 * std::f32::consts::PI }
+            }
+        };
+        let swap = matches!(self, Self::Sinusoidal { order: SinCos::CosFirst, .. });
+        let row = |(row, &t): (&mut [f32], &f64)| {
             for k in 0..half {
-                let (argument, swap) = match *self {
-                    Self::Sinusoidal { order, endpoint, scale } => {
-                        ((scale * t) as f32 * frequency(10_000.0, k, half, endpoint), order == SinCos::CosFirst)
-                    }
-                    Self::Fourier { frequency_first, .. } => {
-                        let (t, w) = (t as f32, frequencies[k]);
-                        let two_pi = std::f64::consts::TAU as f32;
-                        let product = if frequency_first { t * (w * two_pi) } else { t * w * 2.0 * std::f32::consts::PI };
-                        (product, false)
-                    }
-                };
                 // The argument is rounded, its sine is not.
-                let (sin, cos) = f64::from(argument).sin_cos();
+                let (sin, cos) = f64::from(argument(t, k)).sin_cos();
                 let (first, second) = if swap { (cos, sin) } else { (sin, cos) };
                 (row[k], row[half + k]) = (first as f32, second as f32);
             }
+        };
+        let mut out = vec![0.0f32; times.len() * width];
+        if out.len() < SHARED {
+            out.chunks_mut(width).zip(times).for_each(row);
+        } else {
+            out.par_chunks_mut(width).zip(times).with_min_len(16).for_each(row);
         }
         out
     }
 }
+
+/// Features from which on the threads share the rows.
+const SHARED: usize = 1 << 13;
 
 /// Frequency `k` of `half`: `theta^(-k / (half - endpoint))` (Vaswani et al. 2017).
 pub(crate) fn frequency(theta: f64, k: usize, half: usize, endpoint: bool) -> f32 {

@@ -43,7 +43,7 @@ pub(crate) fn attention(s: &Sizes, x: &[f32], o: &mut [f32], l: &mut [f32]) {
             let (contents, room) = room.split_at_mut(contents);
             let (queries, weights) = room.split_at_mut(2 * by_channel);
             turned(unit, k, s.d, s.len, keys);
-            left(v, s.d, s.len, contents);
+            left(unit, v, s.d, s.len, contents);
             scratch(by_key * BLOCK * BLOCK, |scores| {
                 unit.blocks(|products| {
                     for block in part * blocks / parts..(part + 1) * blocks / parts {

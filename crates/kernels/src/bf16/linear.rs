@@ -20,18 +20,19 @@ impl Columns {
         assert_eq!(w.len(), outputs * inputs, "weights of another size");
         let (steps, across) = (inputs.div_ceil(TERMS), outputs.next_multiple_of(BLOCK) / EDGE);
         // From `[32 outputs][step][2]`, a row for each output, to `[step][16 outputs]`, a column for each.
+        let unit = Unit::detect();
         let mut squares = vec![Square::ZERO; steps * across];
         let room = Disjoint::new(&mut squares);
         for_each_job(across / 2, outputs * inputs < 1 << 14, |block| {
             let mut rows = vec![Square::ZERO; 2 * steps];
-            left(&w[block * BLOCK * inputs..], BLOCK.min(outputs - block * BLOCK), inputs, &mut rows);
+            left(unit, &w[block * BLOCK * inputs..], BLOCK.min(outputs - block * BLOCK), inputs, &mut rows);
             for (i, from) in rows.iter().enumerate() {
                 // SAFETY: a block has its own squares.
                 unsafe { room.slice(i / 2 * across + 2 * block + i % 2, 1) }.copy_from_slice(&[from.turned()]);
             }
         });
         let steps = (0..steps).map(|step| step * across).collect();
-        Self { squares, inputs, outputs, steps, unit: Unit::detect() }
+        Self { squares, inputs, outputs, steps, unit }
     }
 }
 
@@ -49,26 +50,34 @@ pub(crate) fn linear(x: &[f32], w: &Columns, bias: Option<&[f32]>) -> Vec<f32> {
         let (row, split) = (job / splits * BLOCK, job % splits);
         let count = BLOCK.min(n - row);
         scratch_squares(2 * w.steps.len(), |operand| {
-            left(&x[row * i..], count, i, operand);
+            left(w.unit, &x[row * i..], count, i, operand);
             w.unit.blocks(|unit| {
                 let mut c = Block::ZERO;
                 for block in split * blocks / splits..(split + 1) * blocks / splits {
                     unit.product(&w.steps, operand, &w.squares, (2 * block, true), false, &mut c);
                     let first = block * BLOCK;
                     let width = BLOCK.min(o - first);
+                    let shift = bias.map_or(&[][..], |bias| &bias[first..first + width]);
                     for (r, sums) in c.0[..count].iter().enumerate() {
                         // SAFETY: a job has its own rows and blocks.
-                        let to = unsafe { out.slice((row + r) * o + first, width) };
-                        match bias {
-                            Some(bias) => to.iter_mut().zip(sums).zip(&bias[first..]).for_each(|((to, sum), b)| *to = sum + b),
-                            None => to.copy_from_slice(&sums[..width]),
-                        }
+                        put(sums, shift, unsafe { out.slice((row + r) * o + first, width) });
                     }
                 }
             });
         });
     });
     y
+}
+
+/// A row of a block and what is added to it, if anything.
+fn put(sums: &[f32; BLOCK], shift: &[f32], to: &mut [f32]) {
+    // Whole rows, of a length that the compiler knows, are nearly all.
+    match (<&mut [f32; BLOCK]>::try_from(&mut *to), <&[f32; BLOCK]>::try_from(shift)) {
+        (Ok(to), Ok(shift)) => *to = std::array::from_fn(|j| sums[j] + shift[j]),
+        (Ok(to), Err(_)) => *to = *sums,
+        _ if shift.is_empty() => to.copy_from_slice(&sums[..to.len()]),
+        _ => to.iter_mut().zip(sums).zip(shift).for_each(|((to, sum), b)| *to = sum + b),
+    }
 }
 
 /// `dx = dy W`: the weights with inputs and outputs exchanged.
@@ -104,15 +113,18 @@ pub(crate) fn weight_gradient(dy: &[f32], x: &[f32], outputs: usize, inputs: usi
             let rows = TERMS.min(n - step * TERMS);
             // SAFETY: a step has its own squares.
             let to = unsafe { rights.slice(step * across, across) };
-            to.fill(Square::ZERO);
+            // The square of a block that has no columns at all.
+            to[inputs.div_ceil(EDGE)..].fill(Square::ZERO);
             pack::columns(unit, &x[step * TERMS * inputs..], rows, inputs, 0, inputs, across, to);
-            let mut turned = vec![Square::ZERO; down];
-            pack::columns(unit, &dy[step * TERMS * outputs..], rows, outputs, 0, outputs, down, &mut turned);
-            for (i, square) in turned.iter().enumerate() {
-                // SAFETY: as above.
-                let to = unsafe { lefts.slice((i / 2 * steps + step) * 2 + i % 2, 1) };
-                to[0] = square.turned();
-            }
+            scratch_squares(down, |turned| {
+                turned[outputs.div_ceil(EDGE)..].fill(Square::ZERO);
+                pack::columns(unit, &dy[step * TERMS * outputs..], rows, outputs, 0, outputs, down, turned);
+                for (i, square) in turned.iter().enumerate() {
+                    // SAFETY: as above.
+                    let to = unsafe { lefts.slice((i / 2 * steps + step) * 2 + i % 2, 1) };
+                    to[0] = square.turned();
+                }
+            });
         });
         let (left, right) = (&*left, &*right);
         let offsets: Vec<usize> = (0..steps).map(|step| step * across).collect();
@@ -127,7 +139,7 @@ pub(crate) fn weight_gradient(dy: &[f32], x: &[f32], outputs: usize, inputs: usi
             for (r, sums) in c.0.iter().enumerate().take(outputs - o) {
                 let width = BLOCK.min(inputs - i);
                 // SAFETY: a block has its own place in the matrix.
-                unsafe { out.slice((o + r) * inputs + i, width) }.copy_from_slice(&sums[..width]);
+                put(sums, &[], unsafe { out.slice((o + r) * inputs + i, width) });
             }
         });
     });

@@ -24,7 +24,7 @@ pub(crate) use weight_gradient::weight_gradient;
 pub(crate) use weights::Weights;
 
 use crate::micro::lanes;
-use unit::{BLOCK, EDGE, TERMS};
+use unit::{BLOCK, EDGE, TERMS, Unit};
 
 /// What computes products of bfloat16 on this machine, in words.
 pub fn unit_name() -> &'static str {
@@ -80,7 +80,7 @@ lanes! {
 }
 
 /// `[rows, len]` as the left operand of a product over the columns: squares `[32 rows][32 columns][2]`, zero outside.
-fn left(x: &[f32], rows: usize, len: usize, to: &mut [Square]) {
+fn left(unit: Unit, x: &[f32], rows: usize, len: usize, to: &mut [Square]) {
     let steps = len.div_ceil(TERMS);
     for (i, square) in to.iter_mut().enumerate() {
         let (block, first, half) = (i / 2 / steps, i / 2 % steps * TERMS, i % 2);
@@ -88,7 +88,7 @@ fn left(x: &[f32], rows: usize, len: usize, to: &mut [Square]) {
             let row = block * BLOCK + half * EDGE + r;
             let real = if row < rows { TERMS.min(len - first) } else { 0 };
             if real == TERMS {
-                neighbours(&x[row * len + first..][..TERMS], to);
+                pack::neighbours(unit, &x[row * len + first..][..TERMS], to);
                 continue;
             }
             let number = |c: usize| if c < real { round(x[row * len + first + c]) } else { 0 };

@@ -39,6 +39,18 @@ pub(crate) fn halves(unit: Unit, x: &[f32], to: &mut [u16]) {
     plain_halves(x, to);
 }
 
+/// A row of a left operand, [`super::neighbours`].
+pub(crate) fn neighbours(unit: Unit, x: &[f32], to: &mut [u32; EDGE]) {
+    assert_eq!(x.len(), TERMS, "the terms of a step");
+    #[cfg(target_arch = "x86_64")]
+    if unit != Unit::Plain {
+        // SAFETY: units other than the plain one have AVX512-BF16; there are two vectors of numbers.
+        return unsafe { x86::neighbours(x, to) };
+    }
+    let _ = unit;
+    super::neighbours(x, to);
+}
+
 /// [`tail::finish`], for rows as short.
 pub(crate) fn finish(unit: Unit, x: &[f32], numbers: [f32; 3], residual: Option<&[f32]>, to: &mut [f32]) {
     assert!(x.len() == to.len() && residual.is_none_or(|r| r.len() == x.len()), "as many numbers");
@@ -184,6 +196,17 @@ mod x86 {
                 let words = std::mem::transmute::<__m256bh, __m256i>(words);
                 _mm256_mask_storeu_epi16(to.as_mut_ptr().add(at).cast(), mask, words);
             }
+        }
+    }
+
+    /// # Safety
+    /// The processor has the instructions, and `x` has 32 numbers.
+    #[target_feature(enable = "avx512f,avx512bf16")]
+    pub(super) unsafe fn neighbours(x: &[f32], to: &mut [u32; EDGE]) {
+        // SAFETY: two vectors, as the caller promises; sixteen words.
+        unsafe {
+            let (low, high) = (_mm512_loadu_ps(x.as_ptr()), _mm512_loadu_ps(x.as_ptr().add(EDGE)));
+            _mm512_storeu_si512(to.as_mut_ptr().cast(), std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(high, low)));
         }
     }
 

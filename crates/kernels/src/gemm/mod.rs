@@ -19,7 +19,7 @@ pub(crate) use sink::{Matrix, Sink, Transposed};
 
 use crate::micro::disjoint::Disjoint;
 use crate::micro::{Isa, PANEL, ROWS, Tile, tile};
-use crate::parallel::{for_each_job, scratch, threads};
+use crate::parallel::{for_each_chunk, for_each_job, scratch, threads};
 
 /// Length of a block of the sum: a panel of 256 x 32 numbers fills two thirds of a 48 KiB first-level cache.
 pub(crate) const BLOCK: usize = 256;
@@ -56,7 +56,7 @@ impl Cut {
         let mut cols = (TILE / rows / PANEL * PANEL).clamp(PANEL, 512).min(n.next_multiple_of(PANEL));
         let wanted = if threads == 1 || m * n * k < SMALL { 1 } else { 4 * threads };
         // More and smaller jobs until the threads are evenly loaded: first fewer columns, then, where these run out, rows.
-        while m.div_ceil(rows) * n.div_ceil(cols) < wanted && cols > 2 * PANEL {
+        while m.div_ceil(rows) * n.div_ceil(cols) < wanted && cols > PANEL {
             cols = (cols / 2).next_multiple_of(PANEL);
         }
         let wanted = wanted.min(2 * threads);
@@ -95,6 +95,35 @@ pub(crate) fn product(m: usize, n: usize, blocks: &[usize], a: &Left<'_>, b: &im
     });
 }
 
+/// [`product`] with columns that lie packed already and fill their panels: `C` `[m, n]` is written in its place, a few whole rows a job, and
+/// `finish` is called on them while they are in the cache.
+pub(crate) fn product_in_place(
+    n: usize,
+    blocks: &[usize],
+    a: &Left<'_>,
+    b: &Packed<'_>,
+    finish: impl Fn(&mut [f32]) + Sync + Send,
+    out: &mut [f32],
+) {
+    assert!(n.is_multiple_of(PANEL), "columns that fill their panels");
+    if out.is_empty() {
+        return;
+    }
+    let (isa, m) = (Isa::detect(), out.len() / n);
+    // Small jobs, so that the last one does not keep the others waiting for long.
+    let rows = m.div_ceil(8 * threads()).clamp(2 * ROWS, MAX_ROWS);
+    for_each_chunk(out, rows * n, |job, c| {
+        let i = job * rows..job * rows + c.len() / n;
+        compute(isa, i, 0..n, blocks, a, b, &mut [], c);
+        finish(c);
+    });
+}
+
+/// Whether [`product_in_place`] is for a product of so many rows and columns.
+pub(crate) fn in_place(m: usize, n: usize) -> bool {
+    n.is_multiple_of(PANEL) && m >= 8 * ROWS
+}
+
 /// The tile of C of one job: rows `i`, columns `j`, in rows of the panel-rounded width.
 fn compute(
     isa: Isa,
@@ -114,7 +143,8 @@ fn compute(
     for (block, &kc) in blocks.iter().enumerate() {
         for panel in 0..wide / PANEL {
             let n = (j.len() - panel * PANEL).min(PANEL);
-            let packed = b.panel(isa, block, j.start / PANEL + panel, &mut room[..kc * PANEL]);
+            let room = if room.is_empty() { &mut [] } else { &mut room[..kc * PANEL] };
+            let packed = b.panel(isa, block, j.start / PANEL + panel, room);
             for group in 0..groups {
                 // Groups of nearly equal height: 64 rows are 4 x 11 + 2 x 10, not 5 x 12 + 4.
                 let (top, bottom) = (group * rows / groups, (group + 1) * rows / groups);
@@ -157,6 +187,27 @@ mod tests {
             }
             for threads in [2, 3, 5] {
                 assert_eq!(run(m, n, k, threads), c, "{threads} threads");
+            }
+        }
+    }
+
+    /// In its place or by way of tiles, packed or not: the same bits.
+    #[test]
+    fn in_place_is_the_same_product() {
+        for (m, n, k) in [(100, 32, 70), (401, 96, 513), (1000, 64, 256)] {
+            assert!(in_place(m, n) && !in_place(m, n + 1) && !in_place(1, n));
+            let (a, b) = (numbers(m * k, 1), numbers(n * k, 2));
+            let blocks = blocks(k, BLOCK);
+            let expected = run(m, n, k, 1);
+            for threads in [1, 3] {
+                let mut c = vec![0.0; m * n];
+                let mut room = vec![0.0; Packed::room(k, n)];
+                crate::testing::with_threads(threads, || {
+                    let packed = Packed::new(&Columns::new(&b, k, n, &blocks), n, &blocks, &mut room);
+                    let double = |rows: &mut [f32]| rows.iter_mut().for_each(|v| *v *= 2.0);
+                    product_in_place(n, &blocks, &Left::rows(&a, k, &blocks), &packed, double, &mut c);
+                });
+                assert!(c.iter().zip(&expected).all(|(c, e)| *c == 2.0 * e), "{m} x {n} x {k}, {threads} threads");
             }
         }
     }

@@ -1,7 +1,7 @@
 //! The only code that knows instruction sets: the register tile of the matrix product, masked gathers and transposes.
 //!
 //! Every body computes each output by the same sequence of fused multiply-adds over `k`, whatever the width of its vectors,
-//! so AVX-512 and AVX2 give the same bits. The portable body does so too where the target fuses in hardware (aarch64);
+//! so AVX-512, AVX2 and NEON give the same bits. The portable body does so too where the target fuses in hardware (aarch64);
 //! elsewhere it rounds the product first, because a fused operation in software costs fifty times more.
 //!
 //! The functions of this file are safe: they check the bounds that the unsafe bodies rely on.
@@ -11,6 +11,8 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 pub(crate) mod disjoint;
+#[cfg(target_arch = "aarch64")]
+pub(crate) mod neon;
 mod portable;
 mod vector;
 pub(crate) mod wide;
@@ -33,6 +35,9 @@ pub(crate) enum Isa {
     /// 256-bit vectors with fused multiply-add.
     #[cfg(target_arch = "x86_64")]
     Avx2,
+    /// 128-bit vectors with fused multiply-add.
+    #[cfg(target_arch = "aarch64")]
+    Neon,
     /// Plain Rust, which the compiler vectorises for the target.
     Portable,
 }
@@ -48,6 +53,10 @@ impl Isa {
             if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
                 return Self::Avx2;
             }
+        }
+        #[cfg(target_arch = "aarch64")]
+        if std::arch::is_aarch64_feature_detected!("neon") {
+            return Self::Neon;
         }
         Self::Portable
     }
@@ -71,6 +80,8 @@ impl Isa {
                 all.push(Self::Avx512);
             }
         }
+        #[cfg(target_arch = "aarch64")]
+        all.push(Self::Neon);
         all
     }
 }
@@ -113,6 +124,9 @@ pub(crate) fn tile(isa: Isa, t: Tile<'_>) {
         // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2 => unsafe { avx2::tile(t) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "aarch64")]
+        Isa::Neon => unsafe { neon::tile(t) },
         Isa::Portable => portable::tile(t),
     }
 }
@@ -195,6 +209,19 @@ pub(crate) fn transpose(isa: Isa, src: &[f32], lds: usize, dst: &mut [f32], ldd:
         portable::transpose(src, lds, dst, ldd, whole_rows..rows, 0..whole_cols);
         return;
     }
+    #[cfg(target_arch = "aarch64")]
+    if isa == Isa::Neon {
+        let (whole_rows, whole_cols) = (rows / 4 * 4, cols / 4 * 4);
+        for i in (0..whole_rows).step_by(4) {
+            for j in (0..whole_cols).step_by(4) {
+                // SAFETY: the 4 x 4 block lies inside the bounds checked above.
+                unsafe { neon::transpose4(src.as_ptr().add(i * lds + j), lds, dst.as_mut_ptr().add(j * ldd + i), ldd) };
+            }
+        }
+        portable::transpose(src, lds, dst, ldd, 0..rows, whole_cols..cols);
+        portable::transpose(src, lds, dst, ldd, whole_rows..rows, 0..whole_cols);
+        return;
+    }
     let _ = isa;
     portable::transpose(src, lds, dst, ldd, 0..rows, 0..cols);
 }
@@ -240,7 +267,7 @@ mod tests {
                             assert!((f64::from(c[i * n + j]) - want).abs() < 2e-6, "{isa:?} {m}x{n} [{i},{j}]");
                         }
                     }
-                    if isa != Isa::Portable {
+                    if isa != Isa::Portable || cfg!(target_arch = "aarch64") {
                         assert_eq!(*fused.get_or_insert(c.clone()), c, "{isa:?}");
                     }
                 }

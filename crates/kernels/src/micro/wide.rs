@@ -335,6 +335,9 @@ macro_rules! for_isa {
                 // SAFETY: as above.
                 #[cfg(target_arch = "x86_64")]
                 $crate::micro::Isa::Avx2 => unsafe { half($($arg),*) },
+                // SAFETY: every processor of this target has the vectors.
+                #[cfg(target_arch = "aarch64")]
+                $crate::micro::Isa::Neon => unsafe { $body::<$crate::micro::neon::Quads>($($arg),*) },
                 // SAFETY: as above.
                 $crate::micro::Isa::Portable => unsafe { $body::<$crate::micro::wide::Plain>($($arg),*) },
             }

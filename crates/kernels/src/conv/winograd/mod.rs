@@ -147,7 +147,11 @@ impl Cut {
         let wanted = if serial { 1 } else { 2 * threads() };
         let panels = PANELS.min(all);
         let blocks = all.div_ceil(panels);
-        let splits = wanted.div_ceil(blocks).min(rows.div_ceil(2 * ROWS));
+        let splits = match wanted.div_ceil(blocks) {
+            1 => 1,
+            // More and smaller jobs, so that the last one does not keep the others waiting for long.
+            several => (2 * several).min(rows.div_ceil(2 * ROWS)),
+        };
         Self { panels, blocks, splits, serial }
     }
 }

@@ -320,3 +320,60 @@ unsafe fn write_filters_of<W: Wide>(u: *const f32, step: usize, g: *mut f32) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::micro::Isa;
+
+    fn numbers(n: usize, seed: u32) -> Vec<f32> {
+        (0..n as u32).map(|i| ((i * 7 + seed) as f32 * 1.37).sin()).collect()
+    }
+
+    /// Every instruction set transforms as plain Rust does, to the bit where that fuses too, and touches nothing that the masks hide.
+    #[test]
+    fn instruction_sets_agree() {
+        let mut from = Patches { at: [[0; 16]; IN], masks: [[0; 6]; IN], reach: [0, 0] };
+        let mut places = Places { at: [0; 16], pictures: [0; 16], masks: [[0; 16]; OUT] };
+        for l in 0..16 {
+            places.at[l] = l / 4 * 4 * 20 + l % 4 * 5;
+            for r in 0..IN {
+                from.at[r][l] = (l * 11 + r * 29) as isize;
+                (0..6).for_each(|j| from.masks[r][j] |= u16::from((l + 3 * r + j) % 5 != 0) << l);
+            }
+            (0..OUT).for_each(|a| places.masks[a][l] = [15, 7, 15, 5, 0][(l + a) % 5]);
+        }
+        let (src, m, g) = (numbers(400, 1), numbers(POINTS * 16, 2), numbers(9 * 16, 3));
+        let residual = numbers(20 * 16, 4);
+        let run = |isa: Isa| {
+            let (mut v, mut w, mut u) = (vec![0.0f32; POINTS * 16], vec![0.0f32; POINTS * 16], vec![0.0f32; POINTS * 16]);
+            let (mut back, mut plain, mut onto) = (vec![0.0f32; 9 * 16], vec![9.0f32; 20 * 16], vec![9.0f32; 20 * 16]);
+            let mut end = Ending { bias: 0.5, shift: std::array::from_fn(|l| l as f32 / 8.0), residual: None, gain: 0.75 };
+            // SAFETY: rows of eight from 11 * 15 + 29 * 5 on end before 400; tiles lie in 16 rows of 20; vectors have room.
+            unsafe {
+                read_patches(isa, src.as_ptr(), &from, v.as_mut_ptr(), 16);
+                read_tiles(isa, src.as_ptr(), &from, w.as_mut_ptr(), 16);
+                read_filters(isa, g.as_ptr(), u.as_mut_ptr(), 16);
+                write_filters(isa, m.as_ptr(), 16, back.as_mut_ptr());
+                write_tiles(isa, m.as_ptr(), 16, &end, plain.as_mut_ptr(), 20, &places);
+                end.residual = Some(residual.as_ptr());
+                write_tiles(isa, m.as_ptr(), 16, &end, onto.as_mut_ptr(), 20, &places);
+            }
+            let hidden = |(i, y): (usize, &f32)| {
+                let (row, column) = (i / 20, i % 20);
+                let l = row / 4 * 4 + column / 5;
+                let seen = column % 5 < 4 && places.masks[row % 4][l] >> (column % 5) & 1 == 1;
+                assert!(seen != (*y == 9.0), "{isa:?} {i}: {y}");
+            };
+            plain.iter().enumerate().for_each(hidden);
+            [v, w, u, back, plain, onto].concat()
+        };
+        let expected = run(Isa::Portable);
+        for isa in Isa::all() {
+            for (i, (a, b)) in run(isa).into_iter().zip(&expected).enumerate() {
+                let tolerance = if cfg!(target_arch = "aarch64") { 0.0 } else { 2e-5 };
+                assert!((a - b).abs() <= tolerance, "{isa:?} {i}: {a} {b}");
+            }
+        }
+    }
+}

@@ -52,8 +52,7 @@ fn part(t: &Tiling, x: &[f32], dy: &[f32], outputs: Range<usize>, inputs: Range<
         let (u, room) = room.split_at_mut(POINTS * u_step);
         let (m, room) = room.split_at_mut(POINTS * m_step);
         let (v, stage) = room.split_at_mut(POINTS * v_step);
-        u.fill(0.0);
-        for block in blocks {
+        for block in blocks.clone() {
             for half in 0..TILES / GROUP {
                 let group = block * (TILES / GROUP) + half;
                 gradients(isa, t, dy, outputs.clone(), group, &mut m[half * GROUP..], m_step);
@@ -67,7 +66,8 @@ fn part(t: &Tiling, x: &[f32], dy: &[f32], outputs: Range<usize>, inputs: Range<
                         let (top, bottom) = (group * rows / groups, (group + 1) * rows / groups);
                         let (a, b) = (&m[top * TILES..], &v[panel * TILES * PANEL..]);
                         let (c, ldc) = (&mut u[(top * panels + panel) * PANEL..], panels * PANEL);
-                        tile(isa, Tile { m: bottom - top, n: PANEL, kc: TILES, a, rs: TILES, cs: 1, b, c, ldc, add: true });
+                        let add = block > blocks.start;
+                        tile(isa, Tile { m: bottom - top, n: PANEL, kc: TILES, a, rs: TILES, cs: 1, b, c, ldc, add });
                     }
                 }
             }
