@@ -17,6 +17,8 @@ cat > "$work/main.rs" <<EOF
 mod micro;
 #[path = "$root/crates/kernels/src/conv/winograd/transform.rs"]
 mod transform;
+#[path = "$root/crates/kernels/src/conv/winograd/two.rs"]
+mod two;
 EOF
 RUSTC_BOOTSTRAP=1 "$rustc" --edition 2021 --test -O --target aarch64-unknown-linux-gnu -C linker=aarch64-linux-gnu-gcc \
     -o "$work/tests" "$work/main.rs"

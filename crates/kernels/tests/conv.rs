@@ -158,7 +158,7 @@ fn a_tail_is_the_operations_that_it_replaces() {
         let (n, c, h, w, k, kh, kw, stride, pad) = case;
         let [oh, ow] = output(&case);
         let (x, weights) = (tensor([n, c, h, w], 1, DType::F32, &device), tensor([k, c, kh, kw], 2, DType::F32, &device));
-        let algorithms = [Algorithm::Direct, Algorithm::Minimal].into_iter().filter(|a| a.applies(weights.dims(), stride, pad));
+        let algorithms = Algorithm::ALL.into_iter().filter(|a| a.applies(weights.dims(), stride, pad));
         let ways = algorithms.map(Ready::by).chain([Ready::new(Precision::Bf16)]);
         for ready in ways {
             for ([bias, shift, residual], gain) in TAILS {

@@ -90,16 +90,21 @@ pub enum Precision {
 pub enum Algorithm {
     /// An implicit matrix product.
     Direct,
-    /// Minimal filtering, F(4 x 4, 3 x 3) (Lavin and Gray 2016): a quarter of the multiplications.
-    Minimal,
+    /// Minimal filtering, F(2 x 2, 3 x 3) (Lavin and Gray 2016): 4 / 9 of the multiplications.
+    MinimalTwo,
+    /// Minimal filtering, F(4 x 4, 3 x 3): a quarter of the multiplications.
+    MinimalFour,
 }
 
 impl Algorithm {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Direct, Self::MinimalTwo, Self::MinimalFour];
+
     /// Which of them computes the convolution of `x` `[n, c, h, w]` with `w` `[k, c, kh, kw]`: a function of the layer and not of the
     /// batch, so that a picture's bits do not depend on its company.
     pub fn of(x: [usize; 4], w: [usize; 4], stride: usize, pad: Padding) -> Self {
         let s = Shape { n: x[0], c: x[1], size: [x[2], x[3]], k: w[0], kernel: [w[2], w[3]], stride, pad };
-        if winograd_pays(&s) { Self::Minimal } else { Self::Direct }
+        fastest(&s)
     }
 
     /// Whether it can compute a convolution with such a kernel, stride and padding.
@@ -148,7 +153,8 @@ impl Ready {
     /// The algorithm in single precision that computes a convolution of such sizes ([`Algorithm::of`]); `None` where it is made of bfloat16.
     pub fn algorithm(&self, x: [usize; 4], w: [usize; 4], stride: usize, pad: Padding) -> Option<Algorithm> {
         let chosen = self.0.algorithm.unwrap_or_else(|| Algorithm::of(x, w, stride, pad));
-        (!self.in_halves(chosen == Algorithm::Minimal)).then_some(chosen)
+        let s = Shape { n: x[0], c: x[1], size: [x[2], x[3]], k: w[0], kernel: [w[2], w[3]], stride, pad };
+        (!self.in_halves(&s)).then_some(chosen)
     }
 
     /// Nothing yet, for single precision and an algorithm of the caller's choice that [applies](Algorithm::applies).
@@ -169,9 +175,9 @@ impl Ready {
         })
     }
 
-    /// Whether a convolution that filtering in single precision is for (`minimal`), or is not, is made of bfloat16.
-    fn in_halves(&self, minimal: bool) -> bool {
-        self.0.precision == Precision::Bf16 && (self.0.halves_outrun_filtering || !minimal)
+    /// Whether a convolution is made of bfloat16.
+    fn in_halves(&self, s: &Shape) -> bool {
+        self.0.precision == Precision::Bf16 && (self.0.halves_outrun_filtering || fastest(s) != Algorithm::MinimalFour)
     }
 
     /// The weights `[rows, channels, taps]` in bfloat16, if that is the precision.
@@ -265,19 +271,27 @@ fn shape(x: &Host, w: &Host, stride: usize, pad: Padding) -> Shape {
     Shape { n, c, size: [height, width], k, kernel: [kh, kw], stride, pad }
 }
 
-/// Whether fewer multiplications are worth the transforms: a rule on the layer alone, because the batch must not change a sample's bits.
+/// The algorithm for a layer in single precision: a rule on the layer alone, because the batch must not change a sample's bits.
 ///
-/// On pictures of 8 x 8 and less large filters, four times as large when transformed, take longer to read than a small batch saves
-/// (256 channels to 256 on 8 x 8, transformed before: one picture 0.24 ms directly and 0.60 by filtering, sixteen 3.0 and 1.2; 64 to 64 on
-/// 7 x 7, sixty-four pictures: 1.06 and 0.37). Filters of up to 2^14 weights stay in the second cache.
-fn winograd_pays(s: &Shape) -> bool {
-    let area = s.size[0] * s.size[1];
-    winograd::applies(s) && (area > 64 || area >= 9 && s.c * s.k <= 1 << 14)
+/// On small pictures large filters, four times as large when transformed for F(4 x 4), take longer to read than a small batch saves; for
+/// F(2 x 2) they are less than twice as large. From 256 channels to 256, transformed before, directly, by F(2 x 2) and by F(4 x 4), two
+/// cores of a Zen 4: on 8 x 8 one picture takes 0.41, 0.21 and 0.47 ms, four 1.55, 0.75 and 0.45, sixteen 6.3, 3.0 and 2.4; on 4 x 4 0.13,
+/// 0.20 and 0.51, then 0.40, 0.20 and 0.43, then 1.6, 0.86 and 0.56. Filters of up to 2^14 weights stay in the second cache.
+fn fastest(s: &Shape) -> Algorithm {
+    let (area, few) = (s.size[0] * s.size[1], s.c * s.k <= 1 << 14);
+    match winograd::applies(s) {
+        true if area > 64 || area >= 9 && few => Algorithm::MinimalFour,
+        true if area >= 16 => Algorithm::MinimalTwo,
+        _ => Algorithm::Direct,
+    }
 }
 
-/// The same for the gradients, whose products are cut by channels in and out: with few of either most of a tile would be empty.
-fn winograd_pays_backward(s: &Shape) -> bool {
-    winograd_pays(s) && s.c >= 16 && s.k >= 16
+/// Whether F(4 x 4) computes the gradients: where it computes the outputs, and on 8 x 8, since batches in training are not of one. Their
+/// products are cut by channels in and out: with few of either most of a tile would be empty.
+fn minimal_backward(s: &Shape) -> bool {
+    let outputs = fastest(s);
+    let large = outputs == Algorithm::MinimalFour || outputs == Algorithm::MinimalTwo && s.size[0] * s.size[1] >= 64;
+    large && s.c >= 16 && s.k >= 16
 }
 
 /// The forward pass on Flex of input, weights, and (each may be without numbers) bias, shift and residual.
@@ -288,14 +302,15 @@ pub(crate) fn host_forward([x, w, added @ ..]: [&Host; 5], settings: &Settings) 
     let [bias, shift, residual] = added.each_ref().map(|a| Some(values(a)).filter(|a| !a.is_empty()));
     let tail = Finish { bias, shift, residual, gain: settings.gain };
     let ready = settings.ready.as_ref();
-    let asked = ready.and_then(|r| r.0.algorithm);
-    let minimal = asked.map_or_else(|| winograd_pays(&s), |a| a == Algorithm::Minimal && winograd::applies(&s));
-    let by_halves = ready.filter(|r| r.in_halves(minimal));
+    let asked = ready.and_then(|r| r.0.algorithm).filter(|a| *a == Algorithm::Direct || winograd::applies(&s));
+    let by_halves = ready.filter(|r| r.in_halves(&s));
     let halves = by_halves.and_then(|r| r.halves(w, [s.k, s.c, s.kernel[0] * s.kernel[1]]));
-    let y = match (halves, minimal) {
+    let filters = ready.map(|r| &r.0.filters);
+    let y = match (halves, asked.unwrap_or_else(|| fastest(&s))) {
         (Some(halves), _) => bf16::forward(&s, x, &halves, tail),
-        (None, true) => winograd::forward(&s, x, w, tail, ready.map(|r| &r.0.filters)),
-        (None, false) => direct::forward(&s, x, w, tail),
+        (None, Algorithm::MinimalTwo) => winograd::forward(&s, winograd::Side::Two, x, w, tail, filters),
+        (None, Algorithm::MinimalFour) => winograd::forward(&s, winograd::Side::Four, x, w, tail, filters),
+        (None, Algorithm::Direct) => direct::forward(&s, x, w, tail),
     };
     let size = s.output();
     host(y, [s.n, s.k, size[0], size[1]])
@@ -319,7 +334,7 @@ impl ConvPullback {
     pub(crate) fn new([x, w, ..]: [Host; 5], need: [bool; 5], settings: &Settings) -> Self {
         let shape = shape(&x, &w, settings.stride, settings.pad);
         // As forward: what filtering makes there, its gradients are in single precision by whatever way.
-        let halves = settings.ready.as_ref().is_some_and(|r| r.in_halves(winograd_pays(&shape)));
+        let halves = settings.ready.as_ref().is_some_and(|r| r.in_halves(&shape));
         let (x, w) = (need[1].then(|| contiguous(&x)), need[0].then(|| contiguous(&w)));
         Self { x, w, shape, halves, gain: settings.gain }
     }
@@ -331,7 +346,7 @@ impl ConvPullback {
         let [kh, kw] = s.kernel;
         let turns = s.stride == 1
             && [(s.pad.top, kh), (s.pad.bottom, kh), (s.pad.left, kw), (s.pad.right, kw)].iter().all(|&(p, k)| within(p, k));
-        let minimal = winograd_pays_backward(s);
+        let minimal = minimal_backward(s);
         match (self.halves && turns, minimal) {
             (true, _) => (bf16::weight_gradient, bf16::input_gradient),
             (_, true) => (winograd::weight_gradient, winograd::input_gradient),

@@ -108,7 +108,7 @@ impl Line {
                 let chosen = ready.algorithm([n, c, h, w], [k, c, kh, kw], call.stride, call.pad);
                 let others = match chosen {
                     None => Vec::new(),
-                    Some(chosen) => [Algorithm::Direct, Algorithm::Minimal]
+                    Some(chosen) => Algorithm::ALL
                         .into_iter()
                         .filter(|&a| a != chosen && a.applies([k, c, kh, kw], call.stride, call.pad))
                         .map(|a| (name(a).to_owned(), run(&Ready::by(a))))
@@ -156,7 +156,8 @@ impl Line {
 fn name(algorithm: Algorithm) -> &'static str {
     match algorithm {
         Algorithm::Direct => "implicit product",
-        Algorithm::Minimal => "F(4 x 4, 3 x 3)",
+        Algorithm::MinimalTwo => "F(2 x 2, 3 x 3)",
+        Algorithm::MinimalFour => "F(4 x 4, 3 x 3)",
     }
 }
 

@@ -1,18 +1,22 @@
-//! Convolutions of 3 x 3 with stride 1 by minimal filtering, F(4 x 4, 3 x 3): 36 products for 16 outputs in place of 144.
+//! Convolutions of 3 x 3 with stride 1 by minimal filtering: F(4 x 4, 3 x 3), 36 products for 16 outputs in place of 144, and
+//! F(2 x 2, 3 x 3), 16 for 4 in place of 36.
 //!
-//! Lavin and Gray 2016. The outputs are cut into tiles of 4 x 4. Patches of 6 x 6 are transformed to `V[p, c, tile]`, filters to
-//! `U[p, k, c]`, each of the 36 points `p` is a matrix product `M[p] = U[p] V[p]`, and `M` is transformed back. A job takes some panels of
+//! Lavin and Gray 2016. The outputs are cut into tiles of 4 x 4 or 2 x 2. Patches of 6 x 6 or 4 x 4 are transformed to `V[p, c, tile]`,
+//! filters to `U[p, k, c]`, each of the 36 or 16 points `p` is a matrix product `M[p] = U[p] V[p]`, and `M` is transformed back. A job takes some panels of
 //! 32 tiles from the picture to the picture: `V` and a few channels of `M` stay in the second-level cache.
 //!
 //! Every number is one fixed sequence of roundings whatever the batch and the number of threads, as in [`direct`](super::direct); it
 //! is another sequence than there, and errs by about ten times as much (some 1e-6 of the largest output).
 
 mod filters;
+mod side;
 mod tiles;
 mod transform;
+mod two;
 mod weight_gradient;
 
 pub(crate) use filters::Kept;
+pub(crate) use side::Side;
 pub(crate) use tiles::Tiling;
 pub(crate) use weight_gradient::weight_gradient;
 
@@ -25,7 +29,7 @@ use crate::parallel::{for_each_job, scratch, threads, unset};
 use filters::{Filters, groups};
 use std::ops::Range;
 use tiles::GROUP;
-use transform::{Ending, POINTS, Patches, Places, read_patches, write_tiles};
+use transform::{Ending, Patches, Places};
 
 /// Groups of rows of `M` that are transformed back at once.
 const BAND: usize = 6;
@@ -52,7 +56,8 @@ pub(crate) fn correlate(t: &Tiling, src: &[f32], filters: &Filters<'_>, tail: Fi
         return;
     }
     let isa = Isa::detect();
-    let cut = Cut::new(t, rows, sums);
+    assert!(t.side == filters.side, "filters for tiles of another size");
+    let (cut, points) = (Cut::new(t, rows, sums), t.side.points());
     let out = Disjoint::new(out);
     let block = |block: usize| {
         let first = block * cut.panels * HALVES;
@@ -61,7 +66,7 @@ pub(crate) fn correlate(t: &Tiling, src: &[f32], filters: &Filters<'_>, tail: Fi
     let v_step = cut.panels * sums * PANEL + SKEW;
     if cut.splits == 1 {
         for_each_job(cut.blocks, cut.serial, |job| {
-            scratch(POINTS * v_step, |v| {
+            scratch(points * v_step, |v| {
                 read_all(isa, t, src, block(job), 0..sums, &Disjoint::new(v), v_step);
                 finish(isa, t, block(job), filters, 0..rows.div_ceil(ROWS), (v, v_step), tail, &out);
             });
@@ -69,21 +74,21 @@ pub(crate) fn correlate(t: &Tiling, src: &[f32], filters: &Filters<'_>, tail: Fi
         return;
     }
     // Few tiles: the patches are transformed by all threads, then each takes some rows.
-    scratch(cut.blocks * POINTS * v_step, |v| {
+    scratch(cut.blocks * points * v_step, |v| {
         let patches = Disjoint::new(v);
         let shares = (2 * threads()).div_ceil(cut.blocks).min(sums);
         for_each_job(cut.blocks * shares, cut.serial, |job| {
             let (b, share) = (job / shares, job % shares);
             let channels = share * sums / shares..(share + 1) * sums / shares;
             // SAFETY: what a job writes in a block are the vectors of its own channels.
-            let v = unsafe { patches.part(b * POINTS * v_step, POINTS * v_step) };
+            let v = unsafe { patches.part(b * points * v_step, points * v_step) };
             read_all(isa, t, src, block(b), channels, &v, v_step);
         });
         let count = rows.div_ceil(ROWS);
         for_each_job(cut.blocks * cut.splits, cut.serial, |job| {
             let (b, split) = (job / cut.splits, job % cut.splits);
             let groups = split * count / cut.splits..(split + 1) * count / cut.splits;
-            finish(isa, t, block(b), filters, groups, (&v[b * POINTS * v_step..], v_step), tail, &out);
+            finish(isa, t, block(b), filters, groups, (&v[b * points * v_step..], v_step), tail, &out);
         });
     });
 }
@@ -99,32 +104,32 @@ fn finish(
     tail: Finish<'_>,
     out: &Disjoint<'_>,
 ) {
-    let rows = filters.rows;
+    let (rows, points) = (filters.rows, t.side.points());
     let width = tiles.len().next_multiple_of(HALVES) * GROUP;
     let band = range.len().div_ceil(range.len().div_ceil(BAND));
     let m_step = band * ROWS * width + SKEW;
     let places: Vec<Places> = tiles.map(|g| t.places(g)).collect();
     let all: Vec<Range<usize>> = groups(rows).skip(range.start).take(range.len()).collect();
-    scratch(POINTS * m_step, |m| {
+    scratch(points * m_step, |m| {
         for band in all.chunks(band) {
             multiply(isa, filters, band, places.len(), v, (m, m_step));
             let (top, bottom) = (band[0].start, band[band.len() - 1].end);
             for row in top..bottom {
                 for (g, places) in places.iter().enumerate() {
                     let from = &m[(row - top) * width + g * GROUP..];
-                    assert!(from.len() >= (POINTS - 1) * m_step + GROUP);
+                    assert!(from.len() >= (points - 1) * m_step + GROUP);
                     let end = Ending {
                         bias: tail.bias_of(row),
                         shift: tail.shift.map_or([0.0; GROUP], |s| places.pictures.map(|n| s[n * rows + row])),
                         residual: tail.residual.map(|r| r[row * t.target.area()..].as_ptr()),
                         gain: tail.gain,
                     };
-                    // SAFETY: the products of the row's tiles are 36 vectors in `m`. A tile of one row is written by one job, and the
+                    // SAFETY: the products of the row's tiles are vectors in `m`. A tile of one row is written by one job, and the
                     // masks keep it in its plane, which begins at `row * area` and whose pictures `at` counts; the residual is as large
                     // as the target.
                     unsafe {
                         let plane = out.start().add(row * t.target.area());
-                        write_tiles(isa, from.as_ptr(), m_step, &end, plane, t.target.size[1], places);
+                        t.side.write_tiles(isa, from.as_ptr(), m_step, &end, plane, t.target.size[1], places);
                     }
                 }
             }
@@ -169,7 +174,7 @@ fn read_plane(patches: &Patches, src: &[f32], plane: usize, work: impl FnOnce(*c
 /// Some channels of `V[p][panel][c][32]` for some groups of tiles, points `step` apart.
 fn read_all(isa: Isa, t: &Tiling, src: &[f32], groups: Range<usize>, channels: Range<usize>, v: &Disjoint<'_>, step: usize) {
     let (all, area) = (t.source.channels, t.source.area());
-    assert!(step >= groups.len().div_ceil(HALVES) * all * PANEL && channels.end <= all && v.len() >= POINTS * step);
+    assert!(step >= groups.len().div_ceil(HALVES) * all * PANEL && channels.end <= all && v.len() >= t.side.points() * step);
     for (g, group) in groups.enumerate() {
         let patches: Patches = t.patches(group);
         let first = g / HALVES * all * PANEL + g % HALVES * HALF;
@@ -177,7 +182,7 @@ fn read_all(isa: Isa, t: &Tiling, src: &[f32], groups: Range<usize>, channels: R
             read_plane(&patches, src, c * area, |src, patches| {
                 // SAFETY: the rows are readable (see `read_plane`); a channel of a group has its own vectors of sixteen in every point,
                 // and the points have room for all, as asserted.
-                unsafe { read_patches(isa, src, patches, v.start().add(first + c * PANEL), step) }
+                unsafe { t.side.read_patches(isa, src, patches, v.start().add(first + c * PANEL), step) }
             });
         }
     }
@@ -193,7 +198,7 @@ fn multiply(
     (m, m_step): (&mut [f32], usize),
 ) {
     let (sums, panels) = (filters.sums, tiles.div_ceil(HALVES));
-    for p in 0..POINTS {
+    for p in 0..filters.side.points() {
         let (v, m) = (&v[p * v_step..], &mut m[p * m_step..]);
         for first in (0..sums).step_by(BLOCK) {
             let kc = (sums - first).min(BLOCK);
@@ -213,15 +218,15 @@ fn multiply(
 
 /// `y = w * x` and its tail, as [`direct::forward`](super::direct::forward); the filters are transformed now, or were at the first call with
 /// `ready`.
-pub(crate) fn forward(s: &Shape, x: &[f32], w: &[f32], tail: Finish<'_>, ready: Option<&Kept>) -> Vec<f32> {
-    let t = Tiling::forward(s);
+pub(crate) fn forward(s: &Shape, side: Side, x: &[f32], w: &[f32], tail: Finish<'_>, ready: Option<&Kept>) -> Vec<f32> {
+    let t = Tiling::forward(s, side);
     let mut y = unset(s.n * s.k * t.target.area());
     let (k, c) = (s.k, s.c);
     if let Some(ready) = ready {
-        let values = ready.values(w, [k, c]);
-        correlate(&t, x, &Filters::of(&values, k, c), tail, &mut y);
+        let values = ready.values(w, [k, c], side);
+        correlate(&t, x, &Filters::of(&values, k, c, side), tail, &mut y);
     } else {
-        scratch(Filters::room(k, c), |room| correlate(&t, x, &Filters::new(w, [k, c], false, room), tail, &mut y));
+        scratch(Filters::room(k, c, side), |room| correlate(&t, x, &Filters::new(w, [k, c], false, side, room), tail, &mut y));
     }
     y
 }
@@ -230,7 +235,10 @@ pub(crate) fn forward(s: &Shape, x: &[f32], w: &[f32], tail: Finish<'_>, ready: 
 pub(crate) fn input_gradient(s: &Shape, dy: &[f32], w: &[f32]) -> Vec<f32> {
     let t = Tiling::backward(s);
     let mut dx = unset(s.n * s.c * t.target.area());
-    scratch(Filters::room(s.c, s.k), |room| correlate(&t, dy, &Filters::new(w, [s.k, s.c], true, room), Finish::NONE, &mut dx));
+    let side = t.side;
+    scratch(Filters::room(s.c, s.k, side), |room| {
+        correlate(&t, dy, &Filters::new(w, [s.k, s.c], true, side, room), Finish::NONE, &mut dx)
+    });
     dx
 }
 
@@ -270,7 +278,10 @@ mod tests {
             let size = s.output();
             let dy = numbers(s.n * s.k * size[0] * size[1], 4);
             let tail = Finish::bias(Some(&b));
-            assert_near(&forward(&s, &x, &w, tail, None), &direct::forward(&s, &x, &w, tail), &format!("forward {s:?}"));
+            for side in [Side::Two, Side::Four] {
+                let what = format!("forward {side:?} {s:?}");
+                assert_near(&forward(&s, side, &x, &w, tail, None), &direct::forward(&s, &x, &w, tail), &what);
+            }
             assert_near(&input_gradient(&s, &dy, &w), &direct::input_gradient(&s, &dy, &w), &format!("input gradient {s:?}"));
             assert_near(&weight_gradient(&s, &x, &dy), &direct::weight_gradient(&s, &x, &dy), &format!("weight gradient {s:?}"));
         }
@@ -283,15 +294,20 @@ mod tests {
             let s = shape(case);
             let plane = s.c * s.size[0] * s.size[1];
             let (x, w) = (numbers(s.n * plane, 1), numbers(s.k * s.c * 9, 2));
-            let all = with_threads(1, || forward(&s, &x, &w, Finish::NONE, None));
-            assert_eq!(with_threads(3, || forward(&s, &x, &w, Finish::NONE, None)), all);
-            let ready = Kept::default();
-            for _ in 0..2 {
-                assert_eq!(forward(&s, &x, &w, Finish::NONE, Some(&ready)), all, "transformed once");
+            let mut outputs = 0;
+            for side in [Side::Two, Side::Four] {
+                let forward = |s: &Shape, x: &[f32], ready: Option<&Kept>| forward(s, side, x, &w, Finish::NONE, ready);
+                let all = with_threads(1, || forward(&s, &x, None));
+                assert_eq!(with_threads(3, || forward(&s, &x, None)), all);
+                let ready = Kept::default();
+                for _ in 0..2 {
+                    assert_eq!(forward(&s, &x, Some(&ready)), all, "transformed once");
+                }
+                let one = forward(&Shape { n: 1, ..s }, &x[(s.n - 1) * plane..], None);
+                assert_eq!(one, all[all.len() - one.len()..]);
+                outputs = all.len();
             }
-            let one = forward(&Shape { n: 1, ..s }, &x[(s.n - 1) * plane..], &w, Finish::NONE, None);
-            assert_eq!(one, all[all.len() - one.len()..]);
-            let dy = numbers(all.len(), 4);
+            let dy = numbers(outputs, 4);
             let dw = with_threads(1, || weight_gradient(&s, &x, &dy));
             assert_eq!(with_threads(3, || weight_gradient(&s, &x, &dy)), dw);
         }

@@ -1,5 +1,6 @@
-//! How the outputs of all pictures are cut into tiles of 4 x 4, sixteen at a time.
+//! How the outputs of all pictures are cut into tiles, sixteen at a time.
 
+use super::Side;
 use super::transform::{IN, OUT, Patches, Places};
 use crate::conv::geometry::Shape;
 
@@ -25,6 +26,8 @@ pub(crate) struct Tiling {
     pub pictures: usize,
     pub source: Planes,
     pub target: Planes,
+    /// The size of a tile.
+    pub side: Side,
     /// Zeros above and to the left of the source.
     before: [usize; 2],
     /// Tiles of a picture down and across.
@@ -33,19 +36,19 @@ pub(crate) struct Tiling {
 
 impl Tiling {
     /// The forward pass.
-    pub(crate) fn forward(s: &Shape) -> Self {
+    pub(crate) fn forward(s: &Shape, side: Side) -> Self {
         let (source, target) = (Planes { channels: s.c, size: s.size }, Planes { channels: s.k, size: s.output() });
-        Self::new(s.n, source, target, [s.pad.top, s.pad.left])
+        Self::new(s.n, source, target, [s.pad.top, s.pad.left], side)
     }
 
     /// The gradient with respect to the input: a correlation of that of the output with turned weights. Needs a padding of at most 2.
     pub(crate) fn backward(s: &Shape) -> Self {
         let (source, target) = (Planes { channels: s.k, size: s.output() }, Planes { channels: s.c, size: s.size });
-        Self::new(s.n, source, target, [2 - s.pad.top, 2 - s.pad.left])
+        Self::new(s.n, source, target, [2 - s.pad.top, 2 - s.pad.left], Side::Four)
     }
 
-    fn new(pictures: usize, source: Planes, target: Planes, before: [usize; 2]) -> Self {
-        Self { pictures, source, target, before, grid: target.size.map(|side| side.div_ceil(OUT)) }
+    fn new(pictures: usize, source: Planes, target: Planes, before: [usize; 2], side: Side) -> Self {
+        Self { pictures, source, target, side, before, grid: target.size.map(|length| length.div_ceil(side.outputs())) }
     }
 
     /// Tiles of all pictures.
@@ -62,17 +65,18 @@ impl Tiling {
     fn place(&self, tile: usize) -> Option<(usize, [usize; 2])> {
         let area = self.grid[0] * self.grid[1];
         let (picture, within) = (tile / area, tile % area);
-        (picture < self.pictures).then_some((picture, [within / self.grid[1] * OUT, within % self.grid[1] * OUT]))
+        let first = [within / self.grid[1], within % self.grid[1]].map(|place| place * self.side.outputs());
+        (picture < self.pictures).then_some((picture, first))
     }
 
     /// Where the patches of a group are read in channel 0 of the source.
     pub(crate) fn patches(&self, group: usize) -> Patches {
-        self.read(group, &self.source, self.before, IN)
+        self.read(group, &self.source, self.before, self.side.inputs())
     }
 
     /// Where the tiles of a group are read in channel 0 of the target.
     pub(crate) fn targets(&self, group: usize) -> Patches {
-        self.read(group, &self.target, [0, 0], OUT)
+        self.read(group, &self.target, [0, 0], self.side.outputs())
     }
 
     fn read(&self, group: usize, planes: &Planes, before: [usize; 2], side: usize) -> Patches {
@@ -104,8 +108,9 @@ impl Tiling {
             let [height, width] = self.target.size;
             out.pictures[l] = picture;
             out.at[l] = picture * self.target.channels * self.target.area() + y * width + x;
-            let columns = ((1u16 << (width - x).min(OUT)) - 1) as u8;
-            out.masks[..(height - y).min(OUT)].iter_mut().for_each(|row| row[l] = columns);
+            let most = self.side.outputs();
+            let columns = ((1u16 << (width - x).min(most)) - 1) as u8;
+            out.masks[..(height - y).min(most)].iter_mut().for_each(|row| row[l] = columns);
         }
         out
     }

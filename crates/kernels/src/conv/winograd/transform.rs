@@ -170,7 +170,7 @@ for_isa! {
 /// Columns 0 to 5 of row `r` of the patches of a plane.
 #[inline(always)]
 // SAFETY: the contract of `read_patches`, and the instruction set of `W`.
-unsafe fn row<W: Wide>(src: *const f32, from: &Patches, r: usize) -> [W; 6] {
+pub(super) unsafe fn row<W: Wide>(src: *const f32, from: &Patches, r: usize) -> [W; 6] {
     let mut rows = [src; 16];
     for l in 0..16 {
         rows[l] = src.wrapping_offset(from.at[r][l]);

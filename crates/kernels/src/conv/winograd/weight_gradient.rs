@@ -3,7 +3,7 @@
 
 use super::tiles::{GROUP, Tiling};
 use super::transform::{POINTS, read_patches, read_tiles, write_filters};
-use super::{SKEW, Shape, read_plane};
+use super::{SKEW, Shape, Side, read_plane};
 use crate::micro::{Isa, PANEL, ROWS, Tile, tile, transpose};
 use crate::parallel::{for_each_chunk, map_jobs, scratch, unset};
 use std::ops::Range;
@@ -19,7 +19,7 @@ const TILES: usize = 2 * GROUP;
 ///
 /// The sum over the tiles is cut into a number of shares that depends on the sizes only.
 pub(crate) fn weight_gradient(s: &Shape, x: &[f32], dy: &[f32]) -> Vec<f32> {
-    let t = Tiling::forward(s);
+    let t = Tiling::forward(s, Side::Four);
     let blocks = t.tiles().div_ceil(TILES);
     let (down, across) = (s.k.div_ceil(OUTPUTS), s.c.div_ceil(INPUTS));
     let shares = (8 / (down * across)).min(blocks / 4).max(1);

@@ -1,0 +1,149 @@
+//! The transforms of F(2 x 2, 3 x 3): minimal filtering with the points 0, 1, -1 and infinity.
+//!
+//! Lavin and Gray 2016, section 4.1 and its matrices for F(2 x 2, 3 x 3): as [`transform`](super::transform), for patches of 4 x 4 and
+//! outputs of 2 x 2. Patches and places are those of there with the first four rows and columns, and the first two.
+
+#![allow(clippy::needless_range_loop, reason = "constant indices keep the vectors in registers; closures would not be inlined")]
+
+use super::transform::{Ending, Patches, Places, row};
+use crate::micro::wide::{Wide, for_isa};
+
+/// Outputs and inputs of a tile along one side.
+pub(crate) const OUT: usize = 2;
+pub(crate) const IN: usize = 4;
+
+/// `B^T d`.
+#[inline(always)]
+// SAFETY: the caller promises the instruction set of `W`, here and below.
+unsafe fn data<W: Wide>(d: [W; 4]) -> [W; 4] {
+    // SAFETY: as promised.
+    unsafe { [d[0].sub(d[2]), d[1].add(d[2]), d[2].sub(d[1]), d[1].sub(d[3])] }
+}
+
+/// `A^T m`.
+#[inline(always)]
+// SAFETY: as above.
+unsafe fn output<W: Wide>(m: [W; 4]) -> [W; 2] {
+    // SAFETY: as promised.
+    unsafe { [m[0].add(m[1]).add(m[2]), m[1].sub(m[2]).sub(m[3])] }
+}
+
+/// `G g`.
+#[inline(always)]
+// SAFETY: as above.
+unsafe fn filter<W: Wide>(g: [W; 3]) -> [W; 4] {
+    // SAFETY: as promised.
+    unsafe {
+        let half = W::splat(0.5);
+        let (a, b) = (g[0].add(g[2]).mul(half), g[1].mul(half));
+        [g[0], a.add(b), a.sub(b), g[2]]
+    }
+}
+
+for_isa! {
+    /// [`super::transform::read_patches`] of patches of 4 x 4, 16 vectors.
+    ///
+    /// # Safety
+    /// Eight numbers are readable at every place of the patches' first four rows; `v` has room for 16 vectors of 16.
+    pub(crate) unsafe fn read_patches / read_patches_of(src: *const f32, from: &Patches, v: *mut f32, step: usize);
+
+    /// [`super::transform::write_tiles`] of tiles of 2 x 2.
+    ///
+    /// # Safety
+    /// What the masks let through, the first two numbers of the first two rows at most, lies in the plane, and in that of the residual; `m`
+    /// holds 16 vectors of 16.
+    pub(crate) unsafe fn write_tiles / write_tiles_of(m: *const f32, step: usize, end: &Ending, to: *mut f32, width: usize, places: &Places);
+
+    /// [`super::transform::read_filters`] to 16 vectors.
+    ///
+    /// # Safety
+    /// `g` holds 9 vectors of 16, `u` has room for 16.
+    pub(crate) unsafe fn read_filters / read_filters_of(g: *const f32, u: *mut f32, step: usize);
+}
+
+#[inline(always)]
+// SAFETY: the contract of `read_patches`, and the instruction set of `W`.
+unsafe fn read_patches_of<W: Wide>(src: *const f32, from: &Patches, v: *mut f32, step: usize) {
+    // SAFETY: as promised.
+    unsafe {
+        let mut d: [[W; 4]; 4] = [[W::splat(0.0); 4]; 4];
+        for r in 0..4 {
+            let line = row::<W>(src, from, r);
+            d[r] = [line[0], line[1], line[2], line[3]];
+        }
+        let mut t = d;
+        for j in 0..4 {
+            let column = data([d[0][j], d[1][j], d[2][j], d[3][j]]);
+            for r in 0..4 {
+                t[r][j] = column[r];
+            }
+        }
+        for r in 0..4 {
+            store(data(t[r]), v.add(r * IN * step), step);
+        }
+    }
+}
+
+/// Four vectors `step` numbers apart.
+#[inline(always)]
+// SAFETY: they have room at `v`, and the instruction set of `W`.
+unsafe fn store<W: Wide>(line: [W; 4], v: *mut f32, step: usize) {
+    for j in 0..4 {
+        // SAFETY: as promised.
+        unsafe { line[j].store(v.add(j * step)) };
+    }
+}
+
+#[inline(always)]
+// SAFETY: the contract of `write_tiles`, and the instruction set of `W`.
+unsafe fn write_tiles_of<W: Wide>(m: *const f32, step: usize, end: &Ending, to: *mut f32, width: usize, places: &Places) {
+    // SAFETY: as promised.
+    unsafe {
+        let mut t: [[W; 4]; 2] = [[W::splat(0.0); 4]; 2];
+        for j in 0..4 {
+            let at = |r: usize| W::load(m.add((r * IN + j) * step));
+            let column = output([at(0), at(1), at(2), at(3)]);
+            for a in 0..2 {
+                t[a][j] = column[a];
+            }
+        }
+        let (bias, shift, gain) = (W::splat(end.bias), W::load(end.shift.as_ptr()), W::splat(end.gain));
+        for a in 0..2 {
+            let y = output(t[a]);
+            let y = [y[0].add(bias).add(shift), y[1].add(bias).add(shift)];
+            let mut rows = [to; 16];
+            for l in 0..16 {
+                rows[l] = to.wrapping_add(places.at[l] + a * width);
+            }
+            // The masks hide the last two of four columns.
+            let Some(residual) = end.residual else {
+                let y = [y[0].mul(gain), y[1].mul(gain)];
+                W::store_rows([y[0], y[1], y[1], y[1]], &rows, &places.masks[a]);
+                continue;
+            };
+            let mut onto = [residual; 16];
+            for l in 0..16 {
+                onto[l] = residual.wrapping_add(places.at[l] + a * width);
+            }
+            W::store_rows_onto([y[0], y[1], y[1], y[1]], &onto, end.gain, &rows, &places.masks[a]);
+        }
+    }
+}
+
+#[inline(always)]
+// SAFETY: the contract of `read_filters`, and the instruction set of `W`.
+unsafe fn read_filters_of<W: Wide>(g: *const f32, u: *mut f32, step: usize) {
+    // SAFETY: as promised.
+    unsafe {
+        let mut t: [[W; 3]; 4] = [[W::splat(0.0); 3]; 4];
+        for j in 0..3 {
+            let column = filter([W::load(g.add(j * 16)), W::load(g.add((3 + j) * 16)), W::load(g.add((6 + j) * 16))]);
+            for r in 0..4 {
+                t[r][j] = column[r];
+            }
+        }
+        for r in 0..4 {
+            store(filter(t[r]), u.add(r * IN * step), step);
+        }
+    }
+}
