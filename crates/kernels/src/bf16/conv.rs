@@ -1,6 +1,6 @@
 //! Convolution with operands in bfloat16.
 
-use super::pack;
+use super::rows;
 use super::strip::{Plan, Target};
 use super::unit::{BLOCK, Block, Blocks, Square};
 use super::weights::Weights;
@@ -94,7 +94,7 @@ fn multiply(
                         // SAFETY: a job has its own outputs of its own channels.
                         let to = unsafe { out.slice(start, len) };
                         let residual = tail.residual_at(start, len);
-                        pack::finish(w.unit, &sums[from..][..len], [bias, shift, tail.gain], residual, to);
+                        rows::finish(w.unit, &sums[from..][..len], [bias, shift, tail.gain], residual, to);
                     }
                 }
             }

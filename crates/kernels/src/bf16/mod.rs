@@ -11,6 +11,7 @@ mod attention;
 mod conv;
 mod linear;
 mod pack;
+mod rows;
 mod strip;
 mod unit;
 mod weight_gradient;
@@ -88,7 +89,7 @@ fn left(unit: Unit, x: &[f32], rows: usize, len: usize, to: &mut [Square]) {
             let row = block * BLOCK + half * EDGE + r;
             let real = if row < rows { TERMS.min(len - first) } else { 0 };
             if real == TERMS {
-                pack::neighbours(unit, &x[row * len + first..][..TERMS], to);
+                rows::neighbours(unit, &x[row * len + first..][..TERMS], to);
                 continue;
             }
             let number = |c: usize| if c < real { round(x[row * len + first + c]) } else { 0 };

@@ -1,9 +1,7 @@
 //! The operands of 3 x 3 convolutions, written a vector at a time.
 
 use super::unit::{EDGE, Square, TERMS, Unit};
-use super::{pairs, round, singles};
-use crate::conv::tail;
-use crate::micro::lanes;
+use super::{pairs, singles};
 
 /// Lines of a picture `[channels, height, width]`, padded by one pixel.
 pub(crate) struct Lines {
@@ -17,50 +15,6 @@ pub(crate) struct Lines {
     pub(crate) squares: usize,
     pub(crate) apart: usize,
     pub(crate) channels: usize,
-}
-
-lanes! {
-    fn plain_halves(x: &[f32], to: &mut [u16]) {
-        for (to, &x) in to.iter_mut().zip(x) {
-            *to = round(x) as u16;
-        }
-    }
-}
-
-/// Numbers in bfloat16, two bytes each; rows of a picture are short, and vectors must not leave their ends to scalars.
-pub(crate) fn halves(unit: Unit, x: &[f32], to: &mut [u16]) {
-    assert_eq!(x.len(), to.len(), "as many numbers");
-    #[cfg(target_arch = "x86_64")]
-    if unit != Unit::Plain {
-        // SAFETY: units other than the plain one have AVX512-BF16; both slices have as many numbers.
-        return unsafe { x86::halves(x, to) };
-    }
-    let _ = unit;
-    plain_halves(x, to);
-}
-
-/// A row of a left operand, [`super::neighbours`].
-pub(crate) fn neighbours(unit: Unit, x: &[f32], to: &mut [u32; EDGE]) {
-    assert_eq!(x.len(), TERMS, "the terms of a step");
-    #[cfg(target_arch = "x86_64")]
-    if unit != Unit::Plain {
-        // SAFETY: units other than the plain one have AVX512-BF16; there are two vectors of numbers.
-        return unsafe { x86::neighbours(x, to) };
-    }
-    let _ = unit;
-    super::neighbours(x, to);
-}
-
-/// [`tail::finish`], for rows as short.
-pub(crate) fn finish(unit: Unit, x: &[f32], numbers: [f32; 3], residual: Option<&[f32]>, to: &mut [f32]) {
-    assert!(x.len() == to.len() && residual.is_none_or(|r| r.len() == x.len()), "as many numbers");
-    #[cfg(target_arch = "x86_64")]
-    if unit != Unit::Plain {
-        // SAFETY: as above.
-        return unsafe { x86::finish(x, numbers, residual, to) };
-    }
-    let _ = unit;
-    tail::finish(x, numbers, residual, to);
 }
 
 /// Columns `first..first + width` of `[rows, len]` as an operand whose sum goes over the rows: `apart` squares for each 32 rows, of which
@@ -182,50 +136,6 @@ mod x86 {
     unsafe fn load(low: *const f32, high: *const f32, masks: [u16; 2], order: __m512i) -> __m512i {
         // SAFETY: the caller's.
         unsafe { pair(_mm512_maskz_loadu_ps(masks[0], low), _mm512_maskz_loadu_ps(masks[1], high), order) }
-    }
-
-    /// # Safety
-    /// The processor has the instructions, and `to` is as long as `x`.
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
-    pub(super) unsafe fn halves(x: &[f32], to: &mut [u16]) {
-        for at in (0..x.len()).step_by(EDGE) {
-            let mask = ((1u32 << (x.len() - at).min(EDGE)) - 1) as u16;
-            // SAFETY: the mask keeps both within their slices.
-            unsafe {
-                let words = _mm512_cvtneps_pbh(_mm512_maskz_loadu_ps(mask, x.as_ptr().add(at)));
-                let words = std::mem::transmute::<__m256bh, __m256i>(words);
-                _mm256_mask_storeu_epi16(to.as_mut_ptr().add(at).cast(), mask, words);
-            }
-        }
-    }
-
-    /// # Safety
-    /// The processor has the instructions, and `x` has 32 numbers.
-    #[target_feature(enable = "avx512f,avx512bf16")]
-    pub(super) unsafe fn neighbours(x: &[f32], to: &mut [u32; EDGE]) {
-        // SAFETY: two vectors, as the caller promises; sixteen words.
-        unsafe {
-            let (low, high) = (_mm512_loadu_ps(x.as_ptr()), _mm512_loadu_ps(x.as_ptr().add(EDGE)));
-            _mm512_storeu_si512(to.as_mut_ptr().cast(), std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(high, low)));
-        }
-    }
-
-    /// # Safety
-    /// As [`halves`], and of the residual.
-    #[target_feature(enable = "avx512f")]
-    pub(super) unsafe fn finish(x: &[f32], numbers: [f32; 3], residual: Option<&[f32]>, to: &mut [f32]) {
-        let [bias, shift, gain] = numbers.map(|v| _mm512_set1_ps(v));
-        for at in (0..x.len()).step_by(EDGE) {
-            let mask = ((1u32 << (x.len() - at).min(EDGE)) - 1) as u16;
-            // SAFETY: the mask keeps both within their slices.
-            unsafe {
-                let mut y = _mm512_add_ps(_mm512_add_ps(_mm512_maskz_loadu_ps(mask, x.as_ptr().add(at)), bias), shift);
-                if let Some(residual) = residual {
-                    y = _mm512_add_ps(y, _mm512_maskz_loadu_ps(mask, residual.as_ptr().add(at)));
-                }
-                _mm512_mask_storeu_ps(to.as_mut_ptr().add(at), mask, _mm512_mul_ps(y, gain));
-            }
-        }
     }
 
     /// # Safety

@@ -5,7 +5,7 @@
 //! Rows of outputs get zeros at their end that fill up eights. The sums over the steps stay in the second cache; the sum is cut into a
 //! number of shares that depends on the sizes alone.
 
-use super::pack::halves;
+use super::rows::halves;
 use super::unit::{BLOCK, Block, EDGE, Square, TERMS, Unit};
 use crate::conv::geometry::Shape;
 use crate::micro::disjoint::Disjoint;

@@ -1,6 +1,6 @@
 //! Weights in the order in which blocks read them.
 
-use super::pack::halves;
+use super::rows::halves;
 use super::unit::{BLOCK, EDGE, Square, TERMS, Unit};
 use crate::parallel::map_jobs;
 
