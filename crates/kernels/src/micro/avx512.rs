@@ -26,6 +26,9 @@ pub(super) unsafe fn tile(t: Tile<'_>) {
     rows!(1 2 3 4 5 6 7 8 9 10 11 12)
 }
 
+/// Steps of the sum by which columns of A are asked for early.
+const AHEAD: usize = 48;
+
 /// `M` rows, `V` vectors of columns; `ROW`: rows of A are contiguous, otherwise its columns are.
 #[target_feature(enable = "avx512f")]
 #[allow(clippy::needless_range_loop)] // constant indices keep the accumulators in registers
@@ -51,8 +54,16 @@ unsafe fn kernel<const M: usize, const V: usize, const ROW: bool>(t: Tile<'_>) {
             }
         };
     }
+    // Columns of A are asked for before they are needed: kept filters come from memory, and the hardware looks ahead within a page only.
+    let ahead = if ROW { 0 } else { AHEAD * step };
     // Four steps at a time: the pointers to contiguous rows are then read once for four broadcasts.
     for _ in 0..t.kc / 4 {
+        if !ROW {
+            for u in 0..4 {
+                // A hint, wherever it points.
+                _mm_prefetch::<_MM_HINT_T0>(a.wrapping_add(ahead + u * step).cast());
+            }
+        }
         one!(0);
         one!(1);
         one!(2);

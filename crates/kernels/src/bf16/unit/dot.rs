@@ -6,6 +6,9 @@ use std::arch::x86_64::*;
 /// Rows whose sums are in registers at once.
 const ROWS: usize = 8;
 
+/// Steps by which rows of A are asked for early.
+const AHEAD: usize = 4;
+
 /// Whether the processor has the instructions, with all that writing operands by vectors takes.
 pub(crate) fn usable() -> bool {
     is_x86_feature_detected!("avx512bf16")
@@ -39,6 +42,12 @@ pub(crate) unsafe fn product<const M: usize, const N: usize>(
         }
         for (step, &offset) in steps.iter().enumerate() {
             let rows = &a[step * M + first / EDGE].0[first % EDGE..][..ROWS];
+            // Weights come from memory in pieces that the hardware does not foresee.
+            let ahead = rows.as_ptr().wrapping_byte_add(AHEAD * M * size_of::<Square>());
+            for r in 0..ROWS {
+                // A hint, wherever it points.
+                _mm_prefetch::<_MM_HINT_T0>(ahead.wrapping_add(r).cast());
+            }
             for pair in 0..EDGE {
                 let mut columns = [_mm512_setzero_ps(); N];
                 for (v, column) in columns.iter_mut().enumerate() {
