@@ -27,7 +27,7 @@ pub(super) unsafe fn tile(t: Tile<'_>) {
 }
 
 /// Steps of the sum by which columns of A are asked for early.
-const AHEAD: usize = 48;
+const AHEAD: usize = 96;
 
 /// `M` rows, `V` vectors of columns; `ROW`: rows of A are contiguous, otherwise its columns are.
 #[target_feature(enable = "avx512f")]

@@ -7,7 +7,7 @@ use std::arch::x86_64::*;
 const ROWS: usize = 8;
 
 /// Steps by which rows of A are asked for early.
-const AHEAD: usize = 4;
+const AHEAD: usize = 10;
 
 /// Whether the processor has the instructions, with all that writing operands by vectors takes.
 pub(crate) fn usable() -> bool {
