@@ -162,13 +162,21 @@ impl Cut {
 }
 
 /// Calls `work` with a plane of the source and patches all of whose rows of eight can be read there, or with copies of both.
+#[inline(always)]
 fn read_plane(patches: &Patches, src: &[f32], plane: usize, work: impl FnOnce(*const f32, &Patches)) {
     if patches.within(src.len(), plane) {
         work(src[plane..].as_ptr(), patches);
     } else {
-        let (copy, local) = patches.sheltered(src, plane);
-        work(copy.as_ptr(), &local);
+        read_sheltered(patches, src, plane, work);
     }
+}
+
+/// With copies. Apart, so that their room is not cleared where none are made.
+#[cold]
+#[inline(never)]
+fn read_sheltered(patches: &Patches, src: &[f32], plane: usize, work: impl FnOnce(*const f32, &Patches)) {
+    let (copy, local) = patches.sheltered(src, plane);
+    work(copy.as_ptr(), &local);
 }
 
 /// Some channels of `V[p][panel][c][32]` for some groups of tiles, points `step` apart.

@@ -184,19 +184,17 @@ pub(super) unsafe fn row<W: Wide>(src: *const f32, from: &Patches, r: usize) -> 
 unsafe fn read_patches_of<W: Wide>(src: *const f32, from: &Patches, v: *mut f32, step: usize) {
     // SAFETY: as promised.
     unsafe {
-        let mut d: [[W; 6]; 6] = [[W::splat(0.0); 6]; 6];
-        for r in 0..6 {
-            d[r] = row(src, from, r);
+        // Written out: an array that is cleared first, or copied, would go through memory by calls.
+        let d: [[W; 6]; 6] =
+            [row(src, from, 0), row(src, from, 1), row(src, from, 2), row(src, from, 3), row(src, from, 4), row(src, from, 5)];
+        macro_rules! column {
+            ($j:literal) => {
+                data([d[0][$j], d[1][$j], d[2][$j], d[3][$j], d[4][$j], d[5][$j]])
+            };
         }
-        let mut t = d;
-        for j in 0..6 {
-            let column = data([d[0][j], d[1][j], d[2][j], d[3][j], d[4][j], d[5][j]]);
-            for r in 0..6 {
-                t[r][j] = column[r];
-            }
-        }
+        let t = [column!(0), column!(1), column!(2), column!(3), column!(4), column!(5)];
         for r in 0..6 {
-            store(data(t[r]), v.add(r * IN * step), step);
+            store(data([t[0][r], t[1][r], t[2][r], t[3][r], t[4][r], t[5][r]]), v.add(r * IN * step), step);
         }
     }
 }
@@ -230,16 +228,15 @@ unsafe fn load<W: Wide>(m: *const f32, step: usize) -> [W; 6] {
 unsafe fn write_tiles_of<W: Wide>(m: *const f32, step: usize, end: &Ending, to: *mut f32, width: usize, places: &Places) {
     // SAFETY: as promised.
     unsafe {
-        let mut t: [[W; 6]; 4] = [[W::splat(0.0); 6]; 4];
-        for j in 0..6 {
-            let column = output(load(m.add(j * step), step));
-            for a in 0..4 {
-                t[a][j] = column[a];
-            }
+        macro_rules! column {
+            ($j:literal) => {
+                output(load(m.add($j * step), step))
+            };
         }
+        let t: [[W; 4]; 6] = [column!(0), column!(1), column!(2), column!(3), column!(4), column!(5)];
         let (bias, shift, gain) = (W::splat(end.bias), W::load(end.shift.as_ptr()), W::splat(end.gain));
         for a in 0..4 {
-            let mut y = output(t[a]);
+            let mut y = output([t[0][a], t[1][a], t[2][a], t[3][a], t[4][a], t[5][a]]);
             let mut rows = [to; 16];
             for l in 0..16 {
                 rows[l] = to.wrapping_add(places.at[l] + a * width);
