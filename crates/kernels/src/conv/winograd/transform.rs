@@ -199,11 +199,11 @@ unsafe fn read_patches_of<W: Wide>(src: *const f32, from: &Patches, v: *mut f32,
     }
 }
 
-/// Six vectors `step` numbers apart.
+/// Vectors `step` numbers apart.
 #[inline(always)]
 // SAFETY: they have room at `v`, and the instruction set of `W`.
-unsafe fn store<W: Wide>(line: [W; 6], v: *mut f32, step: usize) {
-    for j in 0..6 {
+pub(super) unsafe fn store<W: Wide, const N: usize>(line: [W; N], v: *mut f32, step: usize) {
+    for j in 0..N {
         // SAFETY: as promised.
         unsafe { line[j].store(v.add(j * step)) };
     }
@@ -234,26 +234,35 @@ unsafe fn write_tiles_of<W: Wide>(m: *const f32, step: usize, end: &Ending, to: 
             };
         }
         let t: [[W; 4]; 6] = [column!(0), column!(1), column!(2), column!(3), column!(4), column!(5)];
-        let (bias, shift, gain) = (W::splat(end.bias), W::load(end.shift.as_ptr()), W::splat(end.gain));
         for a in 0..4 {
-            let mut y = output([t[0][a], t[1][a], t[2][a], t[3][a], t[4][a], t[5][a]]);
-            let mut rows = [to; 16];
-            for l in 0..16 {
-                rows[l] = to.wrapping_add(places.at[l] + a * width);
-            }
-            for j in 0..4 {
-                y[j] = y[j].add(bias).add(shift);
-            }
-            let Some(residual) = end.residual else {
-                W::store_rows([y[0].mul(gain), y[1].mul(gain), y[2].mul(gain), y[3].mul(gain)], &rows, &places.masks[a]);
-                continue;
-            };
-            let mut onto = [residual; 16];
-            for l in 0..16 {
-                onto[l] = residual.wrapping_add(places.at[l] + a * width);
-            }
-            W::store_rows_onto(y, &onto, end.gain, &rows, &places.masks[a]);
+            write_row(output([t[0][a], t[1][a], t[2][a], t[3][a], t[4][a], t[5][a]]), a, end, to, width, places);
         }
+    }
+}
+
+/// Row `a` of sixteen tiles and what follows, up to four columns of which the masks let through those that exist.
+#[inline(always)]
+// SAFETY: the contract of `write_tiles`, and the instruction set of `W`.
+pub(super) unsafe fn write_row<W: Wide>(y: [W; 4], a: usize, end: &Ending, to: *mut f32, width: usize, places: &Places) {
+    // SAFETY: as promised.
+    unsafe {
+        let (bias, shift, gain) = (W::splat(end.bias), W::load(end.shift.as_ptr()), W::splat(end.gain));
+        let mut y = y;
+        let mut rows = [to; 16];
+        for l in 0..16 {
+            rows[l] = to.wrapping_add(places.at[l] + a * width);
+        }
+        for j in 0..4 {
+            y[j] = y[j].add(bias).add(shift);
+        }
+        let Some(residual) = end.residual else {
+            return W::store_rows([y[0].mul(gain), y[1].mul(gain), y[2].mul(gain), y[3].mul(gain)], &rows, &places.masks[a]);
+        };
+        let mut onto = [residual; 16];
+        for l in 0..16 {
+            onto[l] = residual.wrapping_add(places.at[l] + a * width);
+        }
+        W::store_rows_onto(y, &onto, end.gain, &rows, &places.masks[a]);
     }
 }
 
@@ -330,6 +339,7 @@ mod tests {
     /// Every instruction set transforms as plain Rust does, to the bit where that fuses too, and touches nothing that the masks hide.
     #[test]
     fn instruction_sets_agree() {
+        use super::super::two;
         let mut from = Patches { at: [[0; 16]; IN], masks: [[0; 6]; IN], reach: [0, 0] };
         let mut places = Places { at: [0; 16], pictures: [0; 16], masks: [[0; 16]; OUT] };
         for l in 0..16 {
@@ -342,9 +352,12 @@ mod tests {
         }
         let (src, m, g) = (numbers(400, 1), numbers(POINTS * 16, 2), numbers(9 * 16, 3));
         let residual = numbers(20 * 16, 4);
+        let mut halved = places.clone();
+        halved.masks.iter_mut().flatten().for_each(|mask| *mask &= 3);
         let run = |isa: Isa| {
             let (mut v, mut w, mut u) = (vec![0.0f32; POINTS * 16], vec![0.0f32; POINTS * 16], vec![0.0f32; POINTS * 16]);
             let (mut back, mut plain, mut onto) = (vec![0.0f32; 9 * 16], vec![9.0f32; 20 * 16], vec![9.0f32; 20 * 16]);
+            let mut small = [vec![0.0f32; 16 * 16], vec![0.0f32; 16 * 16], vec![9.0f32; 20 * 16]];
             let mut end = Ending { bias: 0.5, shift: std::array::from_fn(|l| l as f32 / 8.0), residual: None, gain: 0.75 };
             // SAFETY: rows of eight from 11 * 15 + 29 * 5 on end before 400; tiles lie in 16 rows of 20; vectors have room.
             unsafe {
@@ -355,6 +368,9 @@ mod tests {
                 write_tiles(isa, m.as_ptr(), 16, &end, plain.as_mut_ptr(), 20, &places);
                 end.residual = Some(residual.as_ptr());
                 write_tiles(isa, m.as_ptr(), 16, &end, onto.as_mut_ptr(), 20, &places);
+                two::read_patches(isa, src.as_ptr(), &from, small[0].as_mut_ptr(), 16);
+                two::read_filters(isa, g.as_ptr(), small[1].as_mut_ptr(), 16);
+                two::write_tiles(isa, m.as_ptr(), 16, &end, small[2].as_mut_ptr(), 20, &halved);
             }
             let hidden = |(i, y): (usize, &f32)| {
                 let (row, column) = (i / 20, i % 20);
@@ -363,7 +379,7 @@ mod tests {
                 assert!(seen != (*y == 9.0), "{isa:?} {i}: {y}");
             };
             plain.iter().enumerate().for_each(hidden);
-            [v, w, u, back, plain, onto].concat()
+            [[v, w, u, back, plain, onto].concat(), small.concat()].concat()
         };
         let expected = run(Isa::Portable);
         for isa in Isa::all() {

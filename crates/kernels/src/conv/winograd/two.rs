@@ -5,7 +5,7 @@
 
 #![allow(clippy::needless_range_loop, reason = "constant indices keep the vectors in registers; closures would not be inlined")]
 
-use super::transform::{Ending, Patches, Places, row};
+use super::transform::{Ending, Patches, Places, row, store, write_row};
 use crate::micro::wide::{Wide, for_isa};
 
 /// Outputs and inputs of a tile along one side.
@@ -73,24 +73,11 @@ unsafe fn read_patches_of<W: Wide>(src: *const f32, from: &Patches, v: *mut f32,
         }
         let mut t = d;
         for j in 0..4 {
-            let column = data([d[0][j], d[1][j], d[2][j], d[3][j]]);
-            for r in 0..4 {
-                t[r][j] = column[r];
-            }
+            t[j] = data([d[0][j], d[1][j], d[2][j], d[3][j]]);
         }
         for r in 0..4 {
-            store(data(t[r]), v.add(r * IN * step), step);
+            store(data([t[0][r], t[1][r], t[2][r], t[3][r]]), v.add(r * IN * step), step);
         }
-    }
-}
-
-/// Four vectors `step` numbers apart.
-#[inline(always)]
-// SAFETY: they have room at `v`, and the instruction set of `W`.
-unsafe fn store<W: Wide>(line: [W; 4], v: *mut f32, step: usize) {
-    for j in 0..4 {
-        // SAFETY: as promised.
-        unsafe { line[j].store(v.add(j * step)) };
     }
 }
 
@@ -101,31 +88,19 @@ unsafe fn write_tiles_of<W: Wide>(m: *const f32, step: usize, end: &Ending, to: 
     unsafe {
         let mut t: [[W; 4]; 2] = [[W::splat(0.0); 4]; 2];
         for j in 0..4 {
-            let at = |r: usize| W::load(m.add((r * IN + j) * step));
-            let column = output([at(0), at(1), at(2), at(3)]);
+            let mut lines = [W::splat(0.0); 4];
+            for r in 0..4 {
+                lines[r] = W::load(m.add((r * IN + j) * step));
+            }
+            let column = output(lines);
             for a in 0..2 {
                 t[a][j] = column[a];
             }
         }
-        let (bias, shift, gain) = (W::splat(end.bias), W::load(end.shift.as_ptr()), W::splat(end.gain));
         for a in 0..2 {
             let y = output(t[a]);
-            let y = [y[0].add(bias).add(shift), y[1].add(bias).add(shift)];
-            let mut rows = [to; 16];
-            for l in 0..16 {
-                rows[l] = to.wrapping_add(places.at[l] + a * width);
-            }
             // The masks hide the last two of four columns.
-            let Some(residual) = end.residual else {
-                let y = [y[0].mul(gain), y[1].mul(gain)];
-                W::store_rows([y[0], y[1], y[1], y[1]], &rows, &places.masks[a]);
-                continue;
-            };
-            let mut onto = [residual; 16];
-            for l in 0..16 {
-                onto[l] = residual.wrapping_add(places.at[l] + a * width);
-            }
-            W::store_rows_onto([y[0], y[1], y[1], y[1]], &onto, end.gain, &rows, &places.masks[a]);
+            write_row([y[0], y[1], y[1], y[1]], a, end, to, width, places);
         }
     }
 }
