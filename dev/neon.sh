@@ -15,6 +15,8 @@ cat > "$work/main.rs" <<EOF
 #![allow(dead_code, stable_features, unused_features, unused_imports, unused_macros, unused_unsafe)]
 #[path = "$root/crates/kernels/src/micro/mod.rs"]
 mod micro;
+#[path = "$root/crates/kernels/src/conv/winograd/places.rs"]
+mod places;
 #[path = "$root/crates/kernels/src/conv/winograd/transform.rs"]
 mod transform;
 #[path = "$root/crates/kernels/src/conv/winograd/two.rs"]

@@ -34,6 +34,13 @@ pub(crate) trait KernelOps: Backend {
         bias: FloatTensor<Self>,
         ready: Option<Ready>,
     ) -> FloatTensor<Self>;
+    fn linear_onto(
+        x: FloatTensor<Self>,
+        w: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        onto: FloatTensor<Self>,
+        ready: Option<Ready>,
+    ) -> FloatTensor<Self>;
     fn silu(x: FloatTensor<Self>) -> FloatTensor<Self>;
     fn silu_sum(x: FloatTensor<Self>, h: FloatTensor<Self>) -> FloatTensor<Self>;
     fn group_norm(x: FloatTensor<Self>, gamma: FloatTensor<Self>, beta: FloatTensor<Self>, norm: Norm) -> FloatTensor<Self>;
@@ -70,7 +77,7 @@ impl KernelOps for Flex {
     }
 
     fn linear(x: FloatTensor<Self>, w: FloatTensor<Self>) -> FloatTensor<Self> {
-        linear::host_forward(&x, &w, None, None)
+        linear::host_forward(&x, &w, None, None, None)
     }
 
     fn linear_bias(
@@ -79,7 +86,17 @@ impl KernelOps for Flex {
         bias: FloatTensor<Self>,
         ready: Option<Ready>,
     ) -> FloatTensor<Self> {
-        linear::host_forward(&x, &w, Some(&bias), ready.as_ref())
+        linear::host_forward(&x, &w, Some(&bias), None, ready.as_ref())
+    }
+
+    fn linear_onto(
+        x: FloatTensor<Self>,
+        w: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        onto: FloatTensor<Self>,
+        ready: Option<Ready>,
+    ) -> FloatTensor<Self> {
+        linear::host_forward(&x, &w, Some(&bias), Some(&onto), ready.as_ref())
     }
 
     fn silu(x: FloatTensor<Self>) -> FloatTensor<Self> {
@@ -149,7 +166,7 @@ impl<C: CheckpointStrategy> KernelOps for Autodiff<Flex, C> {
     fn linear(x: FloatTensor<Self>, w: FloatTensor<Self>) -> FloatTensor<Self> {
         record::<C, _, _, 2>(
             [x, w],
-            |[x, w]| (linear::host_forward(x, w, None, None), ()),
+            |[x, w]| (linear::host_forward(x, w, None, None, None), ()),
             |[x, w], (), _, need| LinearPullback::new(x, w, need, Precision::Single),
         )
     }
@@ -162,8 +179,22 @@ impl<C: CheckpointStrategy> KernelOps for Autodiff<Flex, C> {
     ) -> FloatTensor<Self> {
         record::<C, _, _, 3>(
             [x, w, bias],
-            |[x, w, bias]| (linear::host_forward(x, w, Some(bias), ready.as_ref()), ()),
+            |[x, w, bias]| (linear::host_forward(x, w, Some(bias), None, ready.as_ref()), ()),
             |[x, w, _], (), _, need| LinearPullback::new(x, w, [need[0], need[1]], precision_of(ready.as_ref())),
+        )
+    }
+
+    fn linear_onto(
+        x: FloatTensor<Self>,
+        w: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        onto: FloatTensor<Self>,
+        ready: Option<Ready>,
+    ) -> FloatTensor<Self> {
+        record::<C, _, _, 4>(
+            [x, w, bias, onto],
+            |[x, w, bias, onto]| (linear::host_forward(x, w, Some(bias), Some(onto), ready.as_ref()), ()),
+            |[x, w, ..], (), _, need| LinearPullback::new(x, w, [need[0], need[1]], precision_of(ready.as_ref())),
         )
     }
 

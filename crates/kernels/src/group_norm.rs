@@ -15,7 +15,7 @@
 
 use crate::extension::KernelOps;
 use crate::host::{Host, contiguous, dims, fast, host, values};
-use crate::math::{dot_from, sigmoid, silu_slope, sum, sum_squared_from};
+use crate::math::{sigmoid, silu_slope, sum, sum_and_dot, sum_squared_from};
 use crate::micro::lanes;
 use crate::parallel::{for_each_pair, unset};
 use crate::record::Pullback;
@@ -232,7 +232,8 @@ impl GroupNormPullback {
                 let (a, b) = channel(gamma[first + i], beta[first + i], at(picture, first + i));
                 let dz = &mut dx[range.clone()];
                 affine_slope(&x[range.clone()], a * rstd, b - mean * (a * rstd), norm.act, &dy[range.clone()], dz);
-                *sums = (sum(dz), r * dot_from(&x[range], mean, dz));
+                let [s1, s2] = sum_and_dot(&x[range], mean, dz);
+                *sums = (s1, r * s2);
                 of_group.0 += f64::from(a) * sums.0;
                 of_group.1 += f64::from(a) * sums.1;
             }

@@ -40,3 +40,9 @@ pub(crate) fn dims<const D: usize>(x: &Host) -> [usize; D] {
     let shape = x.layout().shape();
     std::array::from_fn(|i| shape[i])
 }
+
+/// A tensor of the same shape as another.
+pub(crate) fn with_shape_of(values: Vec<f32>, like: &Host) -> Host {
+    let n = values.len();
+    host(values, [n]).reshape(like.layout().shape().clone())
+}

@@ -1,7 +1,7 @@
 //! Where branches meet: sums, sums with one number a channel, and channels side by side.
 
 use crate::extension::KernelOps;
-use crate::host::{Host, contiguous, dims, fast, host, values};
+use crate::host::{Host, contiguous, dims, fast, host, values, with_shape_of};
 use crate::micro::lanes;
 use crate::parallel::{for_each_chunk, map_jobs, unset};
 use crate::record::Pullback;
@@ -74,12 +74,20 @@ lanes! {
 }
 
 pub(crate) fn host_add(x: &Host, h: &Host, gain: f32) -> Host {
-    let shape = dims::<4>(x);
+    host(added(x, h, gain), dims::<4>(x))
+}
+
+fn added(x: &Host, h: &Host, gain: f32) -> Vec<f32> {
     let (x, h) = (contiguous(x), contiguous(h));
     let (x, h) = (values(&x), values(&h));
     let mut y = unset(x.len());
     for_each_chunk(&mut y, CHUNK, |i, y| add_into(&x[i * CHUNK..][..y.len()], &h[i * CHUNK..][..y.len()], gain, y));
-    host(y, shape)
+    y
+}
+
+/// `x + h` of one shape, whatever it is.
+pub(crate) fn sum(x: &Host, h: &Host) -> Host {
+    with_shape_of(added(x, h, 1.0), x)
 }
 
 /// `gain x`.

@@ -30,11 +30,7 @@ pub fn linear(x: Tensor<2>, w: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<2> 
 /// As [`linear`]. That the weights are the same is not checked.
 #[track_caller]
 pub fn linear_ready(x: Tensor<2>, w: Tensor<2>, bias: Option<Tensor<1>>, ready: Option<Ready>) -> Tensor<2> {
-    let ([_, i], [o, iw]) = (x.dims(), w.dims());
-    assert_eq!(i, iw, "rows of {i} numbers meet weights for {iw}");
-    if let Some(b) = &bias {
-        assert_eq!(b.dims()[0], o, "a bias of {} numbers for {o} outputs", b.dims()[0]);
-    }
+    checked(&x, &w, bias.as_ref());
     if !(fast(&x) && fast(&w) && bias.as_ref().is_none_or(fast)) {
         return portable(x, w, bias);
     }
@@ -43,6 +39,31 @@ pub fn linear_ready(x: Tensor<2>, w: Tensor<2>, bias: Option<Tensor<1>>, ready: 
         Some(b) => <Dispatch as KernelOps>::linear_bias(x, w, b.into_dispatch(), ready),
         None => <Dispatch as KernelOps>::linear(x, w),
     })
+}
+
+/// `onto + x w^T + bias`, the sum with `onto` `[n, o]` formed while the rows are at hand; otherwise [`linear_ready`] and an addition, to the bit.
+///
+/// # Panics
+/// As [`linear_ready`], and when `onto` has another shape than the result.
+#[track_caller]
+pub fn linear_onto(x: Tensor<2>, w: Tensor<2>, bias: Tensor<1>, onto: Tensor<2>, ready: Option<Ready>) -> Tensor<2> {
+    assert_eq!(onto.dims(), [x.dims()[0], w.dims()[0]], "rows of one shape are added");
+    if !fast(&onto) || !fast(&x) || !fast(&w) || !fast(&bias) {
+        return onto + linear_ready(x, w, Some(bias), ready);
+    }
+    checked(&x, &w, Some(&bias));
+    let [x, w, onto] = [x, w, onto].map(Tensor::into_dispatch);
+    Tensor::from_dispatch(<Dispatch as KernelOps>::linear_onto(x, w, bias.into_dispatch(), onto, ready))
+}
+
+/// Asserts that widths and the bias agree.
+#[track_caller]
+fn checked(x: &Tensor<2>, w: &Tensor<2>, bias: Option<&Tensor<1>>) {
+    let ([_, i], [o, iw]) = (x.dims(), w.dims());
+    assert_eq!(i, iw, "rows of {i} numbers meet weights for {iw}");
+    if let Some(b) = bias {
+        assert_eq!(b.dims()[0], o, "a bias of {} numbers for {o} outputs", b.dims()[0]);
+    }
 }
 
 /// The same from ordinary operations.
@@ -54,34 +75,41 @@ pub(crate) fn portable(x: Tensor<2>, w: Tensor<2>, bias: Option<Tensor<1>>) -> T
     }
 }
 
-/// The forward pass on Flex.
-pub(crate) fn host_forward(x: &Host, w: &Host, bias: Option<&Host>, ready: Option<&Ready>) -> Host {
+/// The forward pass on Flex: `x w^T`, and what of bias and `onto` there is.
+pub(crate) fn host_forward(x: &Host, w: &Host, bias: Option<&Host>, onto: Option<&Host>, ready: Option<&Ready>) -> Host {
     let ([n, i], [o, _]) = (dims(x), dims(w));
-    let (x, w, bias) = (contiguous(x), contiguous(w), bias.map(contiguous));
-    let (x, w, bias) = (values(&x), values(&w), bias.as_ref().map(values));
+    let (x, w, bias, onto) = (contiguous(x), contiguous(w), bias.map(contiguous), onto.map(contiguous));
+    let (x, w, bias, onto) = (values(&x), values(&w), bias.as_ref().map(values), onto.as_ref().map(values));
     if let Some(columns) = ready.and_then(|r| r.columns(w, [o, i])) {
-        return host(bf16::linear(x, &columns, bias), [n, o]);
+        return host(bf16::linear(x, &columns, bias, onto), [n, o]);
     }
     let blocks = blocks(i, BLOCK);
     let mut y = unset(n * o);
-    // Both ways sum over the inputs in the same order: the bits do not depend on the choice.
+    // All ways sum over the inputs in the same order: the bits do not depend on the choice.
     if n <= FEW_ROWS {
         product(o, n, &blocks, &Left::rows(w, i, &blocks), &Columns::new(x, i, n, &blocks), &Transposed::new(o, bias), &mut y);
+        onto.into_iter().for_each(|onto| add_rows(&mut y, onto));
     } else {
         scratch(Packed::room(i, o), |room| {
             let packed = Packed::new(&Columns::new(w, i, o, &blocks), o, &blocks, room);
-            rows_by(&packed, [n, o], &blocks, &Left::rows(x, i, &blocks), bias, &mut y);
+            rows_by(&packed, [n, o], &blocks, &Left::rows(x, i, &blocks), [bias, onto], &mut y);
         });
     }
     host(y, [n, o])
 }
 
-/// Many rows by packed columns, and a bias.
-fn rows_by(packed: &Packed<'_>, [n, o]: [usize; 2], blocks: &[usize], x: &Left<'_>, bias: Option<&[f32]>, y: &mut [f32]) {
+/// Many rows by packed columns, a bias, and what is added.
+fn rows_by(packed: &Packed<'_>, [n, o]: [usize; 2], blocks: &[usize], x: &Left<'_>, added: [Option<&[f32]>; 2], y: &mut [f32]) {
+    let [bias, onto] = added;
     if in_place(n, o) {
-        product_in_place(o, blocks, x, packed, |rows| bias.into_iter().for_each(|bias| shift_rows(rows, bias)), y);
+        let finish = |first: usize, rows: &mut [f32]| {
+            bias.into_iter().for_each(|bias| shift_rows(rows, bias));
+            onto.into_iter().for_each(|onto| add_rows(rows, &onto[first * o..][..rows.len()]));
+        };
+        product_in_place(o, blocks, x, packed, finish, y);
     } else {
         product(n, o, blocks, x, packed, &Matrix::new(o, bias), y);
+        onto.into_iter().for_each(|onto| add_rows(y, onto));
     }
 }
 
@@ -91,6 +119,34 @@ lanes! {
         for row in rows.chunks_exact_mut(shift.len()) {
             row.iter_mut().zip(shift).for_each(|(y, b)| *y += b);
         }
+    }
+
+    /// `y = x + y`.
+    pub(crate) fn add_rows(y: &mut [f32], x: &[f32]) {
+        y.iter_mut().zip(x).for_each(|(y, x)| *y += x);
+    }
+}
+
+/// Columns that are summed at once: their sums stay in registers.
+const WIDTH: usize = 64;
+
+lanes! {
+    /// The sums of some columns, at most [`WIDTH`] from `first` on, of rows of `apart`: each in double precision over the rows in order.
+    fn sum_columns(x: &[f32], apart: usize, first: usize, to: &mut [f32]) {
+        let mut sums = [0.0f64; WIDTH];
+        if to.len() == WIDTH {
+            for row in x.chunks_exact(apart) {
+                let row: &[f32; WIDTH] = row[first..].first_chunk().expect("columns inside the row");
+                for i in 0..WIDTH {
+                    sums[i] += f64::from(row[i]);
+                }
+            }
+        } else {
+            for row in x.chunks_exact(apart) {
+                sums.iter_mut().zip(&row[first..][..to.len()]).for_each(|(sum, x)| *sum += f64::from(*x));
+            }
+        }
+        to.iter_mut().zip(sums).for_each(|(to, sum)| *to = sum as f32);
     }
 }
 
@@ -120,7 +176,7 @@ impl LinearPullback {
             let mut dx = unset(n * i);
             scratch(Packed::room(o, i), |room| {
                 let packed = Packed::new(&Rows::new(w, i, &blocks), i, &blocks, room);
-                rows_by(&packed, [n, i], &blocks, &Left::rows(dy, o, &blocks), None, &mut dx);
+                rows_by(&packed, [n, i], &blocks, &Left::rows(dy, o, &blocks), [None; 2], &mut dx);
             });
             host(dx, [n, i])
         });
@@ -135,19 +191,12 @@ impl LinearPullback {
             host(dw, [o, i])
         });
         let db = need_bias.then(|| {
-            // Columns, a few vectors at a time, are shared out: each is one sum over the rows in order.
-            const WIDTH: usize = 64;
             let mut db = unset(o);
             let out = Disjoint::new(&mut db);
             for_each_job(o.div_ceil(WIDTH), n * o < 1 << 14, |job| {
                 let columns = job * WIDTH..o.min((job + 1) * WIDTH);
-                let mut sums = [0.0f64; WIDTH];
-                for row in dy.chunks_exact(o) {
-                    sums.iter_mut().zip(&row[columns.clone()]).for_each(|(sum, dy)| *sum += f64::from(*dy));
-                }
                 // SAFETY: a job has its own columns.
-                let to = unsafe { out.slice(columns.start, columns.len()) };
-                to.iter_mut().zip(sums).for_each(|(to, sum)| *to = sum as f32);
+                sum_columns(dy, o, columns.start, unsafe { out.slice(columns.start, columns.len()) });
             });
             host(db, [o])
         });
@@ -158,6 +207,14 @@ impl LinearPullback {
 impl Pullback<3> for LinearPullback {
     fn pull(self, dy: Host, need: [bool; 3]) -> [Option<Host>; 3] {
         self.gradients(dy, need[2])
+    }
+}
+
+/// With `d onto = dy`.
+impl Pullback<4> for LinearPullback {
+    fn pull(self, dy: Host, need: [bool; 4]) -> [Option<Host>; 4] {
+        let [dx, dw, db] = self.gradients(dy.clone(), need[2]);
+        [dx, dw, db, Some(dy)]
     }
 }
 

@@ -1,7 +1,7 @@
 //! SiLU, `x s(x)` with `s` the sigmoid (Elfwing et al. 2017; Ramachandran et al. 2017, "swish"), of numbers and of sums.
 
 use crate::extension::KernelOps;
-use crate::host::{Host, contiguous, fast, host, values};
+use crate::host::{Host, contiguous, fast, values, with_shape_of};
 use crate::math::{silu_gradient_into, silu_into, silu_sum_gradient_into, silu_sum_into};
 use crate::parallel::{for_each_chunk, unset};
 use crate::record::Pullback;
@@ -54,12 +54,6 @@ pub(crate) fn host_sum(x: &Host, h: &Host) -> Host {
     let mut y = unset(from.len());
     for_each_chunk(&mut y, CHUNK, |i, y| silu_sum_into(&from[i * CHUNK..][..y.len()], &more[i * CHUNK..][..y.len()], y));
     with_shape_of(y, &x)
-}
-
-/// A tensor of the same shape as another.
-fn with_shape_of(values: Vec<f32>, like: &Host) -> Host {
-    let n = values.len();
-    host(values, [n]).reshape(like.layout().shape().clone())
 }
 
 /// `dx = dy s (1 + x (1 - s))`.

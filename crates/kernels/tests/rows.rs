@@ -3,7 +3,7 @@
 mod common;
 
 use common::*;
-use scorefield_kernels::{Precision, attention, linear, silu, silu_sum};
+use scorefield_kernels::{Precision, Ready, attention, linear, linear_onto, linear_ready, silu, silu_sum};
 use scorefield_tensor::{DType, Device, Tensor};
 
 #[test]
@@ -26,6 +26,28 @@ fn linear_is_the_sum_and_its_derivatives() {
         Probe { shapes: vec![vec![n, i], vec![o, i], vec![o]], op: &op }.check(5e-6, &what);
         let op = |t: &[Tensor<1>]| linear(t[0].clone().reshape([n, i]), t[1].clone().reshape([o, i]), None).flatten(0, 1);
         Probe { shapes: vec![vec![n, i], vec![o, i]], op: &op }.check(5e-6, &what);
+    }
+}
+
+/// Added while the rows are at hand, or afterwards: the same bits in both precisions, and the derivatives in all four.
+#[test]
+fn linear_onto_rows_that_are_there() {
+    let device = Device::flex();
+    for (n, i, o) in [(1, 1, 1), (5, 7, 3), (33, 64, 65), (300, 40, 256), (70, 520, 31)] {
+        let part = |shape: &[usize], seed| tensor([shape.iter().product()], seed, DType::F32, &device);
+        let (x, w, b) = (part(&[n, i], 1).reshape([n, i]), part(&[o, i], 2).reshape([o, i]), part(&[o], 3));
+        let y = part(&[n, o], 4).reshape([n, o]);
+        for precision in [Precision::Single, Precision::Bf16] {
+            let ready = Some(Ready::new(precision));
+            let onto = linear_onto(x.clone(), w.clone(), b.clone(), y.clone(), ready.clone());
+            let apart = y.clone() + linear_ready(x.clone(), w.clone(), Some(b.clone()), ready);
+            assert_eq!(bits(&onto), bits(&apart), "{precision:?} {n} x {i} -> {o}");
+        }
+        let op = |t: &[Tensor<1>]| {
+            let (x, w, y) = (t[0].clone().reshape([n, i]), t[1].clone().reshape([o, i]), t[3].clone().reshape([n, o]));
+            linear_onto(x, w, t[2].clone(), y, None).flatten(0, 1)
+        };
+        Probe { shapes: vec![vec![n, i], vec![o, i], vec![o], vec![n, o]], op: &op }.check(5e-6, &format!("{n} x {i} -> {o}"));
     }
 }
 
@@ -161,4 +183,29 @@ fn attention_survives_large_scores() {
         let qkv = Tensor::cat(vec![q.clone(), q.clone(), tensor([1, 8, 2, 4], 3, DType::F32, &device)], 1);
         assert!(values(&attention(qkv, 1, precision)).iter().all(|y| y.abs() <= 1.0));
     }
+}
+
+/// Tensors used several times, by operations of this crate, by Burn's, and by both in every order, inside the graph and at its leaves: the
+/// gradients are summed once each. Repeated, because nodes that Burn passed on are remembered for a while.
+#[test]
+fn gradients_of_what_is_used_several_times() {
+    let op = |t: &[Tensor<1>]| {
+        let x = silu(t[0].clone());
+        let by_ours = silu(x.clone()) + silu_sum(x.clone(), x.clone());
+        let between = x.clone() * 0.5 + silu(x.clone() * 2.0) + x.clone().powi_scalar(2);
+        let h = x + by_ours.clone();
+        silu_sum(h.clone(), between.clone()) * h.clone() + silu(h) + silu(between) + silu(by_ours) + silu(t[0].clone())
+    };
+    for repeat in 0..3 {
+        Probe { shapes: vec![vec![20_011]], op: &op }.check(2e-6, &format!("several uses, {repeat}"));
+    }
+    let device = Device::flex().autodiff();
+    let x = tensor([3], 1, DType::F32, &device).require_grad();
+    let mut sum = x.clone() * 1.0;
+    for _ in 0..6000 {
+        sum = silu_sum(sum.clone(), sum * -1.0) + x.clone();
+    }
+    // silu(0) + x: the slope of the first term at 0 is a half, of a sum that does not change.
+    assert_eq!(bits(&sum.clone().inner()), bits(&x.clone().inner()));
+    assert_eq!(values(&x.grad(&sum.sum().backward()).unwrap()), [1.0; 3]);
 }

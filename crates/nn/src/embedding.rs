@@ -84,12 +84,11 @@ impl TimeFeatures {
         };
         let swap = matches!(self, Self::Sinusoidal { order: SinCos::CosFirst, .. });
         let row = |(row, &t): (&mut [f32], &f64)| {
-            for k in 0..half {
-                // The argument is rounded, its sine is not.
-                let (sin, cos) = f64::from(argument(t, k)).sin_cos();
-                let (first, second) = if swap { (cos, sin) } else { (sin, cos) };
-                (row[k], row[half + k]) = (first as f32, second as f32);
-            }
+            // The argument is rounded, its sine is that of the rounded one.
+            let arguments: Vec<f32> = (0..half).map(|k| argument(t, k)).collect();
+            let (first, second) = row[..2 * half].split_at_mut(half);
+            let (sin, cos) = if swap { (second, first) } else { (first, second) };
+            scorefield_kernels::sin_cos(&arguments, sin, cos);
         };
         let mut out = vec![0.0f32; times.len() * width];
         if out.len() < SHARED {
@@ -186,7 +185,7 @@ impl Embedding {
         if let (Some(augment), Some(numbers)) = (&self.augment, &input.augment) {
             f = f + augment.forward(pass, pass.constant(numbers.concat(), [n, 9]));
         }
-        let mut e = self.linear[1].forward(pass, ops::silu(self.linear[0].forward(pass, f)));
+        let mut e = self.linear[1].forward_ready(pass, ops::silu(self.linear[0].forward(pass, f)));
         if let Some(class) = self.class.as_ref().filter(|_| !at_features) {
             e = e + class.forward(pass, self.one_hot(pass, input, 1.0));
         }

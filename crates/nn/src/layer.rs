@@ -227,6 +227,14 @@ impl Linear {
         ops::linear_ready(x, w, bias, pass.params.ready(self.weight))
     }
 
+    /// `y +` [`Linear::forward_ready`].
+    pub(crate) fn forward_onto(&self, pass: &Pass<'_>, x: Tensor<2>, y: Tensor<2>) -> Tensor<2> {
+        let Some(b) = self.bias else { return ops::add_rows(y, self.forward_ready(pass, x)) };
+        pass.note(self.weight, &x.dims(), 1, Padding::NONE);
+        let (w, bias) = (pass.tensor(self.weight, [self.outputs, self.inputs]), pass.tensor(b, [self.outputs]));
+        ops::linear_onto(x, w, bias, y, pass.params.ready(self.weight))
+    }
+
     /// `dx W^T`: what the map does to a direction.
     pub(crate) fn tangent(&self, pass: &Pass<'_>, dx: Tensor<2>) -> Tensor<2> {
         ops::linear(dx, pass.tensor(self.weight, [self.outputs, self.inputs]), None)

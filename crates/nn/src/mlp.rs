@@ -196,7 +196,7 @@ impl Network for Mlp {
                 Some(linear1) => {
                     let entered = block.linear0.forward_ready(&pass, ops::silu(h.clone()));
                     let inner = ops::silu_sum(entered, told);
-                    ops::add_rows(h, linear1.forward_ready(&pass, pass.dropout(inner, self.config.dropout)))
+                    linear1.forward_onto(&pass, pass.dropout(inner, self.config.dropout), h)
                 }
                 None => ops::silu_sum(block.linear0.forward_ready(&pass, h), told),
             };

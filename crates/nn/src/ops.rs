@@ -3,8 +3,8 @@
 use scorefield_tensor::Tensor;
 
 pub(crate) use scorefield_kernels::{
-    Act, Padding, Pool, Resample, Tail, add, add_channels, attention, concat, conv2d_tail, fir, group_norm, linear, linear_ready,
-    pool, resample, silu, silu_sum,
+    Act, Padding, Pool, Resample, Tail, add, add_channels, attention, concat, conv2d_tail, fir, group_norm, linear, linear_onto,
+    linear_ready, pool, resample, silu, silu_sum,
 };
 
 /// `x + h` of rows.

@@ -1,6 +1,6 @@
 //! Attention with operands in bfloat16: [`crate::attention()`] block by block of 32 queries.
 
-use super::unit::{BLOCK, Block, Blocks, EDGE, Square, TERMS, Unit};
+use super::unit::{BLOCK, Block, Blocks, EDGE, Square, Start, TERMS, Unit};
 use super::{left, pack};
 use crate::attention::{Sizes, share_into, softmax_columns};
 use crate::micro::disjoint::Disjoint;
@@ -21,7 +21,7 @@ fn turned(unit: Unit, k: &[f32], d: usize, len: usize, to: &mut [Square]) {
             } else {
                 square[0] = Square::ZERO;
             }
-            to[(first / BLOCK * steps + step) * 2 + first % BLOCK / EDGE] = square[0].turned();
+            square[0].turn_into(&mut to[(first / BLOCK * steps + step) * 2 + first % BLOCK / EDGE]);
         }
     }
 }
@@ -77,14 +77,13 @@ fn one_block(
     let [over_channels, over_keys] = [by_channel, by_key].map(|steps| (0..steps).map(|step| 2 * step).collect::<Vec<_>>());
     let (width, mut c) = (BLOCK.min(s.len - first), Block::ZERO);
     for (keys, scores) in keys.chunks_exact(2 * by_channel).zip(scores.chunks_exact_mut(BLOCK * BLOCK)) {
-        products.product(&over_channels, keys, queries, (0, true), false, &mut c);
-        scores.copy_from_slice(c.0.as_flattened());
+        products.product(&over_channels, keys, queries, (0, true), Start::Zero, Block::of(scores));
     }
     let (mut logs, mut shares) = ([0.0; BLOCK], [0.0; BLOCK]);
     softmax_columns(&mut scores[..s.len * BLOCK], s.scale(), &mut logs, &mut shares);
     pack::columns(unit, &scores[..s.len * BLOCK], s.len, BLOCK, 0, BLOCK, 2, weights);
     for (block, contents) in contents.chunks_exact(2 * by_key).enumerate() {
-        products.product(&over_keys, contents, weights, (0, true), false, &mut c);
+        products.product(&over_keys, contents, weights, (0, true), Start::Zero, &mut c);
         for (channel, sums) in (block * BLOCK..s.d).zip(&c.0) {
             // SAFETY: a block has its own columns of its own head.
             let to = unsafe { o.slice(job * s.head() + channel * s.len + first, width) };

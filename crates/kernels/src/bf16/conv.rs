@@ -2,7 +2,7 @@
 
 use super::rows;
 use super::strip::{Plan, Target};
-use super::unit::{BLOCK, Block, Blocks, Square};
+use super::unit::{BLOCK, Block, Blocks, Square, Start};
 use super::weights::Weights;
 use crate::conv::Padding;
 use crate::conv::geometry::Shape;
@@ -82,7 +82,8 @@ fn multiply(
                 let range = first..steps.len().min(first + STEPS);
                 for (target, c) in targets.iter().zip(&mut sums) {
                     let a = &squares[range.start * tall..range.end * tall];
-                    unit.product(&steps[range.clone()], a, operand, (target.square, target.wide), first > 0, c);
+                    let start = if first > 0 { Start::Place } else { Start::Zero };
+                    unit.product(&steps[range.clone()], a, operand, (target.square, target.wide), start, c);
                 }
             }
             for (target, c) in targets.iter().zip(&sums) {

@@ -1,7 +1,8 @@
 //! Affine maps of rows with operands in bfloat16.
 
-use super::unit::{BLOCK, Block, EDGE, Square, TERMS, Unit};
+use super::unit::{BLOCK, Block, EDGE, Place, Square, Start, TERMS, Unit};
 use super::{left, pack};
+use crate::linear::add_rows;
 use crate::micro::disjoint::Disjoint;
 use crate::parallel::{for_each_job, scratch_squares, threads, unset};
 
@@ -10,7 +11,6 @@ pub(crate) struct Columns {
     squares: Vec<Square>,
     inputs: usize,
     outputs: usize,
-    steps: Vec<usize>,
     unit: Unit,
 }
 
@@ -24,43 +24,59 @@ impl Columns {
         let mut squares = vec![Square::ZERO; steps * across];
         let room = Disjoint::new(&mut squares);
         for_each_job(across / 2, outputs * inputs < 1 << 14, |block| {
-            let mut rows = vec![Square::ZERO; 2 * steps];
-            left(unit, &w[block * BLOCK * inputs..], BLOCK.min(outputs - block * BLOCK), inputs, &mut rows);
-            for (i, from) in rows.iter().enumerate() {
-                // SAFETY: a block has its own squares.
-                unsafe { room.slice(i / 2 * across + 2 * block + i % 2, 1) }.copy_from_slice(&[from.turned()]);
-            }
+            scratch_squares(2 * steps, |rows| {
+                left(unit, &w[block * BLOCK * inputs..], BLOCK.min(outputs - block * BLOCK), inputs, rows);
+                for (i, from) in rows.iter().enumerate() {
+                    // SAFETY: a block has its own squares.
+                    from.turn_into(&mut unsafe { room.slice(i / 2 * across + 2 * block + i % 2, 1) }[0]);
+                }
+            });
         });
-        let steps = (0..steps).map(|step| step * across).collect();
-        Self { squares, inputs, outputs, steps, unit }
+        Self { squares, inputs, outputs, unit }
     }
 }
 
-/// `y = x W^T + b` as [`crate::linear()`]: `x` `[n, inputs]`, the result `[n, outputs]`.
-pub(crate) fn linear(x: &[f32], w: &Columns, bias: Option<&[f32]>) -> Vec<f32> {
-    let (i, o) = (w.inputs, w.outputs);
+/// `y = x W^T + b`, and what is added if anything, as [`crate::linear_onto`]: `x` `[n, inputs]`, the result `[n, outputs]`.
+pub(crate) fn linear(x: &[f32], w: &Columns, bias: Option<&[f32]>, onto: Option<&[f32]>) -> Vec<f32> {
+    by_columns(w.unit, x, &w.squares, [w.inputs, w.outputs], [bias, onto])
+}
+
+/// `x` `[n, i]` by a right operand of `i` rows and `o` columns, with a bias that the sums begin with, and a matrix that is added.
+fn by_columns(unit: Unit, x: &[f32], columns: &[Square], [i, o]: [usize; 2], added: [Option<&[f32]>; 2]) -> Vec<f32> {
+    let [bias, onto] = added;
     let n = x.len() / i;
     let mut y = unset(n * o);
     let out = Disjoint::new(&mut y);
     let (rows, blocks) = (n.div_ceil(BLOCK), o.div_ceil(BLOCK));
+    let steps: Vec<usize> = (0..i.div_ceil(TERMS)).map(|step| step * 2 * blocks).collect();
     let serial = threads() == 1 || n * i * o < 1 << 18;
     // Each number is one sum in one order, however rows and outputs are shared out.
     let splits = if serial { 1 } else { (2 * threads()).div_ceil(rows).min(blocks) };
     for_each_job(rows * splits, serial, |job| {
         let (row, split) = (job / splits * BLOCK, job % splits);
         let count = BLOCK.min(n - row);
-        scratch_squares(2 * w.steps.len(), |operand| {
-            left(w.unit, &x[row * i..], count, i, operand);
-            w.unit.blocks(|unit| {
-                let mut c = Block::ZERO;
+        scratch_squares(2 * steps.len(), |operand| {
+            left(unit, &x[row * i..], count, i, operand);
+            unit.blocks(|unit| {
                 for block in split * blocks / splits..(split + 1) * blocks / splits {
-                    unit.product(&w.steps, operand, &w.squares, (2 * block, true), false, &mut c);
                     let first = block * BLOCK;
                     let width = BLOCK.min(o - first);
-                    let shift = bias.map_or(&[][..], |bias| &bias[first..first + width]);
-                    for (r, sums) in c.0[..count].iter().enumerate() {
-                        // SAFETY: a job has its own rows and blocks.
-                        put(sums, shift, unsafe { out.slice((row + r) * o + first, width) });
+                    let mut shift = [0.0; BLOCK];
+                    let start = bias.map_or(Start::Zero, |bias| {
+                        shift[..width].copy_from_slice(&bias[first..first + width]);
+                        Start::Row(&shift)
+                    });
+                    // SAFETY: a job has its own rows and blocks.
+                    unsafe {
+                        place(&out, [row, first], [count, width], o, |to| {
+                            unit.product(&steps, operand, columns, (2 * block, true), start, to);
+                        });
+                    }
+                    let Some(onto) = onto else { continue };
+                    for r in row..row + count {
+                        let at = r * o + first;
+                        // SAFETY: as above.
+                        add_rows(unsafe { out.slice(at, width) }, &onto[at..at + width]);
                     }
                 }
             });
@@ -69,31 +85,51 @@ pub(crate) fn linear(x: &[f32], w: &Columns, bias: Option<&[f32]>) -> Vec<f32> {
     y
 }
 
-/// A row of a block and what is added to it, if anything.
-fn put(sums: &[f32; BLOCK], shift: &[f32], to: &mut [f32]) {
-    // Whole rows, of a length that the compiler knows, are nearly all.
-    match (<&mut [f32; BLOCK]>::try_from(&mut *to), <&[f32; BLOCK]>::try_from(shift)) {
-        (Ok(to), Ok(shift)) => *to = std::array::from_fn(|j| sums[j] + shift[j]),
-        (Ok(to), Err(_)) => *to = *sums,
-        _ if shift.is_empty() => to.copy_from_slice(&sums[..to.len()]),
-        _ => to.iter_mut().zip(sums).zip(shift).for_each(|((to, sum), b)| *to = sum + b),
+/// A product of 32 rows and columns into a matrix of rows of `apart` at a row and a column, of which so many rows and columns are there.
+///
+/// # Safety
+/// As [`Disjoint::slice`] for these numbers.
+unsafe fn place(
+    matrix: &Disjoint<'_>,
+    [row, column]: [usize; 2],
+    [rows, columns]: [usize; 2],
+    apart: usize,
+    product: impl FnOnce(Place<'_>),
+) {
+    let start = row * apart + column;
+    if rows >= BLOCK && columns >= BLOCK {
+        // SAFETY: as the caller promises.
+        return product(unsafe { Place::within(matrix, start, apart) });
+    }
+    let mut c = Block::ZERO;
+    product((&mut c).into());
+    for (r, sums) in c.0.iter().enumerate().take(rows) {
+        // SAFETY: as the caller promises.
+        unsafe { matrix.slice(start + r * apart, columns) }.copy_from_slice(&sums[..columns]);
     }
 }
 
 /// `dx = dy W`: the weights with inputs and outputs exchanged.
 pub(crate) fn input_gradient(dy: &[f32], w: &[f32], outputs: usize, inputs: usize) -> Vec<f32> {
-    let across = inputs.next_multiple_of(BLOCK) / EDGE;
-    let mut squares = vec![Square::ZERO; outputs.div_ceil(TERMS) * across];
+    let (steps, across) = (outputs.div_ceil(TERMS), inputs.next_multiple_of(BLOCK) / EDGE);
     let unit = Unit::detect();
-    let room = Disjoint::new(&mut squares);
-    for_each_job(outputs.div_ceil(TERMS), outputs * inputs < 1 << 14, |step| {
-        let rows = TERMS.min(outputs - step * TERMS);
-        // SAFETY: a step has its own squares.
-        let to = unsafe { room.slice(step * across, across) };
-        pack::columns(unit, &w[step * TERMS * inputs..], rows, inputs, 0, inputs, across, to);
-    });
-    let steps = (0..outputs.div_ceil(TERMS)).map(|step| step * across).collect();
-    linear(dy, &Columns { squares, inputs: outputs, outputs: inputs, steps, unit }, None)
+    scratch_squares(steps * across, |squares| {
+        let room = Disjoint::new(squares);
+        for_each_job(steps, outputs * inputs < 1 << 14, |step| {
+            // SAFETY: a step has its own squares.
+            let to = unsafe { room.slice(step * across, across) };
+            step_of(unit, w, [outputs, inputs], step, to);
+        });
+        by_columns(unit, dy, squares, [outputs, inputs], [None; 2])
+    })
+}
+
+/// 32 rows of a matrix of so many rows and columns as `[pair of rows][column]`, whole blocks of columns.
+fn step_of(unit: Unit, x: &[f32], [rows, columns]: [usize; 2], step: usize, to: &mut [Square]) {
+    // The square of a block that has no columns at all.
+    to[columns.div_ceil(EDGE)..].fill(Square::ZERO);
+    let count = TERMS.min(rows - step * TERMS);
+    pack::columns(unit, &x[step * TERMS * columns..], count, columns, 0, columns, to.len(), to);
 }
 
 /// `dW = dy^T x`, `[outputs, inputs]`: the sum goes over the rows.
@@ -110,19 +146,13 @@ pub(crate) fn weight_gradient(dy: &[f32], x: &[f32], outputs: usize, inputs: usi
         let (lefts, rights) = (Disjoint::new(left), Disjoint::new(right));
         let serial = threads() == 1 || n * (outputs + inputs) < 1 << 14;
         for_each_job(steps, serial, |step| {
-            let rows = TERMS.min(n - step * TERMS);
             // SAFETY: a step has its own squares.
-            let to = unsafe { rights.slice(step * across, across) };
-            // The square of a block that has no columns at all.
-            to[inputs.div_ceil(EDGE)..].fill(Square::ZERO);
-            pack::columns(unit, &x[step * TERMS * inputs..], rows, inputs, 0, inputs, across, to);
-            scratch_squares(down, |turned| {
-                turned[outputs.div_ceil(EDGE)..].fill(Square::ZERO);
-                pack::columns(unit, &dy[step * TERMS * outputs..], rows, outputs, 0, outputs, down, turned);
-                for (i, square) in turned.iter().enumerate() {
+            step_of(unit, x, [n, inputs], step, unsafe { rights.slice(step * across, across) });
+            scratch_squares(down, |straight| {
+                step_of(unit, dy, [n, outputs], step, straight);
+                for (i, square) in straight.iter().enumerate() {
                     // SAFETY: as above.
-                    let to = unsafe { lefts.slice((i / 2 * steps + step) * 2 + i % 2, 1) };
-                    to[0] = square.turned();
+                    square.turn_into(&mut unsafe { lefts.slice((i / 2 * steps + step) * 2 + i % 2, 1) }[0]);
                 }
             });
         });
@@ -131,16 +161,16 @@ pub(crate) fn weight_gradient(dy: &[f32], x: &[f32], outputs: usize, inputs: usi
         let blocks = (down / 2) * (across / 2);
         for_each_job(blocks, threads() == 1 || n * outputs * inputs < 1 << 18, |job| {
             let (row, column) = (job / (across / 2), job % (across / 2));
-            let mut c = Block::ZERO;
-            unit.blocks(|unit| {
-                unit.product(&offsets, &left[2 * row * steps..][..2 * steps], right, (2 * column, true), false, &mut c)
-            });
             let (o, i) = (row * BLOCK, column * BLOCK);
-            for (r, sums) in c.0.iter().enumerate().take(outputs - o) {
-                let width = BLOCK.min(inputs - i);
+            let rows = &left[2 * row * steps..][..2 * steps];
+            unit.blocks(|unit| {
                 // SAFETY: a block has its own place in the matrix.
-                put(sums, &[], unsafe { out.slice((o + r) * inputs + i, width) });
-            }
+                unsafe {
+                    place(&out, [o, i], [BLOCK.min(outputs - o), BLOCK.min(inputs - i)], inputs, |to| {
+                        unit.product(&offsets, rows, right, (2 * column, true), Start::Zero, to);
+                    });
+                }
+            });
         });
     });
     dw
@@ -161,12 +191,15 @@ mod tests {
             let mut columns = Columns::new(&w, o, i);
             for unit in Unit::all() {
                 columns.unit = unit;
-                let y = with_threads(3, || linear(&x, &columns, Some(&b)));
+                let y = with_threads(3, || linear(&x, &columns, Some(&b), None));
                 for (e, y) in y.iter().enumerate() {
                     let sum: f64 = (0..i).map(|t| value(x[e / o * i + t]) * value(w[e % o * i + t])).sum();
                     assert!((f64::from(*y) - sum - f64::from(b[e % o])).abs() < 1e-5, "{unit:?} {n} x {i} -> {o} [{e}]");
                 }
-                assert_eq!(with_threads(1, || linear(&x[(n - 1) * i..], &columns, Some(&b))), y[(n - 1) * o..]);
+                assert_eq!(with_threads(1, || linear(&x[(n - 1) * i..], &columns, Some(&b), None)), y[(n - 1) * o..]);
+                let onto = numbers(n * o, 4);
+                let added = with_threads(3, || linear(&x, &columns, Some(&b), Some(&onto)));
+                assert!(added.iter().zip(&y).zip(&onto).all(|((added, y), onto)| *added == y + onto));
             }
         }
     }

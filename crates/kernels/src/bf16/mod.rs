@@ -84,15 +84,14 @@ lanes! {
 fn left(unit: Unit, x: &[f32], rows: usize, len: usize, to: &mut [Square]) {
     let steps = len.div_ceil(TERMS);
     for (i, square) in to.iter_mut().enumerate() {
-        let (block, first, half) = (i / 2 / steps, i / 2 % steps * TERMS, i % 2);
+        let (row, first) = (i / 2 / steps * BLOCK + i % 2 * EDGE, i / 2 % steps * TERMS);
+        let real = [EDGE.min(rows.saturating_sub(row)), TERMS.min(len - first)];
+        if real == [EDGE, TERMS] {
+            rows::square(unit, &x[row * len + first..], len, square);
+            continue;
+        }
         for (r, to) in square.0.iter_mut().enumerate() {
-            let row = block * BLOCK + half * EDGE + r;
-            let real = if row < rows { TERMS.min(len - first) } else { 0 };
-            if real == TERMS {
-                rows::neighbours(unit, &x[row * len + first..][..TERMS], to);
-                continue;
-            }
-            let number = |c: usize| if c < real { round(x[row * len + first + c]) } else { 0 };
+            let number = |c: usize| if r < real[0] && c < real[1] { round(x[(row + r) * len + first + c]) } else { 0 };
             to.iter_mut().enumerate().for_each(|(p, to)| *to = number(2 * p) | number(2 * p + 1) << 16);
         }
     }

@@ -1,7 +1,7 @@
 //! Short rows of numbers, a vector at a time: their ends must not be left to scalars.
 
 use super::round;
-use super::unit::{EDGE, TERMS, Unit};
+use super::unit::{EDGE, Square, TERMS, Unit};
 use crate::conv::tail;
 use crate::micro::lanes;
 
@@ -25,16 +25,16 @@ pub(crate) fn halves(unit: Unit, x: &[f32], to: &mut [u16]) {
     plain_halves(x, to);
 }
 
-/// A row of a left operand, [`super::neighbours`].
-pub(crate) fn neighbours(unit: Unit, x: &[f32], to: &mut [u32; EDGE]) {
-    assert_eq!(x.len(), TERMS, "the terms of a step");
+/// A square of a left operand: sixteen rows of 32 numbers, `apart` from each other.
+pub(crate) fn square(unit: Unit, x: &[f32], apart: usize, to: &mut Square) {
+    assert!(x.len() >= (EDGE - 1) * apart + TERMS, "sixteen rows of the terms of a step");
     #[cfg(target_arch = "x86_64")]
     if unit != Unit::Plain {
-        // SAFETY: units other than the plain one have AVX512-BF16; there are two vectors of numbers.
-        return unsafe { x86::neighbours(x, to) };
+        // SAFETY: units other than the plain one have AVX512-BF16; the rows are there.
+        return unsafe { x86::square(x, apart, to) };
     }
     let _ = unit;
-    super::neighbours(x, to);
+    to.0.iter_mut().enumerate().for_each(|(r, to)| super::neighbours(&x[r * apart..][..TERMS], to));
 }
 
 /// [`tail::finish`], for short rows.
@@ -70,13 +70,16 @@ mod x86 {
     }
 
     /// # Safety
-    /// The processor has the instructions, and `x` has 32 numbers.
+    /// The processor has the instructions, and `x` the rows.
     #[target_feature(enable = "avx512f,avx512bf16")]
-    pub(super) unsafe fn neighbours(x: &[f32], to: &mut [u32; EDGE]) {
-        // SAFETY: two vectors, as the caller promises; sixteen words.
-        unsafe {
-            let (low, high) = (_mm512_loadu_ps(x.as_ptr()), _mm512_loadu_ps(x.as_ptr().add(EDGE)));
-            _mm512_storeu_si512(to.as_mut_ptr().cast(), std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(high, low)));
+    pub(super) unsafe fn square(x: &[f32], apart: usize, to: &mut Square) {
+        for (r, to) in to.0.iter_mut().enumerate() {
+            // SAFETY: two vectors of a row; sixteen words, which begin a line of the cache.
+            unsafe {
+                let from = x.as_ptr().add(r * apart);
+                let words = _mm512_cvtne2ps_pbh(_mm512_loadu_ps(from.add(EDGE)), _mm512_loadu_ps(from));
+                _mm512_store_si512(to.as_mut_ptr().cast(), std::mem::transmute::<__m512bh, __m512i>(words));
+            }
         }
     }
 

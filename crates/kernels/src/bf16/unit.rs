@@ -1,6 +1,9 @@
 //! The register block `C[32, 32] = A B` in bfloat16, on what the processor has for it.
 
+use crate::micro::disjoint::Disjoint;
 use crate::micro::{Isa, transpose};
+use std::marker::PhantomData;
+use std::sync::OnceLock;
 
 #[cfg(target_arch = "x86_64")]
 mod amx;
@@ -25,13 +28,11 @@ impl Square {
     pub(crate) const ZERO: Self = Self([[0; EDGE]; EDGE]);
 
     /// Rows and columns exchanged.
-    pub(crate) fn turned(&self) -> Self {
-        let mut turned = [0.0f32; EDGE * EDGE];
+    pub(crate) fn turn_into(&self, to: &mut Self) {
         // SAFETY: words and numbers are four bytes, every pattern is valid for both, and nothing is computed with them.
-        let (from, to) = unsafe { (&*(&raw const self.0).cast::<[f32; EDGE * EDGE]>(), &mut turned) };
+        let (from, to) =
+            unsafe { (&*(&raw const self.0).cast::<[f32; EDGE * EDGE]>(), &mut *(&raw mut to.0).cast::<[f32; EDGE * EDGE]>()) };
         transpose(Isa::detect(), from, EDGE, to, EDGE, EDGE, EDGE);
-        // SAFETY: as above.
-        Self(unsafe { std::mem::transmute::<[f32; EDGE * EDGE], [[u32; EDGE]; EDGE]>(turned) })
     }
 }
 
@@ -53,6 +54,44 @@ impl Block {
     }
 }
 
+/// Where the sums of a block go: 32 rows of 32 numbers, within a matrix or alone.
+pub(crate) struct Place<'a> {
+    start: *mut f32,
+    apart: usize,
+    borrow: PhantomData<&'a mut [f32]>,
+}
+
+impl<'a> From<&'a mut Block> for Place<'a> {
+    fn from(block: &'a mut Block) -> Self {
+        Self { start: block.0.as_mut_ptr().cast(), apart: BLOCK, borrow: PhantomData }
+    }
+}
+
+impl<'a> Place<'a> {
+    /// The block whose first number is `matrix[start]`, in rows `apart` from each other.
+    ///
+    /// # Safety
+    /// As [`Disjoint::slice`] for the numbers of the block.
+    ///
+    /// # Panics
+    /// When the block leaves the matrix.
+    pub(crate) unsafe fn within(matrix: &Disjoint<'a>, start: usize, apart: usize) -> Self {
+        assert!(apart >= BLOCK && start + (BLOCK - 1) * apart + BLOCK <= matrix.len(), "a block inside the matrix");
+        Self { start: matrix.start().wrapping_add(start), apart, borrow: PhantomData }
+    }
+}
+
+/// What the sums of a block begin with.
+#[derive(Clone, Copy)]
+pub(crate) enum Start<'a> {
+    /// Nothing.
+    Zero,
+    /// What stands in their place.
+    Place,
+    /// A number a column, the same in each row.
+    Row(&'a [f32; BLOCK]),
+}
+
 /// What computes a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unit {
@@ -67,16 +106,20 @@ pub(crate) enum Unit {
 }
 
 impl Unit {
-    /// The fastest there is. The matrix unit takes the operating system's leave, which is asked for here.
+    /// The fastest there is. The matrix unit takes the operating system's leave, which is asked for here, once: a guest's processor is slow to
+    /// tell what it has.
     pub(crate) fn detect() -> Self {
-        #[cfg(target_arch = "x86_64")]
-        {
-            // Operands are written by vectors for both: a machine that hides these from a guest gets the plain body.
-            if dot::usable() {
-                return if amx::usable() { Self::Matrix } else { Self::Dot };
+        static UNIT: OnceLock<Unit> = OnceLock::new();
+        *UNIT.get_or_init(|| {
+            #[cfg(target_arch = "x86_64")]
+            {
+                // Operands are written by vectors for both: a machine that hides these from a guest gets the plain body.
+                if dot::usable() {
+                    return if amx::usable() { Self::Matrix } else { Self::Dot };
+                }
             }
-        }
-        Self::Plain
+            Self::Plain
+        })
     }
 
     /// All there are, for tests that compare them.
@@ -104,23 +147,40 @@ impl Unit {
     }
 }
 
+/// The rows of a block's sums, for the bodies: where they come from (null for zeros) and go to.
+#[derive(Clone, Copy)]
+struct Rows {
+    from: *const f32,
+    step: usize,
+    to: *mut f32,
+    apart: usize,
+}
+
 /// The leave to compute blocks on this thread.
 pub(crate) struct Blocks(Unit);
 
 impl Blocks {
-    /// `c = A B`, or with `add` `c += A B`. `a` holds one or two squares a step (rows 0 to 15 and 16 to 31); the squares
+    /// `c = start + A B`. `a` holds one or two squares a step (rows 0 to 15 and 16 to 31); the squares
     /// `[pair][column]` of a step's columns follow each other in `b` from `steps[step]` on, and number `at` is read and, if `wide`, the next.
     /// Other rows and columns of `c` hold anything afterwards.
     #[inline]
-    pub(crate) fn product(
+    pub(crate) fn product<'c>(
         &self,
         steps: &[usize],
         a: &[Square],
         b: &[Square],
         (at, wide): (usize, bool),
-        add: bool,
-        c: &mut Block,
+        start: Start<'_>,
+        c: impl Into<Place<'c>>,
     ) {
+        let c = c.into();
+        // Rows of sums to begin with, and how far apart they lie: the same one again where that is nothing.
+        let (from, step) = match start {
+            Start::Zero => (std::ptr::null(), 0),
+            Start::Place => (c.start.cast_const(), c.apart),
+            Start::Row(row) => (row.as_ptr(), 0),
+        };
+        let sums = Rows { from, step, to: c.start, apart: c.apart };
         let squares = if a.len() == 2 * steps.len() { 2 } else { 1 };
         assert!(!steps.is_empty() && a.len() == squares * steps.len(), "{} squares for {} steps", a.len(), steps.len());
         let last = steps.iter().copied().max().unwrap_or(0);
@@ -129,21 +189,22 @@ impl Blocks {
         macro_rules! body {
             ($unit:ident) => {
                 match (squares, wide) {
-                    (2, true) => $unit::product::<2, 2>(steps, add, a, b, c),
-                    (2, false) => $unit::product::<2, 1>(steps, add, a, b, c),
-                    (_, true) => $unit::product::<1, 2>(steps, add, a, b, c),
-                    (_, false) => $unit::product::<1, 1>(steps, add, a, b, c),
+                    (2, true) => $unit::product::<2, 2>(steps, a, b, sums),
+                    (2, false) => $unit::product::<2, 1>(steps, a, b, sums),
+                    (_, true) => $unit::product::<1, 2>(steps, a, b, sums),
+                    (_, false) => $unit::product::<1, 1>(steps, a, b, sums),
                 }
             };
         }
         match self.0 {
-            // SAFETY: the tiles are configured as long as `self` lives, and the bounds of A and B were checked.
+            // SAFETY: the tiles are configured as long as `self` lives; the bounds of A and B were checked, a place is 32 rows of 32 numbers.
             #[cfg(target_arch = "x86_64")]
             Unit::Matrix => unsafe { body!(amx) },
-            // SAFETY: the processor has the instructions, and the bounds of A and B were checked.
+            // SAFETY: the processor has the instructions; bounds as above.
             #[cfg(target_arch = "x86_64")]
             Unit::Dot => unsafe { body!(dot) },
-            Unit::Plain => body!(plain),
+            // SAFETY: bounds as above.
+            Unit::Plain => unsafe { body!(plain) },
         }
     }
 }
@@ -170,8 +231,8 @@ mod tests {
             for unit in Unit::all() {
                 let mut c = Block::ZERO;
                 unit.blocks(|blocks| {
-                    blocks.product(&steps[..3], &a[..3 * tall], &b, (1, wide), false, &mut c);
-                    blocks.product(&steps[3..], &a[3 * tall..], &b, (1, wide), true, &mut c);
+                    blocks.product(&steps[..3], &a[..3 * tall], &b, (1, wide), Start::Zero, &mut c);
+                    blocks.product(&steps[3..], &a[3 * tall..], &b, (1, wide), Start::Place, &mut c);
                 });
                 for row in 0..16 * tall {
                     for column in 0..if wide { 32 } else { 16 } {

@@ -6,7 +6,7 @@
 //! number of shares that depends on the sizes alone.
 
 use super::rows::halves;
-use super::unit::{BLOCK, Block, EDGE, Square, TERMS, Unit};
+use super::unit::{BLOCK, Block, EDGE, Square, Start, TERMS, Unit};
 use crate::conv::geometry::Shape;
 use crate::micro::disjoint::Disjoint;
 use crate::parallel::{for_each_chunk, for_each_job, scratch, scratch_squares, unset};
@@ -68,7 +68,7 @@ pub(crate) fn weight_gradient(s: &Shape, x: &[f32], dy: &[f32]) -> Vec<f32> {
                                 lines.shift(&of, [t / s.kernel[1], t % s.kernel[1]], left);
                                 for k in 0..rights {
                                     let sums = &mut sums[(t * rights + k) * BLOCK * BLOCK..][..BLOCK * BLOCK];
-                                    products.product(&offsets, left, b, (2 * k, true), true, Block::of(sums));
+                                    products.product(&offsets, left, b, (2 * k, true), Start::Place, Block::of(sums));
                                 }
                             }
                         }
@@ -127,7 +127,7 @@ fn turn(unit: Unit, s: &Shape, of: &Numbering, dy: &[f32], across: usize, to: &m
         for (step, square) in steps.iter().enumerate() {
             // SAFETY: a job has its own sixteen channels of its own span.
             let to = unsafe { squares.slice((span * of.steps + step) * across + block, 1) };
-            to[0] = square.turned();
+            square.turn_into(&mut to[0]);
         }
     });
 }

@@ -1,16 +1,16 @@
 //! The implicit im2col: which source pixels a vector of 16 grid points reads at each tap, worked out once a call.
 //!
 //! The points of all pictures are numbered through, so that a vector may span rows and pictures; the table repeats after as
-//! many pictures as make whole panels (one of 16 x 16, two of 28 x 28). With stride 1 a vector falls into few contiguous runs (masked loads); with other
-//! strides each point has its own position.
+//! many pictures as make whole panels (one of 16 x 16, two of 28 x 28). With strides 1 and 2 a vector falls into few evenly spaced runs (masked
+//! loads); with other strides each point has its own position.
 
 use super::geometry::Correlation;
 use crate::gemm::Right;
 use crate::micro::{HALF, Isa, PANEL, Run, gather_points, gather_runs, transpose};
 
 enum Reads {
-    /// Runs of (vector, tap), delimited by `starts`.
-    Runs { runs: Vec<Run>, starts: Vec<u32> },
+    /// Runs of (vector, tap), delimited by `starts`, of numbers `apart` from each other.
+    Runs { runs: Vec<Run>, starts: Vec<u32>, apart: usize },
     /// One position a lane for each (vector, tap); negative outside.
     Points(Vec<[i32; HALF]>),
 }
@@ -54,16 +54,16 @@ impl<'a> Patches<'a> {
             }
             at
         };
-        let reads = if of.stride == 1 {
+        let reads = if of.stride <= 2 {
             let (mut runs, mut starts) = (Vec::with_capacity(period * taps), Vec::with_capacity(period * taps + 1));
             for vector in 0..period {
                 for &tap in &of.taps {
                     starts.push(runs.len() as u32);
-                    split(&lanes(vector, tap), &mut runs);
+                    split(&lanes(vector, tap), of.stride, &mut runs);
                 }
             }
             starts.push(runs.len() as u32);
-            Reads::Runs { runs, starts }
+            Reads::Runs { runs, starts, apart: of.stride }
         } else {
             Reads::Points(
                 (0..period).flat_map(|vector| of.taps.iter().map(move |&tap| (vector, tap))).map(|(v, t)| lanes(v, t)).collect(),
@@ -93,9 +93,9 @@ impl<'a> Patches<'a> {
             return self.read_last(isa, base, entry, left, count, dst, step);
         }
         match &self.reads {
-            Reads::Runs { runs, starts } => {
+            Reads::Runs { runs, starts, apart } => {
                 let runs = &runs[starts[entry] as usize..starts[entry + 1] as usize];
-                gather_runs(isa, self.src, base, self.plane, runs, count, dst, step);
+                gather_runs(isa, self.src, base, self.plane, (runs, *apart), count, dst, step);
             }
             Reads::Points(points) => gather_points(self.src, base, self.plane, &points[entry], count, dst, step),
         }
@@ -104,11 +104,11 @@ impl<'a> Patches<'a> {
     /// The same for the last vector of all, of which only `left` points exist: the table may know more.
     fn read_last(&self, isa: Isa, base: usize, entry: usize, left: usize, count: usize, dst: &mut [f32], step: usize) {
         match &self.reads {
-            Reads::Runs { runs, starts } => {
+            Reads::Runs { runs, starts, apart } => {
                 let exist = (1u16 << left) - 1;
                 let runs = &runs[starts[entry] as usize..starts[entry + 1] as usize];
                 let runs: Vec<_> = runs.iter().map(|r| Run { mask: r.mask & exist, ..*r }).filter(|r| r.mask != 0).collect();
-                gather_runs(isa, self.src, base, self.plane, &runs, count, dst, step);
+                gather_runs(isa, self.src, base, self.plane, (&runs, *apart), count, dst, step);
             }
             Reads::Points(points) => {
                 let mut points = points[entry];
@@ -119,11 +119,11 @@ impl<'a> Patches<'a> {
     }
 }
 
-/// Cuts the positions of a vector into contiguous runs.
-fn split(at: &[i32; HALF], runs: &mut Vec<Run>) {
+/// Cuts the positions of a vector into runs of numbers `apart` from each other.
+fn split(at: &[i32; HALF], apart: usize, runs: &mut Vec<Run>) {
     let mut open: Option<Run> = None;
     for (l, &at) in at.iter().enumerate() {
-        let (offset, bit) = (at - l as i32, 1u16 << l);
+        let (offset, bit) = (at - (apart * l) as i32, 1u16 << l);
         match &mut open {
             Some(run) if at >= 0 && run.offset == offset && run.mask & (bit >> 1) != 0 => run.mask |= bit,
             _ => {
@@ -160,7 +160,7 @@ impl Right for ByPoint<'_> {
                 if v < self.vectors {
                     self.patches.read(isa, v, t, c0, count, dst, taps * PANEL);
                 } else {
-                    gather_runs(isa, &[], 0, 0, &[], count, dst, taps * PANEL);
+                    gather_runs(isa, &[], 0, 0, (&[], 1), count, dst, taps * PANEL);
                 }
             }
         }
@@ -211,18 +211,21 @@ mod tests {
 
     #[test]
     fn runs_are_the_positions() {
-        let mut at = [-1; HALF];
-        at[2..5].copy_from_slice(&[10, 11, 12]);
-        at[5..8].copy_from_slice(&[20, 21, 22]);
-        at[9] = 24;
-        let mut runs = Vec::new();
-        split(&at, &mut runs);
-        let mut back = [-1; HALF];
-        for run in &runs {
-            for (l, back) in back.iter_mut().enumerate().filter(|(l, _)| run.mask >> l & 1 == 1) {
-                *back = run.offset + l as i32;
+        for apart in [1, 2] {
+            let mut at = [-1; HALF];
+            for (lanes, first) in [(2..5, 10), (5..8, 20), (9..10, 24)] {
+                let start = lanes.start;
+                lanes.for_each(|l| at[l] = first + (apart * (l - start)) as i32);
             }
+            let mut runs = Vec::new();
+            split(&at, apart, &mut runs);
+            let mut back = [-1; HALF];
+            for run in &runs {
+                for (l, back) in back.iter_mut().enumerate().filter(|(l, _)| run.mask >> l & 1 == 1) {
+                    *back = run.offset + (apart * l) as i32;
+                }
+            }
+            assert_eq!((at, runs.len()), (back, 3));
         }
-        assert_eq!((at, runs.len()), (back, 3));
     }
 }

@@ -9,6 +9,7 @@
 
 use crate::host::{Host, contiguous, dims, host, values};
 use crate::join::{add, add_channels, scaled};
+use crate::math::{BESIDE, sum, sums};
 use crate::micro::lanes;
 use crate::parallel::map_jobs;
 use scorefield_tensor::Tensor;
@@ -133,7 +134,10 @@ pub(crate) fn gradients(dy: &Host, gain: f32, need_bias: bool, need_shift: bool)
     let (points, from) = (height * width, values(&g));
     // The sums over the planes of each channel, picture by picture.
     let sums = map_jobs(k, from.len() < 1 << 16, |channel| -> Vec<f64> {
-        (0..n).map(|picture| crate::math::sum(&from[(picture * k + channel) * points..][..points])).collect()
+        let plane = |picture: usize| &from[(picture * k + channel) * points..][..points];
+        let whole = n / BESIDE * BESIDE;
+        let several = (0..whole).step_by(BESIDE).flat_map(|first| sums(std::array::from_fn(|i| plane(first + i))));
+        several.chain((whole..n).map(|picture| sum(plane(picture)))).collect()
     });
     let bias = need_bias.then(|| host(sums.iter().map(|of| of.iter().sum::<f64>() as f32).collect(), [k]));
     let shift = need_shift.then(|| host((0..n * k).map(|i| sums[i % k][i / k] as f32).collect(), [n, k]));

@@ -96,13 +96,13 @@ pub(crate) fn product(m: usize, n: usize, blocks: &[usize], a: &Left<'_>, b: &im
 }
 
 /// [`product`] with columns that lie packed already and fill their panels: `C` `[m, n]` is written in its place, a few whole rows a job, and
-/// `finish` is called on them while they are in the cache.
+/// `finish` is called on them, with the number of the first, while they are in the cache.
 pub(crate) fn product_in_place(
     n: usize,
     blocks: &[usize],
     a: &Left<'_>,
     b: &Packed<'_>,
-    finish: impl Fn(&mut [f32]) + Sync + Send,
+    finish: impl Fn(usize, &mut [f32]) + Sync + Send,
     out: &mut [f32],
 ) {
     assert!(n.is_multiple_of(PANEL), "columns that fill their panels");
@@ -115,7 +115,7 @@ pub(crate) fn product_in_place(
     for_each_chunk(out, rows * n, |job, c| {
         let i = job * rows..job * rows + c.len() / n;
         compute(isa, i, 0..n, blocks, a, b, &mut [], c);
-        finish(c);
+        finish(job * rows, c);
     });
 }
 
@@ -204,7 +204,7 @@ mod tests {
                 let mut room = vec![0.0; Packed::room(k, n)];
                 crate::testing::with_threads(threads, || {
                     let packed = Packed::new(&Columns::new(&b, k, n, &blocks), n, &blocks, &mut room);
-                    let double = |rows: &mut [f32]| rows.iter_mut().for_each(|v| *v *= 2.0);
+                    let double = |_: usize, rows: &mut [f32]| rows.iter_mut().for_each(|v| *v *= 2.0);
                     product_in_place(n, &blocks, &Left::rows(&a, k, &blocks), &packed, double, &mut c);
                 });
                 assert!(c.iter().zip(&expected).all(|(c, e)| *c == 2.0 * e), "{m} x {n} x {k}, {threads} threads");

@@ -1,6 +1,7 @@
-//! AVX2 with fused multiply-add: a 12 x 32 tile is walked in pieces of 6 x 16 (12 accumulators of 16 registers).
+//! AVX2 with fused multiply-add: a 12 x 32 tile is walked in pieces of 6 x 16 (12 accumulators of 16 registers); masked loads, 8 x 8 transposes.
 
-use super::{PANEL, Tile};
+use super::halves::{lanes_of, pair, quarters};
+use super::{PANEL, Run, Tile};
 use std::arch::x86_64::*;
 
 /// See [`super::tile`].
@@ -52,6 +53,69 @@ unsafe fn kernel<const M: usize>(t: &Tile<'_>, a: *const f32, b: *const f32, c: 
             for (v, &sum) in acc.iter().enumerate() {
                 let to = c.add(i * t.ldc + v * 8);
                 _mm256_storeu_ps(to, if t.add { _mm256_add_ps(_mm256_loadu_ps(to), sum) } else { sum });
+            }
+        }
+    }
+}
+
+/// See [`super::gather_runs`].
+///
+/// # Safety
+/// The processor has AVX2; every lane in a mask lies inside `src` for all `count` channels; `dst` holds all rows.
+#[target_feature(enable = "avx2,fma")]
+pub(super) unsafe fn gather_runs(
+    src: &[f32],
+    base: usize,
+    plane: usize,
+    runs: &[Run],
+    count: usize,
+    dst: &mut [f32],
+    step: usize,
+) {
+    let zero = _mm256_setzero_ps();
+    for c in 0..count {
+        // SAFETY: the caller owns `count` vectors `step` apart behind `dst`.
+        let to = unsafe { dst.as_mut_ptr().add(c * step) };
+        let mut x = [zero; 2];
+        for run in runs {
+            let from = src.as_ptr().wrapping_add(base + c * plane).wrapping_offset(run.offset as isize);
+            for (v, x) in x.iter_mut().enumerate() {
+                let mask = run.mask >> (8 * v) & 0xff;
+                // SAFETY: lanes outside the mask are not read; lanes inside were checked by the caller.
+                *x = unsafe {
+                    match mask {
+                        0 => *x,
+                        0xff => _mm256_loadu_ps(from.wrapping_add(8 * v)),
+                        _ => _mm256_or_ps(*x, _mm256_maskload_ps(from.wrapping_add(8 * v), _mm256_castps_si256(lanes_of(mask)))),
+                    }
+                };
+            }
+        }
+        // SAFETY: as above.
+        unsafe {
+            _mm256_storeu_ps(to, x[0]);
+            _mm256_storeu_ps(to.add(8), x[1]);
+        }
+    }
+}
+
+/// Transposes a block of 8 x 8 numbers.
+///
+/// # Safety
+/// The processor has AVX2; 8 rows of 8 numbers are readable at `src` and writable at `dst` with their distances.
+#[target_feature(enable = "avx2,fma")]
+pub(super) unsafe fn transpose8(src: *const f32, lds: usize, dst: *mut f32, ldd: usize) {
+    // SAFETY: rows and columns below 8 of the block.
+    unsafe {
+        let mut rows = [src; 8];
+        for (i, row) in rows.iter_mut().enumerate() {
+            *row = src.add(i * lds);
+        }
+        // Blocks of 4 x 4 side by side.
+        for j in [0, 4] {
+            let columns = quarters([pair(&rows, 0, j), pair(&rows, 1, j), pair(&rows, 2, j), pair(&rows, 3, j)]);
+            for (q, column) in columns.into_iter().enumerate() {
+                _mm256_storeu_ps(dst.add((j + q) * ldd), column);
             }
         }
     }

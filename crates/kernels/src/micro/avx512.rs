@@ -1,6 +1,6 @@
 //! AVX-512: 12 x 32 register tiles, masked loads, 16 x 16 transposes.
 
-use super::{PANEL, Run, Tile};
+use super::{HALF, PANEL, Run, Tile};
 use std::arch::x86_64::*;
 
 /// See [`super::tile`].
@@ -142,6 +142,39 @@ pub(super) unsafe fn gather_runs(
                 unsafe { _mm512_storeu_ps(to.add(c * step), x) };
             }
         }
+    }
+}
+
+/// See [`super::gather_runs`], every second number.
+///
+/// # Safety
+/// As [`gather_runs`].
+#[target_feature(enable = "avx512f")]
+pub(super) unsafe fn gather_every_second(
+    src: &[f32],
+    base: usize,
+    plane: usize,
+    runs: &[Run],
+    count: usize,
+    dst: &mut [f32],
+    step: usize,
+) {
+    let even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+    // A bit for every number of two vectors, of which the odd ones are left out.
+    let spread = |mask: u16| (0..8).fold(0u16, |spread, l| spread | (mask >> l & 1) << (2 * l));
+    let mut masks = [[0u16; 2]; HALF];
+    masks.iter_mut().zip(runs).for_each(|(masks, run)| *masks = [spread(run.mask & 0xff), spread(run.mask >> 8)]);
+    for c in 0..count {
+        let mut x = _mm512_setzero_ps();
+        for (run, [first, second]) in runs.iter().zip(masks) {
+            let from = src.as_ptr().wrapping_add(base + c * plane).wrapping_offset(run.offset as isize);
+            // SAFETY: numbers outside the masks are not read; those inside were checked by the caller.
+            let (low, high) =
+                unsafe { (_mm512_maskz_loadu_ps(first, from), _mm512_maskz_loadu_ps(second, from.wrapping_add(HALF))) };
+            x = _mm512_mask_mov_ps(x, run.mask, _mm512_permutex2var_ps(low, even, high));
+        }
+        // SAFETY: the caller owns `count` vectors `step` apart behind `dst`.
+        unsafe { _mm512_storeu_ps(dst.as_mut_ptr().add(c * step), x) };
     }
 }
 

@@ -11,6 +11,8 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 pub(crate) mod disjoint;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod halves;
 #[cfg(target_arch = "aarch64")]
 pub(crate) mod neon;
 mod portable;
@@ -131,23 +133,24 @@ pub(crate) fn tile(isa: Isa, t: Tile<'_>) {
     }
 }
 
-/// A piece of a vector of 16 pixels that lies contiguously in an image: lane `l` in `mask` reads `offset + l`.
+/// A piece of a vector of 16 pixels that lies evenly spaced in an image: lane `l` in `mask` reads `offset + apart * l`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Run {
     /// Position of lane 0, relative to the plane; may point outside where lane 0 is not in the mask.
     pub offset: i32,
-    /// The lanes.
+    /// The lanes, one behind the other.
     pub mask: u16,
 }
 
-/// `dst[c * step + l] = src[base + c * plane + run.offset + l]` for the lanes of the runs, zero elsewhere, for `c < count`.
+/// `dst[c * step + l] = src[base + c * plane + run.offset + apart * l]` for the lanes of the runs, zero elsewhere, for `c < count`; `apart` is 1
+/// or 2.
 #[inline]
 pub(crate) fn gather_runs(
     isa: Isa,
     src: &[f32],
     base: usize,
     plane: usize,
-    runs: &[Run],
+    (runs, apart): (&[Run], usize),
     count: usize,
     dst: &mut [f32],
     step: usize,
@@ -155,18 +158,23 @@ pub(crate) fn gather_runs(
     if count == 0 {
         return;
     }
-    assert!(dst.len() >= (count - 1) * step + HALF);
+    assert!(dst.len() >= (count - 1) * step + HALF && (1..=2).contains(&apart));
     let end = src.len() as isize - ((count - 1) * plane) as isize;
     for run in runs.iter().filter(|run| run.mask != 0) {
-        let first = base as isize + run.offset as isize + run.mask.trailing_zeros() as isize;
-        let last = base as isize + run.offset as isize + 15 - run.mask.leading_zeros() as isize;
-        assert!(first >= 0 && last < end);
+        let at = |lane: u32| base as isize + run.offset as isize + apart as isize * lane as isize;
+        assert!(at(run.mask.trailing_zeros()) >= 0 && at(15 - run.mask.leading_zeros()) < end);
     }
-    match isa {
+    match (isa, apart) {
         // SAFETY: every lane in a mask was checked to lie inside `src` for all channels, and `dst` to hold all rows.
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 => unsafe { avx512::gather_runs(src, base, plane, runs, count, dst, step) },
-        _ => portable::gather_runs(src, base, plane, runs, count, dst, step),
+        (Isa::Avx512, 1) => unsafe { avx512::gather_runs(src, base, plane, runs, count, dst, step) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        (Isa::Avx512, _) => unsafe { avx512::gather_every_second(src, base, plane, runs, count, dst, step) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        (Isa::Avx2, 1) => unsafe { avx2::gather_runs(src, base, plane, runs, count, dst, step) },
+        _ => portable::gather_runs(src, base, plane, (runs, apart), count, dst, step),
     }
 }
 
@@ -196,34 +204,36 @@ pub(crate) fn transpose(isa: Isa, src: &[f32], lds: usize, dst: &mut [f32], ldd:
         return;
     }
     assert!(src.len() >= (rows - 1) * lds + cols && dst.len() >= (cols - 1) * ldd + rows);
-    #[cfg(target_arch = "x86_64")]
-    if isa == Isa::Avx512 {
-        let (whole_rows, whole_cols) = (rows / HALF * HALF, cols / HALF * HALF);
-        for i in (0..whole_rows).step_by(HALF) {
-            for j in (0..whole_cols).step_by(HALF) {
-                // SAFETY: the 16 x 16 block lies inside the bounds checked above.
-                unsafe { avx512::transpose16(src.as_ptr().add(i * lds + j), lds, dst.as_mut_ptr().add(j * ldd + i), ldd) };
+    // Blocks of `edge` x `edge` by vectors, what is left over one by one.
+    let edge = match isa {
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 => HALF,
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2 => 8,
+        #[cfg(target_arch = "aarch64")]
+        Isa::Neon => 4,
+        Isa::Portable => return portable::transpose(src, lds, dst, ldd, 0..rows, 0..cols),
+    };
+    let (whole_rows, whole_cols) = (rows / edge * edge, cols / edge * edge);
+    for i in (0..whole_rows).step_by(edge) {
+        for j in (0..whole_cols).step_by(edge) {
+            let (from, to) = (&src[i * lds + j..], &mut dst[j * ldd + i..]);
+            match isa {
+                // SAFETY: the block lies inside the bounds checked above, and detection found the features.
+                #[cfg(target_arch = "x86_64")]
+                Isa::Avx512 => unsafe { avx512::transpose16(from.as_ptr(), lds, to.as_mut_ptr(), ldd) },
+                // SAFETY: as above.
+                #[cfg(target_arch = "x86_64")]
+                Isa::Avx2 => unsafe { avx2::transpose8(from.as_ptr(), lds, to.as_mut_ptr(), ldd) },
+                // SAFETY: as above.
+                #[cfg(target_arch = "aarch64")]
+                Isa::Neon => unsafe { neon::transpose4(from.as_ptr(), lds, to.as_mut_ptr(), ldd) },
+                Isa::Portable => {}
             }
         }
-        portable::transpose(src, lds, dst, ldd, 0..rows, whole_cols..cols);
-        portable::transpose(src, lds, dst, ldd, whole_rows..rows, 0..whole_cols);
-        return;
     }
-    #[cfg(target_arch = "aarch64")]
-    if isa == Isa::Neon {
-        let (whole_rows, whole_cols) = (rows / 4 * 4, cols / 4 * 4);
-        for i in (0..whole_rows).step_by(4) {
-            for j in (0..whole_cols).step_by(4) {
-                // SAFETY: the 4 x 4 block lies inside the bounds checked above.
-                unsafe { neon::transpose4(src.as_ptr().add(i * lds + j), lds, dst.as_mut_ptr().add(j * ldd + i), ldd) };
-            }
-        }
-        portable::transpose(src, lds, dst, ldd, 0..rows, whole_cols..cols);
-        portable::transpose(src, lds, dst, ldd, whole_rows..rows, 0..whole_cols);
-        return;
-    }
-    let _ = isa;
-    portable::transpose(src, lds, dst, ldd, 0..rows, 0..cols);
+    portable::transpose(src, lds, dst, ldd, 0..rows, whole_cols..cols);
+    portable::transpose(src, lds, dst, ldd, whole_rows..rows, 0..whole_cols);
 }
 
 #[cfg(test)]
@@ -280,13 +290,15 @@ mod tests {
         let src = numbers(400, 4);
         let runs = [Run { offset: -3, mask: 0b0000_0000_1111_1000 }, Run { offset: 20, mask: 0b0111_1111_0000_0000 }];
         for isa in Isa::all() {
-            for runs in [&runs[..], &runs[..1], &[]] {
+            for (apart, runs) in [1, 2].into_iter().flat_map(|apart| [&runs[..], &runs[..1], &[]].map(|runs| (apart, runs))) {
                 let mut dst = vec![7.0; 3 * 20];
-                gather_runs(isa, &src, 0, 100, runs, 3, &mut dst, 20);
+                gather_runs(isa, &src, 0, 100, (runs, apart as usize), 3, &mut dst, 20);
                 for c in 0..3 {
                     for l in 0..16 {
-                        let want =
-                            runs.iter().find(|r| r.mask >> l & 1 == 1).map_or(0.0, |r| src[c * 100 + (r.offset + l) as usize]);
+                        let want = runs
+                            .iter()
+                            .find(|r| r.mask >> l & 1 == 1)
+                            .map_or(0.0, |r| src[c * 100 + (r.offset + apart * l) as usize]);
                         assert_eq!(dst[c * 20 + l as usize], want);
                     }
                 }

@@ -28,15 +28,27 @@ pub(super) fn tile(t: Tile<'_>) {
 }
 
 /// See [`super::gather_runs`].
-pub(super) fn gather_runs(src: &[f32], base: usize, plane: usize, runs: &[Run], count: usize, dst: &mut [f32], step: usize) {
+pub(super) fn gather_runs(
+    src: &[f32],
+    base: usize,
+    plane: usize,
+    (runs, apart): (&[Run], usize),
+    count: usize,
+    dst: &mut [f32],
+    step: usize,
+) {
     for c in 0..count {
         let to = &mut dst[c * step..c * step + HALF];
         to.fill(0.0);
         for run in runs.iter().filter(|run| run.mask != 0) {
             let (first, last) = (run.mask.trailing_zeros() as usize, 15 - run.mask.leading_zeros() as usize);
-            let from = (base + c * plane + first).wrapping_add_signed(run.offset as isize);
-            // The lanes of a run are consecutive by construction.
-            to[first..=last].copy_from_slice(&src[from..=from + last - first]);
+            let from = (base + c * plane + apart * first).wrapping_add_signed(run.offset as isize);
+            let from = &src[from..=from + apart * (last - first)];
+            if apart == 1 {
+                to[first..=last].copy_from_slice(from);
+            } else {
+                to[first..=last].iter_mut().zip(from.iter().step_by(apart)).for_each(|(to, from)| *to = *from);
+            }
         }
     }
 }

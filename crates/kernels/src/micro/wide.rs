@@ -104,7 +104,7 @@ unsafe impl Wide for Plain {
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    use super::{Plain, Wide};
+    use super::Wide;
     use std::arch::x86_64::*;
 
     // SAFETY: needs AVX-512 F, DQ and VL, as the caller promises; pointers are the caller's.
@@ -225,86 +225,7 @@ mod x86 {
             ]
         }
     }
-
-    /// Vectors of AVX as plain ones.
-    #[inline(always)]
-    // SAFETY: the caller promises AVX2.
-    unsafe fn plain(columns: [Halves; 4]) -> [Plain; 4] {
-        columns.map(|c| {
-            let mut out = [0.0; 16];
-            // SAFETY: as promised; sixteen numbers.
-            unsafe { c.store(out.as_mut_ptr()) };
-            Plain(out)
-        })
-    }
-
-    /// Two vectors of AVX.
-    #[derive(Clone, Copy)]
-    pub(crate) struct Halves(__m256, __m256);
-
-    // SAFETY: needs AVX2 and FMA, as the caller promises; pointers are the caller's.
-    unsafe impl Wide for Halves {
-        #[inline(always)]
-        unsafe fn splat(v: f32) -> Self {
-            // SAFETY: the caller has AVX2 and FMA (so throughout).
-            unsafe { Self(_mm256_set1_ps(v), _mm256_set1_ps(v)) }
-        }
-        #[inline(always)]
-        unsafe fn load(from: *const f32) -> Self {
-            // SAFETY: as above, and sixteen numbers are readable.
-            unsafe { Self(_mm256_loadu_ps(from), _mm256_loadu_ps(from.add(8))) }
-        }
-        #[inline(always)]
-        unsafe fn store(self, to: *mut f32) {
-            // SAFETY: as above, and sixteen numbers are writable.
-            unsafe {
-                _mm256_storeu_ps(to, self.0);
-                _mm256_storeu_ps(to.add(8), self.1);
-            }
-        }
-        #[inline(always)]
-        unsafe fn add(self, other: Self) -> Self {
-            // SAFETY: as above.
-            unsafe { Self(_mm256_add_ps(self.0, other.0), _mm256_add_ps(self.1, other.1)) }
-        }
-        #[inline(always)]
-        unsafe fn sub(self, other: Self) -> Self {
-            // SAFETY: as above.
-            unsafe { Self(_mm256_sub_ps(self.0, other.0), _mm256_sub_ps(self.1, other.1)) }
-        }
-        #[inline(always)]
-        unsafe fn mul(self, other: Self) -> Self {
-            // SAFETY: as above.
-            unsafe { Self(_mm256_mul_ps(self.0, other.0), _mm256_mul_ps(self.1, other.1)) }
-        }
-        #[inline(always)]
-        unsafe fn fma(self, factor: Self, other: Self) -> Self {
-            // SAFETY: as above.
-            unsafe { Self(_mm256_fmadd_ps(self.0, factor.0, other.0), _mm256_fmadd_ps(self.1, factor.1, other.1)) }
-        }
-        #[inline(always)]
-        unsafe fn columns(rows: &[*const f32; 16], masks: &[u16; 6]) -> [Self; 6] {
-            // SAFETY: passed on.
-            unsafe { Plain::columns(rows, masks).map(|c| Self::load(c.0.as_ptr())) }
-        }
-        #[inline(always)]
-        unsafe fn store_rows(columns: [Self; 4], to: &[*mut f32; 16], masks: &[u8; 16]) {
-            // SAFETY: passed on.
-            unsafe {
-                Plain::store_rows(plain(columns), to, masks);
-            }
-        }
-        #[inline(always)]
-        // SAFETY: the contract of the trait.
-        unsafe fn store_rows_onto(columns: [Self; 4], onto: &[*const f32; 16], gain: f32, to: &[*mut f32; 16], masks: &[u8; 16]) {
-            // SAFETY: passed on.
-            unsafe { Plain::store_rows_onto(plain(columns), onto, gain, to, masks) };
-        }
-    }
 }
-
-#[cfg(target_arch = "x86_64")]
-pub(crate) use x86::Halves;
 
 /// Defines functions generic over the vector that are compiled for each instruction set and chosen by [`Isa`](super::Isa).
 // SAFETY: what is defined has the contract that its documentation tells.
@@ -326,7 +247,7 @@ macro_rules! for_isa {
             // SAFETY: as above.
             unsafe fn half($($arg: $ty),*) {
                 // SAFETY: as above.
-                unsafe { $body::<$crate::micro::wide::Halves>($($arg),*) }
+                unsafe { $body::<$crate::micro::halves::Halves>($($arg),*) }
             }
             match isa {
                 // SAFETY: detection found the features; the rest is the caller's promise.

@@ -61,7 +61,7 @@ impl SelfAttention {
             Reach::Neighbourhood { size } => neighbourhood::attention(pass, &picture, heads, size),
         };
         let y = y.reshape([n, c, t]).swap_dims(1, 2).reshape([tokens, c]);
-        ops::add_rows(x, self.out.forward_ready(pass, drop_tokens(pass, y, n, self.dropout)))
+        self.out.forward_onto(pass, drop_tokens(pass, y, n, self.dropout), x)
     }
 }
 

@@ -10,11 +10,23 @@ struct Exception {
     reason: &'static str,
 }
 
-const EXCEPTIONS: &[Exception] = &[Exception {
-    rule: "globals",
-    path: "crates/kernels/src/parallel.rs",
-    reason: "scratch memory of a thread: holds no value between two uses",
-}];
+const EXCEPTIONS: &[Exception] = &[
+    Exception {
+        rule: "globals",
+        path: "crates/kernels/src/parallel.rs",
+        reason: "scratch memory of a thread: holds no value between two uses",
+    },
+    Exception {
+        rule: "globals",
+        path: "crates/kernels/src/bf16/unit.rs",
+        reason: "what the processor has, as the standard library keeps it: asked once, never changed",
+    },
+    Exception {
+        rule: "globals",
+        path: "crates/kernels/src/record.rs",
+        reason: "nodes of a backward pass under way: decides who adds two gradients, not what comes of it, and may be forgotten at any time",
+    },
+];
 
 /// The most lines a file may have: one idea a file.
 const LONGEST: usize = 400;

@@ -2,11 +2,8 @@
 //!
 //! Its instructions have no stable intrinsics yet; they are written in assembly.
 
-use super::{Block, Square};
+use super::{EDGE, Rows, Square};
 use std::arch::asm;
-
-/// Rows of a block in bytes.
-const ROW: usize = 4 * super::BLOCK;
 
 /// Whether the processor has the unit and the operating system lends it to this process.
 pub(crate) fn usable() -> bool {
@@ -65,24 +62,19 @@ impl Drop for Tiles {
 /// See [`super::Blocks::product`]: `M` squares of rows, `N` of columns. C is in tiles 0 to 3, A in 4 and 5, B in 6 and 7.
 ///
 /// # Safety
-/// The tiles are shaped, and A and B hold what the steps ask for.
-pub(crate) unsafe fn product<const M: usize, const N: usize>(
-    steps: &[usize],
-    add: bool,
-    a: &[Square],
-    b: &[Square],
-    c: &mut Block,
-) {
+/// The tiles are shaped; A and B hold what the steps ask for, and the rows 32 numbers each.
+pub(crate) unsafe fn product<const M: usize, const N: usize>(steps: &[usize], a: &[Square], b: &[Square], c: Rows) {
     let (mut a, b) = (a.as_ptr(), b.as_ptr());
-    if add {
-        // SAFETY: the quarters of C, as below.
+    if !c.from.is_null() {
+        // SAFETY: the quarters of what the sums begin with; rows that are no bytes apart are one row again and again.
         unsafe {
             asm!(
                 "tileloadd tmm0, [{c} + {row} * 1]",
                 "tileloadd tmm1, [{c} + {row} * 1 + 64]",
-                "tileloadd tmm2, [{c} + {row} * 1 + 2048]",
-                "tileloadd tmm3, [{c} + {row} * 1 + 2112]",
-                c = in(reg) c.0.as_ptr(), row = in(reg) ROW, options(nostack, readonly)
+                "tileloadd tmm2, [{low} + {row} * 1]",
+                "tileloadd tmm3, [{low} + {row} * 1 + 64]",
+                c = in(reg) c.from, low = in(reg) c.from.add(EDGE * c.step), row = in(reg) 4 * c.step,
+                options(nostack, readonly)
             );
         }
     } else {
@@ -131,14 +123,14 @@ pub(crate) unsafe fn product<const M: usize, const N: usize>(
             a = a.add(M);
         }
     }
-    // SAFETY: a block of C is 32 rows of 128 bytes; the four tiles are its quarters.
+    // SAFETY: C is 32 rows of 32 numbers; the four tiles are its quarters.
     unsafe {
         asm!(
             "tilestored [{c} + {row} * 1], tmm0",
             "tilestored [{c} + {row} * 1 + 64], tmm1",
-            "tilestored [{c} + {row} * 1 + 2048], tmm2",
-            "tilestored [{c} + {row} * 1 + 2112], tmm3",
-            c = in(reg) c.0.as_mut_ptr(), row = in(reg) ROW, options(nostack)
+            "tilestored [{low} + {row} * 1], tmm2",
+            "tilestored [{low} + {row} * 1 + 64], tmm3",
+            c = in(reg) c.to, low = in(reg) c.to.add(EDGE * c.apart), row = in(reg) 4 * c.apart, options(nostack)
         );
     }
 }

@@ -1,6 +1,6 @@
 //! AVX512-BF16: sixteen sums of two products an instruction.
 
-use super::{BLOCK, Block, EDGE, Square};
+use super::{EDGE, Rows, Square};
 use std::arch::x86_64::*;
 
 /// Rows whose sums are in registers at once.
@@ -20,23 +20,17 @@ pub(crate) fn usable() -> bool {
 /// See [`super::Blocks::product`].
 ///
 /// # Safety
-/// [`usable`], and A and B hold what the steps ask for.
+/// [`usable`]; A and B hold what the steps ask for, and the rows 32 numbers each.
 #[target_feature(enable = "avx512f,avx512bf16")]
 #[allow(clippy::needless_range_loop)] // constant indices keep the sums in registers
-pub(crate) unsafe fn product<const M: usize, const N: usize>(
-    steps: &[usize],
-    add: bool,
-    a: &[Square],
-    b: &[Square],
-    c: &mut Block,
-) {
+pub(crate) unsafe fn product<const M: usize, const N: usize>(steps: &[usize], a: &[Square], b: &[Square], c: Rows) {
     for first in (0..M * EDGE).step_by(ROWS) {
         let mut sums = [[_mm512_setzero_ps(); N]; ROWS];
-        if add {
+        if !c.from.is_null() {
             for r in 0..ROWS {
                 for v in 0..N {
-                    // SAFETY: sixteen numbers of row `first + r` of the block.
-                    sums[r][v] = unsafe { _mm512_loadu_ps(c.0.as_ptr().cast::<f32>().add((first + r) * BLOCK + v * EDGE)) };
+                    // SAFETY: sixteen numbers of row `first + r`.
+                    sums[r][v] = unsafe { _mm512_loadu_ps(c.from.add((first + r) * c.step + v * EDGE)) };
                 }
             }
         }
@@ -68,8 +62,8 @@ pub(crate) unsafe fn product<const M: usize, const N: usize>(
         }
         for r in 0..ROWS {
             for v in 0..N {
-                // SAFETY: sixteen numbers of row `first + r` of the block.
-                unsafe { _mm512_storeu_ps(c.0.as_mut_ptr().cast::<f32>().add((first + r) * BLOCK + v * EDGE), sums[r][v]) };
+                // SAFETY: as above.
+                unsafe { _mm512_storeu_ps(c.to.add((first + r) * c.apart + v * EDGE), sums[r][v]) };
             }
         }
     }

@@ -1,12 +1,12 @@
 //! The block in plain Rust.
 
-use super::{Block, EDGE, Square};
+use super::{EDGE, Rows, Square};
 use crate::micro::lanes;
 
 lanes! {
-    /// Sixteen columns of one row: `sum over steps and pairs of a.low b.low + a.high b.high`, in order.
-    fn row(offsets: &[usize], add: bool, a: &[Square], tall: usize, row: usize, b: &[Square], to: &mut [f32; EDGE]) {
-        let mut sums = if add { *to } else { [0.0f32; EDGE] };
+    /// Adds to sixteen columns of one row `sum over steps and pairs of a.low b.low + a.high b.high`, in order.
+    fn row(offsets: &[usize], a: &[Square], tall: usize, row: usize, b: &[Square], to: &mut [f32; EDGE]) {
+        let mut sums = *to;
         for (step, &offset) in offsets.iter().enumerate() {
             for (pair, &left) in a[step * tall + row / EDGE].0[row % EDGE].iter().enumerate() {
                 let (low, high) = (f32::from_bits(left << 16), f32::from_bits(left & 0xffff_0000));
@@ -21,10 +21,20 @@ lanes! {
 }
 
 /// See [`super::Blocks::product`].
-pub(crate) fn product<const M: usize, const N: usize>(steps: &[usize], add: bool, a: &[Square], b: &[Square], c: &mut Block) {
-    for (r, to) in c.0[..M * EDGE].iter_mut().enumerate() {
-        for (v, to) in to.as_chunks_mut().0[..N].iter_mut().enumerate() {
-            row(steps, add, a, M, r, &b[v..], to);
+///
+/// # Safety
+/// The rows hold 32 numbers each.
+pub(crate) unsafe fn product<const M: usize, const N: usize>(steps: &[usize], a: &[Square], b: &[Square], c: Rows) {
+    for r in 0..M * EDGE {
+        for v in 0..N {
+            let mut sums = [0.0; EDGE];
+            if !c.from.is_null() {
+                // SAFETY: sixteen numbers of row `r`, of any alignment that numbers have.
+                sums = unsafe { *c.from.add(r * c.step + v * EDGE).cast() };
+            }
+            row(steps, a, M, r, &b[v..], &mut sums);
+            // SAFETY: as above.
+            unsafe { *c.to.add(r * c.apart + v * EDGE).cast() = sums };
         }
     }
 }

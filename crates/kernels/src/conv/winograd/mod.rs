@@ -9,6 +9,7 @@
 //! is another sequence than there, and errs by about ten times as much (some 1e-6 of the largest output).
 
 mod filters;
+mod places;
 mod side;
 mod tiles;
 mod transform;
@@ -27,9 +28,10 @@ use crate::micro::disjoint::Disjoint;
 use crate::micro::{HALF, Isa, PANEL, ROWS, Tile, tile};
 use crate::parallel::{for_each_job, scratch, threads, unset};
 use filters::{Filters, groups};
+use places::{Patches, Places};
 use std::ops::Range;
 use tiles::GROUP;
-use transform::{Ending, Patches, Places};
+use transform::Ending;
 
 /// Groups of rows of `M` that are transformed back at once.
 const BAND: usize = 6;
@@ -187,6 +189,7 @@ fn read_all(isa: Isa, t: &Tiling, src: &[f32], groups: Range<usize>, channels: R
         let patches: Patches = t.patches(group);
         let first = g / HALVES * all * PANEL + g % HALVES * HALF;
         for c in channels.clone() {
+            patches.ask(src.as_ptr().wrapping_add((c + 1) * area));
             read_plane(&patches, src, c * area, |src, patches| {
                 // SAFETY: the rows are readable (see `read_plane`); a channel of a group has its own vectors of sixteen in every point,
                 // and the points have room for all, as asserted.

@@ -1,6 +1,7 @@
 //! The two sizes of tiles, and their transforms.
 
-use super::transform::{self, Ending, Patches, Places};
+use super::places::{Patches, Places};
+use super::transform::{self, Ending};
 use super::two;
 use crate::micro::Isa;
 

@@ -1,7 +1,8 @@
 //! How the outputs of all pictures are cut into tiles, sixteen at a time.
 
 use super::Side;
-use super::transform::{IN, OUT, Patches, Places};
+use super::places::{Patches, Places};
+use super::transform::{IN, OUT};
 use crate::conv::geometry::Shape;
 
 /// Tiles side by side in a vector.
@@ -81,23 +82,28 @@ impl Tiling {
 
     fn read(&self, group: usize, planes: &Planes, before: [usize; 2], side: usize) -> Patches {
         let [height, width] = planes.size.map(|size| size as isize);
-        let mut out = Patches { at: [[0; GROUP]; IN], masks: [[0; 6]; IN], reach: [isize::MAX, isize::MIN] };
+        let mut out = Patches { at: [[0; GROUP]; IN], masks: [[0; 6]; IN], reach: [isize::MAX, isize::MIN], lines: Vec::new() };
         for l in 0..GROUP {
             // Lanes without a tile read the first tile of all and drop it.
             let tile = self.place(group * GROUP + l);
             let (picture, first) = tile.unwrap_or((0, [0, 0]));
             let [y, x] = [0, 1].map(|d| first[d] as isize - before[d] as isize);
             let start = (picture * planes.channels * planes.area()) as isize + x;
+            // The columns that exist, and those of the rows that do.
+            let columns = (0..side).fold(0u16, |bits, j| bits | u16::from((0..width).contains(&(x + j as isize))) << j);
             for r in 0..IN {
-                let inside = (0..height).contains(&(y + r as isize)) && r < side && tile.is_some();
-                out.at[r][l] = start + (y + r as isize).clamp(0, height - 1) * width;
-                out.reach = [out.reach[0].min(out.at[r][l]), out.reach[1].max(out.at[r][l] + 8)];
-                for j in (0..side).filter(|&j| inside && (0..width).contains(&(x + j as isize))) {
-                    out.masks[r][j] |= 1 << l;
+                let row = y + r as isize;
+                let inside = (0..height).contains(&row) && r < side && tile.is_some();
+                out.at[r][l] = start + row.clamp(0, height - 1) * width;
+                let columns = if inside { columns } else { 0 };
+                for (j, mask) in out.masks[r].iter_mut().enumerate() {
+                    *mask |= (columns >> j & 1) << l;
                 }
             }
         }
-        out
+        let places = || out.at.iter().flatten().copied();
+        out.reach = [places().min().unwrap_or(0), places().max().unwrap_or(0) + 8];
+        out.with_lines()
     }
 
     /// Where the tiles of a group are written in channel 0 of the target.

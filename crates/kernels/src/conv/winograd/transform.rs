@@ -6,6 +6,7 @@
 
 #![allow(clippy::needless_range_loop, reason = "constant indices keep the vectors in registers; closures would not be inlined")]
 
+use super::places::{Patches, Places};
 use crate::micro::wide::{Wide, for_isa};
 
 /// Outputs and inputs of a tile along one side, and products of a tile.
@@ -82,47 +83,6 @@ unsafe fn filter_transposed<W: Wide>(u: [W; 6]) -> [W; 3] {
         let (a, b, c, e) = (u[1].add(u[2]).mul(sixth), u[1].sub(u[2]).mul(sixth), u[3].add(u[4]), u[3].sub(u[4]).mul(twelfth));
         [c.fma(less, u[0].fma(quarter, a)), b.add(e), a.add(u[5]).sub(c.mul(sixth))]
     }
-}
-
-/// Where sixteen patches of 6 x 6 are read: row `r` of lane `l` is eight numbers from `at[r][l]` on, of which number `j` counts if bit `l`
-/// of `masks[r][j]` is set.
-#[derive(Clone, Debug)]
-pub(crate) struct Patches {
-    pub at: [[isize; 16]; IN],
-    pub masks: [[u16; 6]; IN],
-    /// The first place of all, and the one behind the last of the eight numbers of the last.
-    pub reach: [isize; 2],
-}
-
-impl Patches {
-    /// Whether all rows of eight lie within a source of `len` numbers, in the plane that begins at `plane`.
-    pub(crate) fn within(&self, len: usize, plane: usize) -> bool {
-        self.reach[0] + plane as isize >= 0 && self.reach[1] + plane as isize <= len as isize
-    }
-
-    /// The rows copied out of the plane that begins at `plane` of the source, and how to read the copy: where they are not within it.
-    pub(crate) fn sheltered(&self, src: &[f32], plane: usize) -> ([f32; IN * 16 * 8], Self) {
-        let (mut room, mut local) = ([0.0; IN * 16 * 8], self.clone());
-        for r in 0..IN {
-            for l in 0..16 {
-                let first = (r * 16 + l) * 8;
-                local.at[r][l] = first as isize;
-                for j in (0..6).filter(|&j| self.masks[r][j] >> l & 1 == 1) {
-                    room[first + j] = src[(plane as isize + self.at[r][l]) as usize + j];
-                }
-            }
-        }
-        (room, local)
-    }
-}
-
-/// Where sixteen tiles of 4 x 4 lie, and which of their numbers exist.
-#[derive(Clone, Debug)]
-pub(crate) struct Places {
-    pub at: [usize; 16],
-    /// Of which pictures they are.
-    pub pictures: [usize; 16],
-    pub masks: [[u8; 16]; OUT],
 }
 
 /// What follows the transform back: `gain (y + bias + shift + residual)`, see [`Finish`](crate::conv::tail::Finish).
@@ -215,11 +175,8 @@ pub(super) unsafe fn store<W: Wide, const N: usize>(line: [W; N], v: *mut f32, s
 unsafe fn load<W: Wide>(m: *const f32, step: usize) -> [W; 6] {
     // SAFETY: as promised.
     unsafe {
-        let mut line = [W::splat(0.0); 6];
-        for r in 0..6 {
-            line[r] = W::load(m.add(r * IN * step));
-        }
-        line
+        let at = |r: usize| m.add(r * IN * step);
+        [W::load(at(0)), W::load(at(1)), W::load(at(2)), W::load(at(3)), W::load(at(4)), W::load(at(5))]
     }
 }
 
@@ -271,19 +228,15 @@ pub(super) unsafe fn write_row<W: Wide>(y: [W; 4], a: usize, end: &Ending, to: *
 unsafe fn read_tiles_of<W: Wide>(src: *const f32, from: &Patches, v: *mut f32, step: usize) {
     // SAFETY: as promised.
     unsafe {
-        let mut y: [[W; 6]; 4] = [[W::splat(0.0); 6]; 4];
-        for r in 0..4 {
-            y[r] = row(src, from, r);
+        let y: [[W; 6]; 4] = [row(src, from, 0), row(src, from, 1), row(src, from, 2), row(src, from, 3)];
+        macro_rules! column {
+            ($j:literal) => {
+                output_transposed([y[0][$j], y[1][$j], y[2][$j], y[3][$j]])
+            };
         }
-        let mut t: [[W; 4]; 6] = [[W::splat(0.0); 4]; 6];
-        for j in 0..4 {
-            let column = output_transposed([y[0][j], y[1][j], y[2][j], y[3][j]]);
-            for r in 0..6 {
-                t[r][j] = column[r];
-            }
-        }
+        let t = [column!(0), column!(1), column!(2), column!(3)];
         for r in 0..6 {
-            store(output_transposed(t[r]), v.add(r * IN * step), step);
+            store(output_transposed([t[0][r], t[1][r], t[2][r], t[3][r]]), v.add(r * IN * step), step);
         }
     }
 }
@@ -293,17 +246,19 @@ unsafe fn read_tiles_of<W: Wide>(src: *const f32, from: &Patches, v: *mut f32, s
 unsafe fn read_filters_of<W: Wide>(g: *const f32, u: *mut f32, step: usize) {
     // SAFETY: as promised.
     unsafe {
-        let mut t: [[W; 3]; 6] = [[W::splat(0.0); 3]; 6];
-        for j in 0..3 {
-            let column = filter([W::load(g.add(j * 16)), W::load(g.add((3 + j) * 16)), W::load(g.add((6 + j) * 16))]);
-            for r in 0..6 {
-                t[r][j] = column[r];
-            }
-        }
+        let t = [filter(column_of::<W>(g, 0)), filter(column_of(g, 1)), filter(column_of(g, 2))];
         for r in 0..6 {
-            store(filter(t[r]), u.add(r * IN * step), step);
+            store(filter([t[0][r], t[1][r], t[2][r]]), u.add(r * IN * step), step);
         }
     }
+}
+
+/// Column `j` of sixteen filters of 3 x 3.
+#[inline(always)]
+// SAFETY: the contract of `read_filters`, and the instruction set of `W`.
+pub(super) unsafe fn column_of<W: Wide>(g: *const f32, j: usize) -> [W; 3] {
+    // SAFETY: as promised.
+    unsafe { [W::load(g.add(j * 16)), W::load(g.add((3 + j) * 16)), W::load(g.add((6 + j) * 16))] }
 }
 
 #[inline(always)]
@@ -311,18 +266,15 @@ unsafe fn read_filters_of<W: Wide>(g: *const f32, u: *mut f32, step: usize) {
 unsafe fn write_filters_of<W: Wide>(u: *const f32, step: usize, g: *mut f32) {
     // SAFETY: as promised.
     unsafe {
-        let mut t: [[W; 6]; 3] = [[W::splat(0.0); 6]; 3];
-        for j in 0..6 {
-            let column = filter_transposed(load(u.add(j * step), step));
-            for r in 0..3 {
-                t[r][j] = column[r];
-            }
+        macro_rules! column {
+            ($j:literal) => {
+                filter_transposed(load(u.add($j * step), step))
+            };
         }
+        let t: [[W; 3]; 6] = [column!(0), column!(1), column!(2), column!(3), column!(4), column!(5)];
         for r in 0..3 {
-            let line = filter_transposed(t[r]);
-            for j in 0..3 {
-                line[j].store(g.add((r * 3 + j) * 16));
-            }
+            let line = filter_transposed([t[0][r], t[1][r], t[2][r], t[3][r], t[4][r], t[5][r]]);
+            store(line, g.add(r * 3 * 16), 16);
         }
     }
 }
@@ -340,7 +292,7 @@ mod tests {
     #[test]
     fn instruction_sets_agree() {
         use super::super::two;
-        let mut from = Patches { at: [[0; 16]; IN], masks: [[0; 6]; IN], reach: [0, 0] };
+        let mut from = Patches { at: [[0; 16]; IN], masks: [[0; 6]; IN], reach: [0, 0], lines: Vec::new() };
         let mut places = Places { at: [0; 16], pictures: [0; 16], masks: [[0; 16]; OUT] };
         for l in 0..16 {
             places.at[l] = l / 4 * 4 * 20 + l % 4 * 5;

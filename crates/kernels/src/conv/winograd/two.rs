@@ -5,7 +5,8 @@
 
 #![allow(clippy::needless_range_loop, reason = "constant indices keep the vectors in registers; closures would not be inlined")]
 
-use super::transform::{Ending, Patches, Places, row, store, write_row};
+use super::places::{Patches, Places};
+use super::transform::{Ending, column_of, row, store, write_row};
 use crate::micro::wide::{Wide, for_isa};
 
 /// Outputs and inputs of a tile along one side.
@@ -66,15 +67,14 @@ for_isa! {
 unsafe fn read_patches_of<W: Wide>(src: *const f32, from: &Patches, v: *mut f32, step: usize) {
     // SAFETY: as promised.
     unsafe {
-        let mut d: [[W; 4]; 4] = [[W::splat(0.0); 4]; 4];
-        for r in 0..4 {
-            let line = row::<W>(src, from, r);
-            d[r] = [line[0], line[1], line[2], line[3]];
+        // Written out, as there.
+        let d = [row::<W>(src, from, 0), row(src, from, 1), row(src, from, 2), row(src, from, 3)];
+        macro_rules! column {
+            ($j:literal) => {
+                data([d[0][$j], d[1][$j], d[2][$j], d[3][$j]])
+            };
         }
-        let mut t = d;
-        for j in 0..4 {
-            t[j] = data([d[0][j], d[1][j], d[2][j], d[3][j]]);
-        }
+        let t = [column!(0), column!(1), column!(2), column!(3)];
         for r in 0..4 {
             store(data([t[0][r], t[1][r], t[2][r], t[3][r]]), v.add(r * IN * step), step);
         }
@@ -86,19 +86,15 @@ unsafe fn read_patches_of<W: Wide>(src: *const f32, from: &Patches, v: *mut f32,
 unsafe fn write_tiles_of<W: Wide>(m: *const f32, step: usize, end: &Ending, to: *mut f32, width: usize, places: &Places) {
     // SAFETY: as promised.
     unsafe {
-        let mut t: [[W; 4]; 2] = [[W::splat(0.0); 4]; 2];
-        for j in 0..4 {
-            let mut lines = [W::splat(0.0); 4];
-            for r in 0..4 {
-                lines[r] = W::load(m.add((r * IN + j) * step));
-            }
-            let column = output(lines);
-            for a in 0..2 {
-                t[a][j] = column[a];
-            }
+        let at = |r: usize, j: usize| m.add((r * IN + j) * step);
+        macro_rules! column {
+            ($j:literal) => {
+                output([W::load(at(0, $j)), W::load(at(1, $j)), W::load(at(2, $j)), W::load(at(3, $j))])
+            };
         }
+        let t = [column!(0), column!(1), column!(2), column!(3)];
         for a in 0..2 {
-            let y = output(t[a]);
+            let y = output([t[0][a], t[1][a], t[2][a], t[3][a]]);
             // The masks hide the last two of four columns.
             write_row([y[0], y[1], y[1], y[1]], a, end, to, width, places);
         }
@@ -110,15 +106,9 @@ unsafe fn write_tiles_of<W: Wide>(m: *const f32, step: usize, end: &Ending, to: 
 unsafe fn read_filters_of<W: Wide>(g: *const f32, u: *mut f32, step: usize) {
     // SAFETY: as promised.
     unsafe {
-        let mut t: [[W; 3]; 4] = [[W::splat(0.0); 3]; 4];
-        for j in 0..3 {
-            let column = filter([W::load(g.add(j * 16)), W::load(g.add((3 + j) * 16)), W::load(g.add((6 + j) * 16))]);
-            for r in 0..4 {
-                t[r][j] = column[r];
-            }
-        }
+        let t = [filter(column_of::<W>(g, 0)), filter(column_of(g, 1)), filter(column_of(g, 2))];
         for r in 0..4 {
-            store(filter(t[r]), u.add(r * IN * step), step);
+            store(filter([t[0][r], t[1][r], t[2][r]]), u.add(r * IN * step), step);
         }
     }
 }

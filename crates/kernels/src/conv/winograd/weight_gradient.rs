@@ -97,6 +97,7 @@ fn gradients(isa: Isa, t: &Tiling, dy: &[f32], outputs: Range<usize>, group: usi
     for (row, k) in outputs.enumerate() {
         let to = &mut m[row * TILES..];
         assert!(to.len() >= (POINTS - 1) * step + GROUP);
+        from.ask(dy.as_ptr().wrapping_add((k + 1) * area));
         read_plane(&from, dy, k * area, |dy, from| {
             // SAFETY: the rows are readable (see `read_plane`), and 36 vectors fit, as asserted.
             unsafe { read_tiles(isa, dy, from, to.as_mut_ptr(), step) }
@@ -117,6 +118,7 @@ fn patches(isa: Isa, t: &Tiling, x: &[f32], inputs: Range<usize>, group: usize, 
         for l in 0..count {
             let to = &mut stage[l * GROUP..];
             assert!(to.len() >= (POINTS - 1) * GROUP * GROUP + GROUP);
+            from.ask(x.as_ptr().wrapping_add((inputs.start + first + l + 1) * area));
             read_plane(&from, x, (inputs.start + first + l) * area, |x, from| {
                 // SAFETY: the rows are readable (see `read_plane`), and 36 vectors fit, as asserted.
                 unsafe { read_patches(isa, x, from, to.as_mut_ptr(), GROUP * GROUP) }
