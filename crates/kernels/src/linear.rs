@@ -7,7 +7,7 @@ use crate::gemm::{BLOCK, Columns, Left, Matrix, Packed, Rows, Transposed, blocks
 use crate::host::{Host, contiguous, dims, fast, host, values};
 use crate::micro::disjoint::Disjoint;
 use crate::micro::lanes;
-use crate::parallel::{for_each_job, scratch, unset};
+use crate::parallel::{for_each_chunk, for_each_job, scratch, unset};
 use crate::record::Pullback;
 use burn::backend::Dispatch;
 use scorefield_tensor::Tensor;
@@ -41,7 +41,8 @@ pub fn linear_ready(x: Tensor<2>, w: Tensor<2>, bias: Option<Tensor<1>>, ready: 
     })
 }
 
-/// `onto + x w^T + bias`, the sum with `onto` `[n, o]` formed while the rows are at hand; otherwise [`linear_ready`] and an addition, to the bit.
+/// `onto + x w^T + bias`, the sum with `onto` `[n, o]` formed while the rows are at hand: [`linear_ready`] and an addition, to the bit.
+/// Differentiable in all four; in the precision that `ready` says.
 ///
 /// # Panics
 /// As [`linear_ready`], and when `onto` has another shape than the result.
@@ -88,7 +89,7 @@ pub(crate) fn host_forward(x: &Host, w: &Host, bias: Option<&Host>, onto: Option
     // All ways sum over the inputs in the same order: the bits do not depend on the choice.
     if n <= FEW_ROWS {
         product(o, n, &blocks, &Left::rows(w, i, &blocks), &Columns::new(x, i, n, &blocks), &Transposed::new(o, bias), &mut y);
-        onto.into_iter().for_each(|onto| add_rows(&mut y, onto));
+        onto.into_iter().for_each(|onto| add_all(&mut y, onto));
     } else {
         scratch(Packed::room(i, o), |room| {
             let packed = Packed::new(&Columns::new(w, i, o, &blocks), o, &blocks, room);
@@ -109,8 +110,14 @@ fn rows_by(packed: &Packed<'_>, [n, o]: [usize; 2], blocks: &[usize], x: &Left<'
         product_in_place(o, blocks, x, packed, finish, y);
     } else {
         product(n, o, blocks, x, packed, &Matrix::new(o, bias), y);
-        onto.into_iter().for_each(|onto| add_rows(y, onto));
+        onto.into_iter().for_each(|onto| add_all(y, onto));
     }
+}
+
+/// `y = x + y` on all threads.
+fn add_all(y: &mut [f32], x: &[f32]) {
+    const CHUNK: usize = 1 << 14;
+    for_each_chunk(y, CHUNK, |i, y| add_rows(y, &x[i * CHUNK..][..y.len()]));
 }
 
 lanes! {

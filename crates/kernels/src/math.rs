@@ -49,16 +49,14 @@ const FAR: f32 = 1e5;
 /// The sine and cosine of each number, of the numbers as they are: computed in double precision, errors below 1e-13, and rounded once.
 ///
 /// Quarters of a turn are taken off by a product of two parts of `pi / 2` (Cody and Waite 1980), what is left, at most `pi / 4`, goes into
-/// the Taylor polynomials of degrees 15 and 16.
+/// the Taylor polynomials of degrees 15 and 16. Numbers from 1e5 on are left to the standard library; those that are not finite give NaN.
 ///
 /// # Panics
 /// When there are not as many places as numbers.
 pub fn sin_cos(x: &[f32], sin: &mut [f32], cos: &mut [f32]) {
     assert!(x.len() == sin.len() && x.len() == cos.len(), "a sine and a cosine for each number");
-    if x.iter().all(|x| x.abs() < FAR) {
-        return sin_cos_near(x, sin, cos);
-    }
-    for ((x, sin), cos) in x.iter().zip(sin).zip(cos) {
+    sin_cos_near(x, sin, cos);
+    for ((x, sin), cos) in x.iter().zip(sin).zip(cos).filter(|((x, _), _)| x.is_nan() || x.abs() >= FAR) {
         let (s, c) = f64::from(*x).sin_cos();
         (*sin, *cos) = (s as f32, c as f32);
     }
@@ -173,7 +171,8 @@ lanes! {
             s = s * z - 1.0 / 5040.0;
             s = s * z + 1.0 / 120.0;
             s = s * z - 1.0 / 6.0;
-            let s = s * z * r + r;
+            // Of a zero the sine has the sign.
+            let s = if r == 0.0 { r } else { s * z * r + r };
             let mut c = 1.0 / 20_922_789_888_000.0;
             c = c * z - 1.0 / 87_178_291_200.0;
             c = c * z + 1.0 / 479_001_600.0;
@@ -241,17 +240,20 @@ mod tests {
     fn sines_are_rounded_once() {
         let near = (0..400_000).map(|i| (i as f32 - 2e5) * 3.1e-4);
         let x: Vec<f32> = near.chain((0..100_000).map(|i| (i as f32 - 5e4) * 1.99)).chain([0.0, -0.0, 1e-30, 9e4]).collect();
-        for x in [x.clone(), [&x[..], &[2e5, f32::INFINITY]].concat()] {
-            let (mut sin, mut cos) = (vec![0.0; x.len()], vec![0.0; x.len()]);
-            sin_cos(&x, &mut sin, &mut cos);
-            for ((x, sin), cos) in x.iter().zip(sin).zip(cos).filter(|((x, _), _)| x.is_finite()) {
-                let (s, c) = f64::from(*x).sin_cos();
-                for (ours, exact) in [(sin, s), (cos, c)] {
-                    let unit = 2f64.powi(exact.abs().max(1e-30).log2().floor() as i32 - 23);
-                    assert!((f64::from(ours) - exact).abs() <= 0.5 * unit + 2e-13, "{x}: {ours} {exact}");
-                }
+        let x = [&x[..], &[1e5, -2e5, 3e38]].concat();
+        let (mut sin, mut cos) = (vec![0.0; x.len()], vec![0.0; x.len()]);
+        sin_cos(&x, &mut sin, &mut cos);
+        for ((x, sin), cos) in x.iter().zip(sin).zip(cos) {
+            let (s, c) = f64::from(*x).sin_cos();
+            for (ours, exact) in [(sin, s), (cos, c)] {
+                let unit = 2f64.powi(exact.abs().max(1e-30).log2().floor() as i32 - 23);
+                assert!((f64::from(ours) - exact).abs() <= 0.5 * unit + 2e-13, "{x}: {ours} {exact}");
             }
         }
+        let (mut sin, mut cos) = ([0.0; 4], [0.0; 4]);
+        sin_cos(&[0.0, -0.0, f32::INFINITY, f32::NAN], &mut sin, &mut cos);
+        assert_eq!([sin[0].to_bits(), sin[1].to_bits()], [0, (-0.0f32).to_bits()]);
+        assert!(cos[..2] == [1.0; 2] && sin[2].is_nan() && cos[2].is_nan() && sin[3].is_nan() && cos[3].is_nan());
     }
 
     #[test]

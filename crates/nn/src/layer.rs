@@ -184,7 +184,7 @@ impl Conv {
     pub(crate) fn forward_tail(&self, pass: &Pass<'_>, x: Tensor<4>, tail: Tail) -> Tensor<4> {
         let ConvShape { inputs, outputs, kernel, stride, pad, dilation, .. } = self.shape;
         let conv = |x: Tensor<4>, tail: Tail| {
-            pass.note(self.weight, &x.dims(), stride, pad);
+            pass.note(self.weight, &x.dims(), stride, pad, true);
             let w = pass.tensor(self.weight, [outputs, inputs, kernel, kernel]);
             let bias = self.bias.map(|b| pass.tensor(b, [outputs]));
             ops::conv2d_tail(x, w, bias, stride, pad, tail, pass.params.ready(self.weight))
@@ -209,14 +209,14 @@ pub(crate) struct Linear {
 
 impl Linear {
     pub(crate) fn forward(&self, pass: &Pass<'_>, x: Tensor<2>) -> Tensor<2> {
-        pass.note(self.weight, &x.dims(), 1, Padding::NONE);
+        pass.note(self.weight, &x.dims(), 1, Padding::NONE, false);
         let w = pass.tensor(self.weight, [self.outputs, self.inputs]);
         ops::linear(x, w, self.bias.map(|b| pass.tensor(b, [self.outputs])))
     }
 
     /// [`Linear::forward`] in the precision of the parameters: for layers between hidden ones, where most of the arithmetic is.
     pub(crate) fn forward_ready(&self, pass: &Pass<'_>, x: Tensor<2>) -> Tensor<2> {
-        pass.note(self.weight, &x.dims(), 1, Padding::NONE);
+        pass.note(self.weight, &x.dims(), 1, Padding::NONE, true);
         let w = pass.tensor(self.weight, [self.outputs, self.inputs]);
         let bias = match self.bias {
             Some(b) => Some(pass.tensor(b, [self.outputs])),
@@ -230,7 +230,7 @@ impl Linear {
     /// `y +` [`Linear::forward_ready`].
     pub(crate) fn forward_onto(&self, pass: &Pass<'_>, x: Tensor<2>, y: Tensor<2>) -> Tensor<2> {
         let Some(b) = self.bias else { return ops::add_rows(y, self.forward_ready(pass, x)) };
-        pass.note(self.weight, &x.dims(), 1, Padding::NONE);
+        pass.note(self.weight, &x.dims(), 1, Padding::NONE, true);
         let (w, bias) = (pass.tensor(self.weight, [self.outputs, self.inputs]), pass.tensor(b, [self.outputs]));
         ops::linear_onto(x, w, bias, y, pass.params.ready(self.weight))
     }
@@ -290,11 +290,11 @@ impl<'a> Pass<'a> {
     }
 
     /// Writes down that the layer of a weight is used.
-    fn note(&self, weight: usize, input: &[usize], stride: usize, pad: Padding) {
+    fn note(&self, weight: usize, input: &[usize], stride: usize, pad: Padding, rounded: bool) {
         self.params.note(|| {
             let spec = &self.specs[weight];
             let layer = spec.name.strip_suffix(".weight").unwrap_or(&spec.name).to_owned();
-            Call { layer, input: input.to_vec(), weights: spec.shape.clone(), stride, pad }
+            Call { layer, input: input.to_vec(), weights: spec.shape.clone(), stride, pad, rounded }
         });
     }
 

@@ -195,6 +195,8 @@ pub struct Call {
     pub stride: usize,
     /// See `stride`.
     pub pad: Padding,
+    /// Whether its product is made of what [`Params::precision`] says; of single precision where it is not.
+    pub rounded: bool,
 }
 
 /// The calls of evaluations, in order.

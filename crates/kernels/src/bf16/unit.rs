@@ -230,10 +230,24 @@ mod tests {
             let (a, b) = (squares(count * tall, 1), squares(count * columns, 2));
             for unit in Unit::all() {
                 let mut c = Block::ZERO;
+                // Within a matrix of rows of 70 as well, with sums that begin with a number a column.
+                let (apart, first) = (70, 2 * 70 + 5);
+                let (mut matrix, row) = (vec![9.0f32; 40 * apart], std::array::from_fn(|column| column as f32 / 8.0));
                 unit.blocks(|blocks| {
                     blocks.product(&steps[..3], &a[..3 * tall], &b, (1, wide), Start::Zero, &mut c);
                     blocks.product(&steps[3..], &a[3 * tall..], &b, (1, wide), Start::Place, &mut c);
+                    let out = Disjoint::new(&mut matrix);
+                    for (steps, a, start) in
+                        [(&steps[..3], &a[..3 * tall], Start::Row(&row)), (&steps[3..], &a[3 * tall..], Start::Place)]
+                    {
+                        // SAFETY: one place at a time.
+                        blocks.product(steps, a, &b, (1, wide), start, unsafe { Place::within(&out, first, apart) });
+                    }
                 });
+                for (i, number) in matrix.iter().enumerate() {
+                    let inside = i >= first && (i - first) / apart < BLOCK && (i - first) % apart < BLOCK;
+                    assert!(inside || *number == 9.0, "{unit:?} {tall} {wide}: number {i} is not of the place");
+                }
                 for row in 0..16 * tall {
                     for column in 0..if wide { 32 } else { 16 } {
                         let mut sum = 0.0;
@@ -246,6 +260,8 @@ mod tests {
                         }
                         let ours = f64::from(c.0[row][column]);
                         assert!((ours - sum).abs() < 1e-5, "{unit:?} {tall} {wide} [{row}, {column}]: {ours} {sum}");
+                        let within = f64::from(matrix[first + row * apart + column]) - column as f64 / 8.0;
+                        assert!((within - sum).abs() < 1e-5, "{unit:?} {tall} {wide} [{row}, {column}]: {within} {sum}");
                     }
                 }
             }

@@ -2,7 +2,7 @@
 //!
 //! The points of all pictures are numbered through, so that a vector may span rows and pictures; the table repeats after as
 //! many pictures as make whole panels (one of 16 x 16, two of 28 x 28). With strides 1 and 2 a vector falls into few evenly spaced runs (masked
-//! loads); with other strides each point has its own position.
+//! loads, where the processor has them); with other strides each point has its own position.
 
 use super::geometry::Correlation;
 use crate::gemm::Right;

@@ -158,7 +158,7 @@ pub(crate) fn gather_runs(
     if count == 0 {
         return;
     }
-    assert!(dst.len() >= (count - 1) * step + HALF && (1..=2).contains(&apart));
+    assert!(dst.len() >= (count - 1) * step + HALF && (1..=2).contains(&apart) && runs.len() <= HALF);
     let end = src.len() as isize - ((count - 1) * plane) as isize;
     for run in runs.iter().filter(|run| run.mask != 0) {
         let at = |lane: u32| base as isize + run.offset as isize + apart as isize * lane as isize;
@@ -288,10 +288,17 @@ mod tests {
     #[test]
     fn gathers_and_transposes_move_every_number() {
         let src = numbers(400, 4);
-        let runs = [Run { offset: -3, mask: 0b0000_0000_1111_1000 }, Run { offset: 20, mask: 0b0111_1111_0000_0000 }];
+        let run = |offset, mask| Run { offset, mask };
+        let runs = [run(-3, 0b0000_0000_1111_1000), run(20, 0b0111_1111_0000_0000)];
+        let (whole, long) = ([run(7, u16::MAX)], [run(-1, 0b0000_0001_1111_1110), run(3, 0b1111_1110_0000_0000)]);
+        let three = [run(5, 0b11), run(30, 0b0001_1111_1111_0000), run(0, 0b1100_0000_0000_0000)];
+        let cases = [&runs[..], &runs[..1], &[], &whole, &long, &three];
         for isa in Isa::all() {
-            for (apart, runs) in [1, 2].into_iter().flat_map(|apart| [&runs[..], &runs[..1], &[]].map(|runs| (apart, runs))) {
+            for (apart, runs) in [1, 2].into_iter().flat_map(|apart| cases.map(|runs| (apart, runs))) {
                 let mut dst = vec![7.0; 3 * 20];
+                // Nothing lies behind the last number that is read.
+                let last = runs.iter().map(|r| 200 + r.offset + apart * (15 - r.mask.leading_zeros() as i32)).max().unwrap_or(0);
+                let src = src[..=last as usize].to_vec().into_boxed_slice();
                 gather_runs(isa, &src, 0, 100, (runs, apart as usize), 3, &mut dst, 20);
                 for c in 0..3 {
                     for l in 0..16 {

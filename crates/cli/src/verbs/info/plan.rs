@@ -68,7 +68,8 @@ fn calls(context: &Context, network: &dyn Network, rows: usize) -> Vec<Call> {
 fn distinct(calls: Vec<Call>) -> Vec<(Call, Vec<String>)> {
     let mut shapes: Vec<(Call, Vec<String>)> = Vec::new();
     for call in calls {
-        let same = |c: &Call| (&c.input, &c.weights, c.stride, c.pad) == (&call.input, &call.weights, call.stride, call.pad);
+        let work = |c: &Call| (c.input.clone(), c.weights.clone(), c.stride, c.pad, c.rounded);
+        let same = |c: &Call| work(c) == work(&call);
         match shapes.iter_mut().find(|(c, _)| same(c)) {
             Some((_, layers)) => layers.push(call.layer),
             None => shapes.push((call.clone(), vec![call.layer])),
@@ -120,11 +121,14 @@ impl Line {
             (input, weights) => {
                 let (rows, i, o) = (input[0], input[1], weights[0]);
                 let (x, w) = (tensor(numbers(rows * i), [rows, i], device), tensor(numbers(o * i), [o, i], device));
-                // Maps of the embedding stay in single precision; those between hidden layers of an mlp do not. Both are told as f32.
+                // Maps between hidden layers are made of what the precision says, the first and the last of single precision.
+                let ready = call.rounded.then_some(ready).filter(|ready| ready.precision() != Precision::Single);
+                let bias = tensor(numbers(o), [o], device);
                 let ms = median(|| {
-                    linear_ready(x.clone(), w.clone(), None, None);
+                    linear_ready(x.clone(), w.clone(), Some(bias.clone()), ready.clone());
                 });
-                ("product".to_owned(), ms, 2e-9 * (rows * i * o) as f64, Vec::new())
+                let algorithm = if ready.is_some() { unit_name() } else { "product" };
+                (algorithm.to_owned(), ms, 2e-9 * (rows * i * o) as f64, Vec::new())
             }
         };
         Self { call, layers, algorithm, ms, gflop, others }

@@ -18,13 +18,15 @@ impl Patches {
     /// With [`Patches::lines`] of the rows. Those of neighbouring patches overlap, which is used; those of rows below each other may, and are
     /// asked for twice.
     pub(crate) fn with_lines(mut self) -> Self {
-        self.lines.reserve(4 * IN);
-        for row in &self.at {
-            let mut covered = 0..0;
+        self.lines.reserve(9 * IN);
+        for (row, _) in self.at.iter().zip(&self.masks).filter(|(_, masks)| masks.iter().any(|mask| *mask != 0)) {
+            let mut covered = isize::MIN..isize::MIN;
             for &start in row {
                 // Eight numbers may begin in one line of sixteen and end in the next.
                 for at in [start, start + 7] {
                     if !covered.contains(&at) {
+                        // Places that adjoin are those of lines, one behind the other.
+                        let at = if (covered.end..covered.end + 16).contains(&at) { covered.end } else { at };
                         self.lines.push(at);
                         covered = at..at + 16;
                     }

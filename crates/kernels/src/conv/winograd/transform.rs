@@ -298,7 +298,8 @@ mod tests {
             places.at[l] = l / 4 * 4 * 20 + l % 4 * 5;
             for r in 0..IN {
                 from.at[r][l] = (l * 11 + r * 29) as isize;
-                (0..6).for_each(|j| from.masks[r][j] |= u16::from((l + 3 * r + j) % 5 != 0) << l);
+                // Rows 1 and 4 are whole, as those of nearly all patches are.
+                (0..6).for_each(|j| from.masks[r][j] |= u16::from((l + 3 * r + j) % 5 != 0 || r % 3 == 1) << l);
             }
             (0..OUT).for_each(|a| places.masks[a][l] = [15, 7, 15, 5, 0][(l + a) % 5]);
         }
@@ -334,10 +335,15 @@ mod tests {
             [[v, w, u, back, plain, onto].concat(), small.concat()].concat()
         };
         let expected = run(Isa::Portable);
+        // Sets that fuse give the same bits; plain Rust does where the target fuses.
+        let mut fused: Option<Vec<f32>> = None;
         for isa in Isa::all() {
-            for (i, (a, b)) in run(isa).into_iter().zip(&expected).enumerate() {
-                let tolerance = if cfg!(target_arch = "aarch64") { 0.0 } else { 2e-5 };
-                assert!((a - b).abs() <= tolerance, "{isa:?} {i}: {a} {b}");
+            let ours = run(isa);
+            for (i, (a, b)) in ours.iter().zip(&expected).enumerate() {
+                assert!((a - b).abs() <= 2e-5, "{isa:?} {i}: {a} {b}");
+            }
+            if isa != Isa::Portable || cfg!(target_arch = "aarch64") {
+                assert_eq!(*fused.get_or_insert(ours.clone()), ours, "{isa:?}");
             }
         }
     }
