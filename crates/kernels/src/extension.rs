@@ -27,14 +27,7 @@ pub(crate) trait KernelOps: Backend {
         residual: FloatTensor<Self>,
         settings: Settings,
     ) -> FloatTensor<Self>;
-    fn linear(x: FloatTensor<Self>, w: FloatTensor<Self>) -> FloatTensor<Self>;
-    fn linear_bias(
-        x: FloatTensor<Self>,
-        w: FloatTensor<Self>,
-        bias: FloatTensor<Self>,
-        ready: Option<Ready>,
-    ) -> FloatTensor<Self>;
-    fn linear_onto(
+    fn linear(
         x: FloatTensor<Self>,
         w: FloatTensor<Self>,
         bias: FloatTensor<Self>,
@@ -76,27 +69,14 @@ impl KernelOps for Flex {
         conv::host_forward([&x, &w, &bias, &shift, &residual], &settings)
     }
 
-    fn linear(x: FloatTensor<Self>, w: FloatTensor<Self>) -> FloatTensor<Self> {
-        linear::host_forward(&x, &w, None, None, None)
-    }
-
-    fn linear_bias(
-        x: FloatTensor<Self>,
-        w: FloatTensor<Self>,
-        bias: FloatTensor<Self>,
-        ready: Option<Ready>,
-    ) -> FloatTensor<Self> {
-        linear::host_forward(&x, &w, Some(&bias), None, ready.as_ref())
-    }
-
-    fn linear_onto(
+    fn linear(
         x: FloatTensor<Self>,
         w: FloatTensor<Self>,
         bias: FloatTensor<Self>,
         onto: FloatTensor<Self>,
         ready: Option<Ready>,
     ) -> FloatTensor<Self> {
-        linear::host_forward(&x, &w, Some(&bias), Some(&onto), ready.as_ref())
+        linear::host_forward([&x, &w, &bias, &onto], ready.as_ref())
     }
 
     fn silu(x: FloatTensor<Self>) -> FloatTensor<Self> {
@@ -163,28 +143,7 @@ impl<C: CheckpointStrategy> KernelOps for Autodiff<Flex, C> {
         )
     }
 
-    fn linear(x: FloatTensor<Self>, w: FloatTensor<Self>) -> FloatTensor<Self> {
-        record::<C, _, _, 2>(
-            [x, w],
-            |[x, w]| (linear::host_forward(x, w, None, None, None), ()),
-            |[x, w], (), _, need| LinearPullback::new(x, w, need, Precision::Single),
-        )
-    }
-
-    fn linear_bias(
-        x: FloatTensor<Self>,
-        w: FloatTensor<Self>,
-        bias: FloatTensor<Self>,
-        ready: Option<Ready>,
-    ) -> FloatTensor<Self> {
-        record::<C, _, _, 3>(
-            [x, w, bias],
-            |[x, w, bias]| (linear::host_forward(x, w, Some(bias), None, ready.as_ref()), ()),
-            |[x, w, _], (), _, need| LinearPullback::new(x, w, [need[0], need[1]], precision_of(ready.as_ref())),
-        )
-    }
-
-    fn linear_onto(
+    fn linear(
         x: FloatTensor<Self>,
         w: FloatTensor<Self>,
         bias: FloatTensor<Self>,
@@ -193,8 +152,8 @@ impl<C: CheckpointStrategy> KernelOps for Autodiff<Flex, C> {
     ) -> FloatTensor<Self> {
         record::<C, _, _, 4>(
             [x, w, bias, onto],
-            |[x, w, bias, onto]| (linear::host_forward(x, w, Some(bias), Some(onto), ready.as_ref()), ()),
-            |[x, w, ..], (), _, need| LinearPullback::new(x, w, [need[0], need[1]], precision_of(ready.as_ref())),
+            |inputs| (linear::host_forward(inputs.each_ref(), ready.as_ref()), ()),
+            |inputs, (), _, need| LinearPullback::new(inputs, need, precision_of(ready.as_ref())),
         )
     }
 

@@ -24,47 +24,42 @@ pub fn linear(x: Tensor<2>, w: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<2> 
     linear_ready(x, w, bias, None)
 }
 
-/// [`linear`] with weights that are the same at every call with one `ready`, in the precision that it says if there is a bias.
+/// [`linear`] with weights that are the same at every call with one `ready`, in the precision that it says.
 ///
 /// # Panics
 /// As [`linear`]. That the weights are the same is not checked.
 #[track_caller]
 pub fn linear_ready(x: Tensor<2>, w: Tensor<2>, bias: Option<Tensor<1>>, ready: Option<Ready>) -> Tensor<2> {
-    checked(&x, &w, bias.as_ref());
-    if !(fast(&x) && fast(&w) && bias.as_ref().is_none_or(fast)) {
-        return portable(x, w, bias);
-    }
-    let (x, w) = (x.into_dispatch(), w.into_dispatch());
-    Tensor::from_dispatch(match bias {
-        Some(b) => <Dispatch as KernelOps>::linear_bias(x, w, b.into_dispatch(), ready),
-        None => <Dispatch as KernelOps>::linear(x, w),
-    })
+    map(x, w, bias, None, ready)
 }
 
 /// `onto + x w^T + bias`, the sum with `onto` `[n, o]` formed while the rows are at hand: [`linear_ready`] and an addition, to the bit.
-/// Differentiable in all four; in the precision that `ready` says.
+/// Differentiable in all four.
 ///
 /// # Panics
 /// As [`linear_ready`], and when `onto` has another shape than the result.
 #[track_caller]
-pub fn linear_onto(x: Tensor<2>, w: Tensor<2>, bias: Tensor<1>, onto: Tensor<2>, ready: Option<Ready>) -> Tensor<2> {
+pub fn linear_onto(x: Tensor<2>, w: Tensor<2>, bias: Option<Tensor<1>>, onto: Tensor<2>, ready: Option<Ready>) -> Tensor<2> {
     assert_eq!(onto.dims(), [x.dims()[0], w.dims()[0]], "rows of one shape are added");
-    if !fast(&onto) || !fast(&x) || !fast(&w) || !fast(&bias) {
-        return onto + linear_ready(x, w, Some(bias), ready);
-    }
-    checked(&x, &w, Some(&bias));
-    let [x, w, onto] = [x, w, onto].map(Tensor::into_dispatch);
-    Tensor::from_dispatch(<Dispatch as KernelOps>::linear_onto(x, w, bias.into_dispatch(), onto, ready))
+    map(x, w, bias, Some(onto), ready)
 }
 
-/// Asserts that widths and the bias agree.
 #[track_caller]
-fn checked(x: &Tensor<2>, w: &Tensor<2>, bias: Option<&Tensor<1>>) {
+fn map(x: Tensor<2>, w: Tensor<2>, bias: Option<Tensor<1>>, onto: Option<Tensor<2>>, ready: Option<Ready>) -> Tensor<2> {
     let ([_, i], [o, iw]) = (x.dims(), w.dims());
     assert_eq!(i, iw, "rows of {i} numbers meet weights for {iw}");
-    if let Some(b) = bias {
+    if let Some(b) = &bias {
         assert_eq!(b.dims()[0], o, "a bias of {} numbers for {o} outputs", b.dims()[0]);
     }
+    if !(fast(&x) && fast(&w) && bias.as_ref().is_none_or(fast) && onto.as_ref().is_none_or(fast)) {
+        let y = portable(x, w, bias);
+        return onto.into_iter().fold(y, |y, onto| onto + y);
+    }
+    // What is not there is a tensor without numbers.
+    let device = x.device().without_autodiff();
+    let bias = bias.unwrap_or_else(|| Tensor::zeros([0], &device)).into_dispatch();
+    let onto = onto.unwrap_or_else(|| Tensor::zeros([0; 2], &device)).into_dispatch();
+    Tensor::from_dispatch(<Dispatch as KernelOps>::linear(x.into_dispatch(), w.into_dispatch(), bias, onto, ready))
 }
 
 /// The same from ordinary operations.
@@ -76,11 +71,12 @@ pub(crate) fn portable(x: Tensor<2>, w: Tensor<2>, bias: Option<Tensor<1>>) -> T
     }
 }
 
-/// The forward pass on Flex: `x w^T`, and what of bias and `onto` there is.
-pub(crate) fn host_forward(x: &Host, w: &Host, bias: Option<&Host>, onto: Option<&Host>, ready: Option<&Ready>) -> Host {
+/// The forward pass on Flex of rows, weights, bias and what is added (each of the two may be without numbers).
+pub(crate) fn host_forward([x, w, added @ ..]: [&Host; 4], ready: Option<&Ready>) -> Host {
     let ([n, i], [o, _]) = (dims(x), dims(w));
-    let (x, w, bias, onto) = (contiguous(x), contiguous(w), bias.map(contiguous), onto.map(contiguous));
-    let (x, w, bias, onto) = (values(&x), values(&w), bias.as_ref().map(values), onto.as_ref().map(values));
+    let (x, w, added) = (contiguous(x), contiguous(w), added.map(contiguous));
+    let (x, w) = (values(&x), values(&w));
+    let [bias, onto] = added.each_ref().map(|a| Some(values(a)).filter(|a| !a.is_empty()));
     if let Some(columns) = ready.and_then(|r| r.columns(w, [o, i])) {
         return host(bf16::linear(x, &columns, bias, onto), [n, o]);
     }
@@ -157,7 +153,7 @@ lanes! {
     }
 }
 
-/// `dx = dy w`, `dw = dy^T x`, `db = sum over rows of dy`.
+/// `dx = dy w`, `dw = dy^T x`, `db = sum over rows of dy`, and `dy` to what was added.
 #[derive(Clone, Debug)]
 pub(crate) struct LinearPullback {
     x: Option<Host>,
@@ -166,13 +162,13 @@ pub(crate) struct LinearPullback {
 }
 
 impl LinearPullback {
-    pub(crate) fn new(x: Host, w: Host, need: [bool; 2], precision: Precision) -> Self {
+    pub(crate) fn new([x, w, ..]: [Host; 4], need: [bool; 4], precision: Precision) -> Self {
         Self { x: need[1].then(|| contiguous(&x)), w: need[0].then(|| contiguous(&w)), precision }
     }
 
-    fn gradients(self, dy: Host, need_bias: bool) -> [Option<Host>; 3] {
-        let [n, o] = dims(&dy);
-        let dy = contiguous(&dy);
+    fn gradients(self, dy: &Host, need_bias: bool) -> [Option<Host>; 3] {
+        let [n, o] = dims(dy);
+        let dy = contiguous(dy);
         let dy = values(&dy);
         let dx = self.w.map(|w| {
             let [_, i] = dims(&w);
@@ -211,23 +207,9 @@ impl LinearPullback {
     }
 }
 
-impl Pullback<3> for LinearPullback {
-    fn pull(self, dy: Host, need: [bool; 3]) -> [Option<Host>; 3] {
-        self.gradients(dy, need[2])
-    }
-}
-
-/// With `d onto = dy`.
 impl Pullback<4> for LinearPullback {
     fn pull(self, dy: Host, need: [bool; 4]) -> [Option<Host>; 4] {
-        let [dx, dw, db] = self.gradients(dy.clone(), need[2]);
-        [dx, dw, db, Some(dy)]
-    }
-}
-
-impl Pullback<2> for LinearPullback {
-    fn pull(self, dy: Host, _: [bool; 2]) -> [Option<Host>; 2] {
-        let [dx, dw, _] = self.gradients(dy, false);
-        [dx, dw]
+        let [dx, dw, db] = self.gradients(&dy, need[2]);
+        [dx, dw, db, need[3].then_some(dy)]
     }
 }

@@ -37,15 +37,15 @@ fn linear_onto_rows_that_are_there() {
         let part = |shape: &[usize], seed| tensor([shape.iter().product()], seed, DType::F32, &device);
         let (x, w, b) = (part(&[n, i], 1).reshape([n, i]), part(&[o, i], 2).reshape([o, i]), part(&[o], 3));
         let y = part(&[n, o], 4).reshape([n, o]);
-        for precision in [Precision::Single, Precision::Bf16] {
+        for (precision, b) in [Precision::Single, Precision::Bf16].into_iter().flat_map(|p| [(p, None), (p, Some(b.clone()))]) {
             let ready = Some(Ready::new(precision));
             let onto = linear_onto(x.clone(), w.clone(), b.clone(), y.clone(), ready.clone());
-            let apart = y.clone() + linear_ready(x.clone(), w.clone(), Some(b.clone()), ready);
+            let apart = y.clone() + linear_ready(x.clone(), w.clone(), b.clone(), ready);
             assert_eq!(bits(&onto), bits(&apart), "{precision:?} {n} x {i} -> {o}");
         }
         let op = |t: &[Tensor<1>]| {
             let (x, w, y) = (t[0].clone().reshape([n, i]), t[1].clone().reshape([o, i]), t[3].clone().reshape([n, o]));
-            linear_onto(x, w, t[2].clone(), y, None).flatten(0, 1)
+            linear_onto(x, w, Some(t[2].clone()), y, None).flatten(0, 1)
         };
         Probe { shapes: vec![vec![n, i], vec![o, i], vec![o], vec![n, o]], op: &op }.check(5e-6, &format!("{n} x {i} -> {o}"));
     }

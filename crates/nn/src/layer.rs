@@ -218,21 +218,14 @@ impl Linear {
     pub(crate) fn forward_ready(&self, pass: &Pass<'_>, x: Tensor<2>) -> Tensor<2> {
         pass.note(self.weight, &x.dims(), 1, Padding::NONE, true);
         let w = pass.tensor(self.weight, [self.outputs, self.inputs]);
-        let bias = match self.bias {
-            Some(b) => Some(pass.tensor(b, [self.outputs])),
-            // The rounded product comes with a bias.
-            None if pass.precision() != Precision::Single => Some(pass.constant(vec![0.0; self.outputs], [self.outputs])),
-            None => None,
-        };
-        ops::linear_ready(x, w, bias, pass.params.ready(self.weight))
+        ops::linear_ready(x, w, self.bias.map(|b| pass.tensor(b, [self.outputs])), pass.params.ready(self.weight))
     }
 
     /// `y +` [`Linear::forward_ready`].
     pub(crate) fn forward_onto(&self, pass: &Pass<'_>, x: Tensor<2>, y: Tensor<2>) -> Tensor<2> {
-        let Some(b) = self.bias else { return ops::add_rows(y, self.forward_ready(pass, x)) };
         pass.note(self.weight, &x.dims(), 1, Padding::NONE, true);
-        let (w, bias) = (pass.tensor(self.weight, [self.outputs, self.inputs]), pass.tensor(b, [self.outputs]));
-        ops::linear_onto(x, w, bias, y, pass.params.ready(self.weight))
+        let w = pass.tensor(self.weight, [self.outputs, self.inputs]);
+        ops::linear_onto(x, w, self.bias.map(|b| pass.tensor(b, [self.outputs])), y, pass.params.ready(self.weight))
     }
 
     /// `dx W^T`: what the map does to a direction.

@@ -7,12 +7,6 @@ pub(crate) use scorefield_kernels::{
     linear_ready, pool, resample, silu, silu_sum,
 };
 
-/// `x + h` of rows.
-pub(crate) fn add_rows(x: Tensor<2>, h: Tensor<2>) -> Tensor<2> {
-    let [n, d] = x.dims();
-    add(x.reshape([n, d, 1, 1]), h.reshape([n, d, 1, 1]), 1.0).reshape([n, d])
-}
-
 /// The slope of SiLU, `s (1 + x (1 - s))` with `s` the sigmoid, from operations that can be differentiated again; the hyperbolic
 /// tangent keeps the sigmoid from overflowing.
 pub(crate) fn silu_slope(x: Tensor<2>) -> Tensor<2> {

@@ -6,7 +6,7 @@
 
 use super::geometry::Correlation;
 use crate::gemm::Right;
-use crate::micro::{HALF, Isa, PANEL, Run, gather_points, gather_runs, transpose};
+use crate::micro::{Gather, HALF, Isa, PANEL, Run, gather_points, gather_runs, transpose};
 
 enum Reads {
     /// Runs of (vector, tap), delimited by `starts`, of numbers `apart` from each other.
@@ -88,31 +88,25 @@ impl<'a> Patches<'a> {
     fn read(&self, isa: Isa, v: usize, t: usize, c: usize, count: usize, dst: &mut [f32], step: usize) {
         let base = v / self.period * self.distance + c * self.plane;
         let entry = v % self.period * self.taps + t;
+        // Of the last vector of all only so many points may exist: the table may know more.
         let left = self.points - v * HALF;
-        if left < HALF {
-            return self.read_last(isa, base, entry, left, count, dst, step);
-        }
         match &self.reads {
             Reads::Runs { runs, starts, apart } => {
                 let runs = &runs[starts[entry] as usize..starts[entry + 1] as usize];
-                gather_runs(isa, self.src, base, self.plane, (runs, *apart), count, dst, step);
-            }
-            Reads::Points(points) => gather_points(self.src, base, self.plane, &points[entry], count, dst, step),
-        }
-    }
-
-    /// The same for the last vector of all, of which only `left` points exist: the table may know more.
-    fn read_last(&self, isa: Isa, base: usize, entry: usize, left: usize, count: usize, dst: &mut [f32], step: usize) {
-        match &self.reads {
-            Reads::Runs { runs, starts, apart } => {
+                let gather = |runs: &[Run], dst: &mut [f32]| {
+                    let g = Gather { src: self.src, base, plane: self.plane, runs, apart: *apart, count, step };
+                    gather_runs(isa, &g, dst);
+                };
+                if left >= HALF {
+                    return gather(runs, dst);
+                }
                 let exist = (1u16 << left) - 1;
-                let runs = &runs[starts[entry] as usize..starts[entry + 1] as usize];
-                let runs: Vec<_> = runs.iter().map(|r| Run { mask: r.mask & exist, ..*r }).filter(|r| r.mask != 0).collect();
-                gather_runs(isa, self.src, base, self.plane, (&runs, *apart), count, dst, step);
+                let there = runs.iter().map(|r| Run { mask: r.mask & exist, ..*r }).filter(|r| r.mask != 0);
+                gather(&there.collect::<Vec<_>>(), dst);
             }
             Reads::Points(points) => {
                 let mut points = points[entry];
-                points[left..].fill(-1);
+                points[left.min(HALF)..].fill(-1);
                 gather_points(self.src, base, self.plane, &points, count, dst, step);
             }
         }
@@ -160,7 +154,8 @@ impl Right for ByPoint<'_> {
                 if v < self.vectors {
                     self.patches.read(isa, v, t, c0, count, dst, taps * PANEL);
                 } else {
-                    gather_runs(isa, &[], 0, 0, (&[], 1), count, dst, taps * PANEL);
+                    let nothing = Gather { src: &[], base: 0, plane: 0, runs: &[], apart: 1, count, step: taps * PANEL };
+                    gather_runs(isa, &nothing, dst);
                 }
             }
         }

@@ -1,7 +1,7 @@
 //! AVX2 with fused multiply-add: a 12 x 32 tile is walked in pieces of 6 x 16 (12 accumulators of 16 registers); masked loads, 8 x 8 transposes.
 
 use super::halves::{lanes_of, pair, quarters};
-use super::{PANEL, Run, Tile};
+use super::{Gather, PANEL, Tile};
 use std::arch::x86_64::*;
 
 /// See [`super::tile`].
@@ -61,24 +61,13 @@ unsafe fn kernel<const M: usize>(t: &Tile<'_>, a: *const f32, b: *const f32, c: 
 /// See [`super::gather_runs`].
 ///
 /// # Safety
-/// The processor has AVX2; every lane in a mask lies inside `src` for all `count` channels; `dst` holds all rows.
+/// The processor has AVX2; every lane in a mask lies inside `src` for all channels; `dst` holds all rows.
 #[target_feature(enable = "avx2,fma")]
-pub(super) unsafe fn gather_runs(
-    src: &[f32],
-    base: usize,
-    plane: usize,
-    runs: &[Run],
-    count: usize,
-    dst: &mut [f32],
-    step: usize,
-) {
-    let zero = _mm256_setzero_ps();
-    for c in 0..count {
-        // SAFETY: the caller owns `count` vectors `step` apart behind `dst`.
-        let to = unsafe { dst.as_mut_ptr().add(c * step) };
-        let mut x = [zero; 2];
-        for run in runs {
-            let from = src.as_ptr().wrapping_add(base + c * plane).wrapping_offset(run.offset as isize);
+pub(super) unsafe fn gather_runs(g: &Gather<'_>, dst: &mut [f32]) {
+    for c in 0..g.count {
+        let mut x = [_mm256_setzero_ps(); 2];
+        for run in g.runs {
+            let from = g.at(run, c);
             for (v, x) in x.iter_mut().enumerate() {
                 let mask = run.mask >> (8 * v) & 0xff;
                 // SAFETY: lanes outside the mask are not read; lanes inside were checked by the caller.
@@ -91,8 +80,9 @@ pub(super) unsafe fn gather_runs(
                 };
             }
         }
-        // SAFETY: as above.
+        // SAFETY: the caller owns the vectors behind `dst`.
         unsafe {
+            let to = dst.as_mut_ptr().add(c * g.step);
             _mm256_storeu_ps(to, x[0]);
             _mm256_storeu_ps(to.add(8), x[1]);
         }

@@ -1,6 +1,6 @@
 //! AVX-512: 12 x 32 register tiles, masked loads, 16 x 16 transposes.
 
-use super::{HALF, PANEL, Run, Tile};
+use super::{Gather, HALF, PANEL, Tile};
 use std::arch::x86_64::*;
 
 /// See [`super::tile`].
@@ -88,58 +88,49 @@ unsafe fn kernel<const M: usize, const V: usize, const ROW: bool>(t: Tile<'_>) {
 /// See [`super::gather_runs`].
 ///
 /// # Safety
-/// The processor has AVX-512F; every lane in a mask lies inside `src` for all `count` channels; `dst` holds all rows.
+/// The processor has AVX-512F; every lane in a mask lies inside `src` for all channels; `dst` holds all rows.
 #[target_feature(enable = "avx512f")]
-pub(super) unsafe fn gather_runs(
-    src: &[f32],
-    base: usize,
-    plane: usize,
-    runs: &[Run],
-    count: usize,
-    dst: &mut [f32],
-    step: usize,
-) {
-    let at = |run: &Run| src.as_ptr().wrapping_add(base).wrapping_offset(run.offset as isize);
+pub(super) unsafe fn gather_runs(g: &Gather<'_>, dst: &mut [f32]) {
     let mut to = dst.as_mut_ptr();
-    // SAFETY (all blocks): lanes outside the masks are not read; lanes inside were checked by the caller.
-    match runs {
+    // SAFETY (all blocks): lanes outside the masks are not read, lanes inside were checked by the caller, who owns the vectors behind `to`.
+    match g.runs {
         [] => {
-            for c in 0..count {
-                // SAFETY: the caller owns `count` vectors `step` apart behind `to`.
-                unsafe { _mm512_storeu_ps(to.add(c * step), _mm512_setzero_ps()) };
+            for c in 0..g.count {
+                // SAFETY: as above.
+                unsafe { _mm512_storeu_ps(to.add(c * g.step), _mm512_setzero_ps()) };
             }
         }
         [run] => {
-            let mut p = at(run);
-            for _ in 0..count {
-                // SAFETY: as above; lanes outside the mask are not read.
+            let mut p = g.at(run, 0);
+            for _ in 0..g.count {
+                // SAFETY: as above.
                 unsafe { _mm512_storeu_ps(to, _mm512_maskz_loadu_ps(run.mask, p)) };
-                p = p.wrapping_add(plane);
-                to = to.wrapping_add(step);
+                p = p.wrapping_add(g.plane);
+                to = to.wrapping_add(g.step);
             }
         }
         [one, two] => {
-            let (mut p, mut q) = (at(one), at(two));
-            for _ in 0..count {
-                // SAFETY: as above; lanes outside the masks are not read.
+            let (mut p, mut q) = (g.at(one, 0), g.at(two, 0));
+            for _ in 0..g.count {
+                // SAFETY: as above.
                 unsafe {
                     let x = _mm512_maskz_loadu_ps(one.mask, p);
                     _mm512_storeu_ps(to, _mm512_mask_loadu_ps(x, two.mask, q));
                 }
-                p = p.wrapping_add(plane);
-                q = q.wrapping_add(plane);
-                to = to.wrapping_add(step);
+                p = p.wrapping_add(g.plane);
+                q = q.wrapping_add(g.plane);
+                to = to.wrapping_add(g.step);
             }
         }
-        _ => {
-            for c in 0..count {
+        runs => {
+            for c in 0..g.count {
                 let mut x = _mm512_setzero_ps();
                 for run in runs {
-                    // SAFETY: lanes outside the mask are not read.
-                    x = unsafe { _mm512_mask_loadu_ps(x, run.mask, at(run).wrapping_add(c * plane)) };
+                    // SAFETY: as above.
+                    x = unsafe { _mm512_mask_loadu_ps(x, run.mask, g.at(run, c)) };
                 }
-                // SAFETY: the caller owns `count` vectors `step` apart behind `to`.
-                unsafe { _mm512_storeu_ps(to.add(c * step), x) };
+                // SAFETY: as above.
+                unsafe { _mm512_storeu_ps(to.add(c * g.step), x) };
             }
         }
     }
@@ -150,31 +141,23 @@ pub(super) unsafe fn gather_runs(
 /// # Safety
 /// As [`gather_runs`].
 #[target_feature(enable = "avx512f")]
-pub(super) unsafe fn gather_every_second(
-    src: &[f32],
-    base: usize,
-    plane: usize,
-    runs: &[Run],
-    count: usize,
-    dst: &mut [f32],
-    step: usize,
-) {
+pub(super) unsafe fn gather_every_second(g: &Gather<'_>, dst: &mut [f32]) {
     let even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
     // A bit for every number of two vectors, of which the odd ones are left out.
     let spread = |mask: u16| (0..8).fold(0u16, |spread, l| spread | (mask >> l & 1) << (2 * l));
     let mut masks = [[0u16; 2]; HALF];
-    masks.iter_mut().zip(runs).for_each(|(masks, run)| *masks = [spread(run.mask & 0xff), spread(run.mask >> 8)]);
-    for c in 0..count {
+    masks.iter_mut().zip(g.runs).for_each(|(masks, run)| *masks = [spread(run.mask & 0xff), spread(run.mask >> 8)]);
+    for c in 0..g.count {
         let mut x = _mm512_setzero_ps();
-        for (run, [first, second]) in runs.iter().zip(masks) {
-            let from = src.as_ptr().wrapping_add(base + c * plane).wrapping_offset(run.offset as isize);
+        for (run, [first, second]) in g.runs.iter().zip(masks) {
+            let from = g.at(run, c);
             // SAFETY: numbers outside the masks are not read; those inside were checked by the caller.
             let (low, high) =
                 unsafe { (_mm512_maskz_loadu_ps(first, from), _mm512_maskz_loadu_ps(second, from.wrapping_add(HALF))) };
             x = _mm512_mask_mov_ps(x, run.mask, _mm512_permutex2var_ps(low, even, high));
         }
-        // SAFETY: the caller owns `count` vectors `step` apart behind `dst`.
-        unsafe { _mm512_storeu_ps(dst.as_mut_ptr().add(c * step), x) };
+        // SAFETY: the caller owns the vectors behind `dst`.
+        unsafe { _mm512_storeu_ps(dst.as_mut_ptr().add(c * g.step), x) };
     }
 }
 

@@ -1,6 +1,6 @@
 //! Two vectors of AVX2 as one of sixteen numbers.
 
-use super::wide::Wide;
+use super::wide::{Wide, read_some, write_some};
 use std::arch::x86_64::*;
 
 /// Two vectors of AVX.
@@ -91,7 +91,8 @@ unsafe impl Wide for Halves {
         unsafe {
             let (rows, gain) = (rows_of(columns), _mm_set1_ps(gain));
             for l in 0..16 {
-                let there = if masks[l] == 15 { _mm_loadu_ps(onto[l]) } else { some(onto[l], masks[l]) };
+                let there =
+                    if masks[l] == 15 { _mm_loadu_ps(onto[l]) } else { _mm_loadu_ps(read_some(onto[l], masks[l]).as_ptr()) };
                 put(_mm_mul_ps(_mm_add_ps(rows[l], there), gain), to[l], masks[l]);
             }
         }
@@ -156,27 +157,18 @@ pub(super) unsafe fn quarters(r: [__m256; 4]) -> [__m256; 4] {
 #[inline(always)]
 // SAFETY: as above.
 unsafe fn rows_of(c: [Halves; 4]) -> [__m128; 16] {
-    // SAFETY: as promised. Half `q` of vector `j` of a block of eight is row `4 q + j`. No closures: the intrinsics would not be inlined into them.
+    // SAFETY: as promised.
     unsafe {
-        let (a, b) = (quarters([c[0].0, c[1].0, c[2].0, c[3].0]), quarters([c[0].1, c[1].1, c[2].1, c[3].1]));
-        [
-            _mm256_castps256_ps128(a[0]),
-            _mm256_castps256_ps128(a[1]),
-            _mm256_castps256_ps128(a[2]),
-            _mm256_castps256_ps128(a[3]),
-            _mm256_extractf128_ps::<1>(a[0]),
-            _mm256_extractf128_ps::<1>(a[1]),
-            _mm256_extractf128_ps::<1>(a[2]),
-            _mm256_extractf128_ps::<1>(a[3]),
-            _mm256_castps256_ps128(b[0]),
-            _mm256_castps256_ps128(b[1]),
-            _mm256_castps256_ps128(b[2]),
-            _mm256_castps256_ps128(b[3]),
-            _mm256_extractf128_ps::<1>(b[0]),
-            _mm256_extractf128_ps::<1>(b[1]),
-            _mm256_extractf128_ps::<1>(b[2]),
-            _mm256_extractf128_ps::<1>(b[3]),
-        ]
+        let mut rows = [_mm_setzero_ps(); 16];
+        let blocks = [quarters([c[0].0, c[1].0, c[2].0, c[3].0]), quarters([c[0].1, c[1].1, c[2].1, c[3].1])];
+        for (b, block) in blocks.iter().enumerate() {
+            for j in 0..4 {
+                // Half `q` of vector `j` of a block is its row `4 q + j`.
+                rows[8 * b + j] = _mm256_castps256_ps128(block[j]);
+                rows[8 * b + 4 + j] = _mm256_extractf128_ps::<1>(block[j]);
+            }
+        }
+        rows
     }
 }
 
@@ -184,28 +176,13 @@ unsafe fn rows_of(c: [Halves; 4]) -> [__m128; 16] {
 #[inline(always)]
 // SAFETY: as above, and these numbers are writable.
 unsafe fn put(row: __m128, to: *mut f32, mask: u8) {
-    // SAFETY: as promised.
+    // SAFETY: as promised; four numbers.
     unsafe {
         if mask == 15 {
             return _mm_storeu_ps(to, row);
         }
-        let mut numbers = [0.0f32; 4];
+        let mut numbers = [0.0; 4];
         _mm_storeu_ps(numbers.as_mut_ptr(), row);
-        for (j, number) in numbers.iter().enumerate().filter(|(j, _)| mask >> j & 1 == 1) {
-            to.add(j).write(*number);
-        }
+        write_some(numbers, to, mask);
     }
-}
-
-/// The numbers behind a pointer whose bits are set.
-#[inline(always)]
-// SAFETY: as above, and these numbers are readable.
-unsafe fn some(from: *const f32, mask: u8) -> __m128 {
-    let mut numbers = [0.0f32; 4];
-    for (j, number) in numbers.iter_mut().enumerate().filter(|(j, _)| mask >> j & 1 == 1) {
-        // SAFETY: as promised.
-        *number = unsafe { from.add(j).read() };
-    }
-    // SAFETY: four numbers.
-    unsafe { _mm_loadu_ps(numbers.as_ptr()) }
 }

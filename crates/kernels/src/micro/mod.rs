@@ -142,39 +142,56 @@ pub(crate) struct Run {
     pub mask: u16,
 }
 
-/// `dst[c * step + l] = src[base + c * plane + run.offset + apart * l]` for the lanes of the runs, zero elsewhere, for `c < count`; `apart` is 1
-/// or 2.
+/// Vectors of 16 pixels of some channels, gathered by runs: `dst[c * step + l] = src[base + c * plane + run.offset + apart * l]` for the lanes of the
+/// runs, zero elsewhere, for `c < count`.
+pub(crate) struct Gather<'a> {
+    /// The pictures.
+    pub src: &'a [f32],
+    /// Where the first channel's plane begins.
+    pub base: usize,
+    /// Distance of planes.
+    pub plane: usize,
+    /// At most 16.
+    pub runs: &'a [Run],
+    /// Distance of the numbers of a run, 1 or 2.
+    pub apart: usize,
+    /// Channels.
+    pub count: usize,
+    /// Distance of the vectors.
+    pub step: usize,
+}
+
+impl Gather<'_> {
+    /// Where lane 0 of a run of channel `c` is read; anywhere if that lane is not in the mask.
+    #[inline(always)]
+    fn at(&self, run: &Run, c: usize) -> *const f32 {
+        self.src.as_ptr().wrapping_add(self.base + c * self.plane).wrapping_offset(run.offset as isize)
+    }
+}
+
+/// Runs a gather.
 #[inline]
-pub(crate) fn gather_runs(
-    isa: Isa,
-    src: &[f32],
-    base: usize,
-    plane: usize,
-    (runs, apart): (&[Run], usize),
-    count: usize,
-    dst: &mut [f32],
-    step: usize,
-) {
-    if count == 0 {
+pub(crate) fn gather_runs(isa: Isa, g: &Gather<'_>, dst: &mut [f32]) {
+    if g.count == 0 {
         return;
     }
-    assert!(dst.len() >= (count - 1) * step + HALF && (1..=2).contains(&apart) && runs.len() <= HALF);
-    let end = src.len() as isize - ((count - 1) * plane) as isize;
-    for run in runs.iter().filter(|run| run.mask != 0) {
-        let at = |lane: u32| base as isize + run.offset as isize + apart as isize * lane as isize;
+    assert!(dst.len() >= (g.count - 1) * g.step + HALF && (1..=2).contains(&g.apart) && g.runs.len() <= HALF);
+    let end = g.src.len() as isize - ((g.count - 1) * g.plane) as isize;
+    for run in g.runs.iter().filter(|run| run.mask != 0) {
+        let at = |lane: u32| g.base as isize + run.offset as isize + g.apart as isize * lane as isize;
         assert!(at(run.mask.trailing_zeros()) >= 0 && at(15 - run.mask.leading_zeros()) < end);
     }
-    match (isa, apart) {
+    match (isa, g.apart) {
         // SAFETY: every lane in a mask was checked to lie inside `src` for all channels, and `dst` to hold all rows.
         #[cfg(target_arch = "x86_64")]
-        (Isa::Avx512, 1) => unsafe { avx512::gather_runs(src, base, plane, runs, count, dst, step) },
+        (Isa::Avx512, 1) => unsafe { avx512::gather_runs(g, dst) },
         // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
-        (Isa::Avx512, _) => unsafe { avx512::gather_every_second(src, base, plane, runs, count, dst, step) },
+        (Isa::Avx512, _) => unsafe { avx512::gather_every_second(g, dst) },
         // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
-        (Isa::Avx2, 1) => unsafe { avx2::gather_runs(src, base, plane, runs, count, dst, step) },
-        _ => portable::gather_runs(src, base, plane, (runs, apart), count, dst, step),
+        (Isa::Avx2, 1) => unsafe { avx2::gather_runs(g, dst) },
+        _ => portable::gather_runs(g, dst),
     }
 }
 
@@ -299,7 +316,8 @@ mod tests {
                 // Nothing lies behind the last number that is read.
                 let last = runs.iter().map(|r| 200 + r.offset + apart * (15 - r.mask.leading_zeros() as i32)).max().unwrap_or(0);
                 let src = src[..=last as usize].to_vec().into_boxed_slice();
-                gather_runs(isa, &src, 0, 100, (runs, apart as usize), 3, &mut dst, 20);
+                let g = Gather { src: &src, base: 0, plane: 100, runs, apart: apart as usize, count: 3, step: 20 };
+                gather_runs(isa, &g, &mut dst);
                 for c in 0..3 {
                     for l in 0..16 {
                         let want = runs

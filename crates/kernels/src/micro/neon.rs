@@ -1,6 +1,6 @@
 //! NEON: 6 x 16 register tiles, transposes of 4 x 4.
 
-use super::wide::Wide;
+use super::wide::{Wide, read_some, write_some};
 use super::{HALF, PANEL, Tile};
 use std::arch::aarch64::*;
 
@@ -228,16 +228,14 @@ unsafe impl Wide for Quads {
 #[inline(always)]
 // SAFETY: these numbers are writable.
 unsafe fn store_masked(row: float32x4_t, to: *mut f32, mask: u8) {
-    // SAFETY: as above.
+    // SAFETY: as above; four numbers.
     unsafe {
         if mask == 15 {
             return vst1q_f32(to, row);
         }
         let mut numbers = [0.0; 4];
         vst1q_f32(numbers.as_mut_ptr(), row);
-        for j in (0..4).filter(|j| mask >> j & 1 == 1) {
-            to.add(j).write(numbers[j]);
-        }
+        write_some(numbers, to, mask);
     }
 }
 
@@ -245,15 +243,6 @@ unsafe fn store_masked(row: float32x4_t, to: *mut f32, mask: u8) {
 #[inline(always)]
 // SAFETY: these numbers are readable.
 unsafe fn load_masked(from: *const f32, mask: u8) -> float32x4_t {
-    // SAFETY: as above.
-    unsafe {
-        if mask == 15 {
-            return vld1q_f32(from);
-        }
-        let mut numbers = [0.0; 4];
-        for j in (0..4).filter(|j| mask >> j & 1 == 1) {
-            numbers[j] = from.add(j).read();
-        }
-        vld1q_f32(numbers.as_ptr())
-    }
+    // SAFETY: as above; four numbers.
+    unsafe { if mask == 15 { vld1q_f32(from) } else { vld1q_f32(read_some(from, mask).as_ptr()) } }
 }

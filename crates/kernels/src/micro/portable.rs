@@ -1,6 +1,6 @@
 //! Plain Rust bodies: for processors without the features, and the reference of the others' tests.
 
-use super::{HALF, PANEL, Run, Tile};
+use super::{Gather, HALF, PANEL, Tile};
 use std::ops::Range;
 
 /// `acc + a b`, fused where the target does so in hardware.
@@ -28,26 +28,18 @@ pub(super) fn tile(t: Tile<'_>) {
 }
 
 /// See [`super::gather_runs`].
-pub(super) fn gather_runs(
-    src: &[f32],
-    base: usize,
-    plane: usize,
-    (runs, apart): (&[Run], usize),
-    count: usize,
-    dst: &mut [f32],
-    step: usize,
-) {
-    for c in 0..count {
-        let to = &mut dst[c * step..c * step + HALF];
+pub(super) fn gather_runs(g: &Gather<'_>, dst: &mut [f32]) {
+    for c in 0..g.count {
+        let to = &mut dst[c * g.step..][..HALF];
         to.fill(0.0);
-        for run in runs.iter().filter(|run| run.mask != 0) {
+        for run in g.runs.iter().filter(|run| run.mask != 0) {
             let (first, last) = (run.mask.trailing_zeros() as usize, 15 - run.mask.leading_zeros() as usize);
-            let from = (base + c * plane + apart * first).wrapping_add_signed(run.offset as isize);
-            let from = &src[from..=from + apart * (last - first)];
-            if apart == 1 {
+            let from = (g.base + c * g.plane + g.apart * first).wrapping_add_signed(run.offset as isize);
+            let from = &g.src[from..=from + g.apart * (last - first)];
+            if g.apart == 1 {
                 to[first..=last].copy_from_slice(from);
             } else {
-                to[first..=last].iter_mut().zip(from.iter().step_by(apart)).for_each(|(to, from)| *to = *from);
+                to[first..=last].iter_mut().zip(from.iter().step_by(g.apart)).for_each(|(to, from)| *to = *from);
             }
         }
     }

@@ -29,6 +29,32 @@ pub(crate) unsafe trait Wide: Copy {
     unsafe fn store_rows_onto(columns: [Self; 4], onto: &[*const f32; 16], gain: f32, to: &[*mut f32; 16], masks: &[u8; 16]);
 }
 
+/// Writes the numbers of four whose bits are set.
+///
+/// # Safety
+/// These numbers are writable.
+#[inline(always)]
+pub(super) unsafe fn write_some(numbers: [f32; 4], to: *mut f32, mask: u8) {
+    for j in (0..4).filter(|j| mask >> j & 1 == 1) {
+        // SAFETY: as promised.
+        unsafe { to.add(j).write(numbers[j]) };
+    }
+}
+
+/// The numbers of four whose bits are set; the others are zero.
+///
+/// # Safety
+/// These numbers are readable.
+#[inline(always)]
+pub(super) unsafe fn read_some(from: *const f32, mask: u8) -> [f32; 4] {
+    let mut numbers = [0.0; 4];
+    for j in (0..4).filter(|j| mask >> j & 1 == 1) {
+        // SAFETY: as promised.
+        numbers[j] = unsafe { from.add(j).read() };
+    }
+    numbers
+}
+
 /// A vector of plain Rust, which the compiler cuts into those of the target.
 #[derive(Clone, Copy)]
 pub(crate) struct Plain(pub(crate) [f32; 16]);
@@ -85,18 +111,17 @@ unsafe impl Wide for Plain {
     #[inline(always)]
     unsafe fn store_rows(columns: [Self; 4], to: &[*mut f32; 16], masks: &[u8; 16]) {
         for l in 0..16 {
-            for (j, column) in columns.iter().enumerate().filter(|(j, _)| masks[l] >> j & 1 == 1) {
-                // SAFETY: only numbers whose bits are set are written.
-                unsafe { to[l].add(j).write(column.0[l]) };
-            }
+            // SAFETY: only numbers whose bits are set are written.
+            unsafe { write_some(std::array::from_fn(|j| columns[j].0[l]), to[l], masks[l]) };
         }
     }
     #[inline(always)]
     unsafe fn store_rows_onto(columns: [Self; 4], onto: &[*const f32; 16], gain: f32, to: &[*mut f32; 16], masks: &[u8; 16]) {
         for l in 0..16 {
-            for (j, column) in columns.iter().enumerate().filter(|(j, _)| masks[l] >> j & 1 == 1) {
-                // SAFETY: only numbers whose bits are set are read and written.
-                unsafe { to[l].add(j).write((column.0[l] + onto[l].add(j).read()) * gain) };
+            // SAFETY: only numbers whose bits are set are read and written.
+            unsafe {
+                let there = read_some(onto[l], masks[l]);
+                write_some(std::array::from_fn(|j| (columns[j].0[l] + there[j]) * gain), to[l], masks[l]);
             }
         }
     }

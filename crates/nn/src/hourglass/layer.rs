@@ -74,12 +74,12 @@ pub(super) struct Feed {
 }
 
 impl Feed {
-    /// `x` `[n t, c]` to `[n t, c]`.
-    pub(super) fn forward(&self, pass: &Pass<'_>, x: Tensor<2>, n: usize) -> Tensor<2> {
+    /// `y` and what becomes of `x`, both `[n t, c]`.
+    pub(super) fn forward_onto(&self, pass: &Pass<'_>, x: Tensor<2>, y: Tensor<2>, n: usize) -> Tensor<2> {
         let hidden = self.down.inputs;
         let both = self.up.forward_ready(pass, x);
         let inner = both.clone().narrow(1, 0, hidden) * ops::gelu(both.narrow(1, hidden, hidden));
-        self.down.forward_ready(pass, drop_tokens(pass, inner, n, self.dropout))
+        self.down.forward_onto(pass, drop_tokens(pass, inner, n, self.dropout), y)
     }
 }
 
@@ -104,7 +104,6 @@ impl Layer {
     /// `x` `[n t, c]`, `condition` `[n, m]`.
     pub(super) fn forward(&self, pass: &Pass<'_>, x: Tensor<2>, condition: &Tensor<2>, grid: &Grid) -> Tensor<2> {
         let x = self.attention.forward(pass, x, condition, grid);
-        let branch = self.feed.forward(pass, self.norm.forward(pass, x.clone(), condition), condition.dims()[0]);
-        ops::add_rows(x, branch)
+        self.feed.forward_onto(pass, self.norm.forward(pass, x.clone(), condition), x, condition.dims()[0])
     }
 }

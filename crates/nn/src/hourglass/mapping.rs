@@ -52,7 +52,7 @@ impl Mapping {
 
         let mut m = self.enter.forward(pass, e);
         for (norm, feed) in &self.blocks {
-            m = m.clone() + feed.forward(pass, norm.forward(pass, m), n);
+            m = feed.forward_onto(pass, norm.forward(pass, m.clone()), m, n);
         }
         self.leave.forward(pass, m)
     }
